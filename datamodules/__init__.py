@@ -1,0 +1,26 @@
+"""LightningDataModules: each delivers one source of data in raw units and states its facts.
+
+The classes are imported on first use, so that ``import datamodules`` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datamodules.images import Digits, FashionMNIST
+    from datamodules.tabular import Function1D, Iris
+
+_HOMES = {
+    "Digits": "datamodules.images",
+    "FashionMNIST": "datamodules.images",
+    "Function1D": "datamodules.tabular",
+    "Iris": "datamodules.tabular",
+}
+
+__all__ = ["Digits", "FashionMNIST", "Function1D", "Iris"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'datamodules' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)

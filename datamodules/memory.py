@@ -1,0 +1,159 @@
+"""Data that fits in memory, indexed a batch at a time: no Python runs per sample.
+
+The batches of an epoch depend on (seed, epoch) alone, so an interrupted run resumes bit-identically, and they are dealt
+out to the processes of a distributed run without repeats or padding, so that an evaluation by two processes sees what
+one process sees.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from datamodules.errors import DataError
+
+Split = tuple[Tensor, ...]
+
+
+class Rows(Dataset[Split]):
+    """Tensors of equal length; indexing with a tensor of positions gives a whole batch.
+
+    Args:
+        tensors: Tensors whose first dimension is the sample.
+    """
+
+    def __init__(self, tensors: Split) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, positions: Any) -> Split:
+        return tuple(tensor[positions] for tensor in self.tensors)
+
+
+class EpochBatches(DistributedSampler[Any]):
+    """Yields batches of positions, sharded over processes.
+
+    An epoch is cut into as few batches as ``batch_size`` allows, equal in number on every process and differing in size
+    by one at most: nothing is dropped, nothing repeated. Being a ``DistributedSampler`` tells Lightning to leave the
+    order alone and to call ``set_epoch``.
+
+    Args:
+        size: Number of samples.
+        batch_size: Largest number of samples in a batch of one process.
+        shuffle: Draw a new order every epoch; otherwise ascending.
+        seed: Together with the epoch it determines the order.
+        num_replicas: Number of processes.
+        rank: This process, counted from zero.
+
+    Raises:
+        DataError: There are fewer samples than processes.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
+    ) -> None:
+        if size < num_replicas:
+            raise DataError(f"{size} samples cannot be shared by {num_replicas} processes; use --trainer.devices {size}")
+        super().__init__(range(size), num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
+        self.size = size
+        self.num_batches = -(-size // (batch_size * num_replicas))
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.shuffle:
+            order = torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
+        else:
+            order = torch.arange(self.size)
+        chunks = torch.tensor_split(order, self.num_batches * self.num_replicas)
+        return iter(chunks[self.rank :: self.num_replicas])
+
+
+class InMemory(LightningDataModule):
+    """Base of the data modules whose data fits in memory.
+
+    A subclass implements :meth:`load`. Its facts (``num_classes``, ``mean``, ...) are properties that answer right after
+    ``__init__``; it states only those that it has.
+
+    Args:
+        batch_size: Samples in a training batch of one process.
+        eval_batch_size: Samples in a validation or test batch of one process.
+        seed: Determines the validation split and the order of the training batches.
+    """
+
+    def __init__(self, batch_size: int, eval_batch_size: int, seed: int) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise DataError(f"{name} is {value}, expected at least 1")
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self._splits: dict[str, Split] | None = None
+
+    def load(self) -> dict[str, Split]:
+        """Reads the data: ``{"train": ..., "val": ..., "test": ...}``, each a tuple of tensors of equal length."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to load its data")
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The tensors of each split, read on first use."""
+        if self._splits is None:
+            self._splits = self.load()
+        return self._splits
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Where the data comes from: name, version, licence and checksum, for model cards."""
+        raise NotImplementedError(f"{type(self).__name__} does not name its source")
+
+    def prepare_data(self) -> None:
+        """Nothing: what must be fetched is fetched by subclasses."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the data before training starts, so that its time is not counted as training."""
+        _ = self.splits
+
+    def train_dataloader(self) -> DataLoader[Split]:
+        """Shuffled batches of the training split."""
+        return self._loader("train", self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[Split]:
+        """Batches of the validation split, in order."""
+        return self._loader("val", self.eval_batch_size, shuffle=False)
+
+    def test_dataloader(self) -> DataLoader[Split]:
+        """Batches of the test split, in order."""
+        return self._loader("test", self.eval_batch_size, shuffle=False)
+
+    def _loader(self, split: str, batch_size: int, shuffle: bool) -> DataLoader[Split]:
+        rows = Rows(self.splits[split])
+        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        batches = EpochBatches(len(rows), batch_size, shuffle, self.seed, world_size, rank)
+        return DataLoader(rows, sampler=batches, batch_size=None, pin_memory=torch.cuda.is_available())
+
+
+def stratified_split(labels: np.ndarray, held_out: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits positions so that every class keeps its share.
+
+    Args:
+        labels: Class of every sample, shape ``(N,)``.
+        held_out: Number (int) or fraction (float) of samples to hold out.
+        seed: Determines the split.
+
+    Returns:
+        Positions kept and positions held out, both ascending.
+    """
+    try:
+        kept, held = train_test_split(np.arange(len(labels)), test_size=held_out, stratify=labels, random_state=seed)
+    except ValueError as error:
+        raise DataError(f"cannot hold out {held_out} of {len(labels)} samples: {error}") from error
+    return np.sort(kept), np.sort(held)

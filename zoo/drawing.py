@@ -1,0 +1,106 @@
+"""Pictures that several wings draw; every function returns a matplotlib figure and shows nothing by itself."""
+
+from collections.abc import Sequence
+from math import ceil
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+COLOURS = ("#1f6fb2", "#d1495b", "#3c8d5a", "#8a5fb5")
+
+
+def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> Figure:
+    """Draws how often each class (row) was taken for each class (column), in per cent of the row.
+
+    Args:
+        labels: True classes, ``(N,)``.
+        predicted: Predicted classes, ``(N,)``.
+        classes: Their names.
+    """
+    count = len(classes)
+    counts = np.bincount((labels * count + predicted).numpy(), minlength=count**2).reshape(count, count)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    size = 3.2 + 0.55 * count
+    figure = Figure(figsize=(size, size), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(count), classes, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{np.trace(counts) / max(counts.sum(), 1):.2%} of {counts.sum():,} right; rows in per cent")
+    for row, column in np.argwhere(counts > 0):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{100 * shares[row, column]:.1f}".removesuffix(".0")
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+    return figure
+
+
+def draw_images(images: Tensor, titles: Sequence[str], heading: str) -> Figure:
+    """Draws uint8 images ``(N, C, H, W)`` in rows of six, each under its title."""
+    columns = min(6, len(images))
+    lines = ceil(len(images) / columns)
+    figure = Figure(figsize=(max(1.9 * columns, 3.5), 2.25 * lines + 0.5), layout="constrained", dpi=110)
+    figure.suptitle(heading)
+    for place, (image, title) in enumerate(zip(images, titles, strict=True), start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        grey = image.shape[0] == 1
+        axes.imshow(image[0] if grey else image.movedim(0, -1), cmap="gray" if grey else None, vmin=0, vmax=255)
+        axes.set_title(title, fontsize=8)
+        axes.axis("off")
+    return figure
+
+
+def draw_curve(inputs: Tensor, targets: Tensor, outputs: Tensor) -> Figure:
+    """Draws a function of one variable, its approximation, and the difference; all ``(N, 1)``."""
+    x, truth, fit = (tensor.squeeze(1).float().numpy() for tensor in (inputs, targets, outputs))
+    figure = Figure(figsize=(7, 5), layout="constrained", dpi=110)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    upper.plot(x, truth, color="black", linewidth=4, alpha=0.25, label="function")
+    upper.plot(x, fit, color=COLOURS[1], linewidth=1.5, label="network")
+    upper.legend(frameon=False)
+    upper.set_title(f"mean absolute error {np.abs(fit - truth).mean():.2g}")
+    lower.plot(x, fit - truth, color=COLOURS[1], linewidth=1)
+    lower.axhline(0, color="black", linewidth=0.5)
+    lower.set_xlabel("x")
+    lower.set_ylabel("difference")
+    return figure
+
+
+def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
+    """Draws every metric of a run over its epochs, one panel a metric, train and validation together.
+
+    Args:
+        rows: The lines of ``metrics.csv``.
+
+    Returns:
+        The picture, or nothing if nothing was logged.
+    """
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        for column, value in row.items():
+            split, _, metric = column.partition("_")
+            if value in ("", None) or (split not in ("train", "val") and not column.startswith("lr")):
+                continue
+            panel, label = ("learning rate", column) if column.startswith("lr") else (metric.replace("_", " "), split)
+            position = float(row["step"]) if panel == "learning rate" else float(row["epoch"]) + 1
+            curves.setdefault(panel, {}).setdefault(label, []).append((position, float(value)))
+    if not curves:
+        return None
+    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained", dpi=110)
+    for place, (panel, lines) in enumerate(sorted(curves.items()), start=1):
+        axes = figure.add_subplot(1, len(curves), place)
+        for colour, (label, points) in zip(COLOURS, sorted(lines.items()), strict=False):
+            x, y = zip(*points, strict=True)
+            axes.plot(x, y, color=colour, label={"val": "validation"}.get(label, label), marker="." if len(x) < 3 else "")
+        axes.set_title(panel)
+        axes.set_xlabel("step" if panel == "learning rate" else "epoch")
+        if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):
+            axes.set_yscale("log")
+        if panel != "learning rate":
+            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+            axes.legend(frameon=False)
+        axes.grid(alpha=0.25)
+    return figure

@@ -1,0 +1,128 @@
+"""What all models of the zoo share: checkpoints that know their class, schedules, a watch over the loss."""
+
+from typing import Any, Literal
+
+import torch
+from lightning import LightningDataModule, LightningModule
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.utils.data import Dataset
+
+from zoo.errors import ZooError
+
+Schedule = Literal["constant", "cosine", "one_cycle"]
+
+
+class ZooModule(LightningModule):
+    """Base of every model.
+
+    A subclass defines ``network``, :meth:`forward` and the steps, and calls ``save_hyperparameters()`` in its
+    ``__init__``, whose arguments are primitives: they and the class path are all it takes to rebuild the model.
+    ``training_step`` returns the loss or a dict with the key ``loss``; its mean is logged as ``train_loss`` each epoch.
+
+    Attributes:
+        metric: Name of the figure that the model is judged by, as in the model's card.
+    """
+
+    metric: str
+    losses_between_checks = 50
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recent_losses: list[Tensor] = []
+        self._loss_sum: Tensor | float = 0.0
+        self._loss_count = 0
+
+    def example_input(self) -> Tensor:
+        """A batch of one valid input, to trace the model with."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its input looks like")
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws an evaluation.
+
+        Args:
+            outputs: What the evaluation steps returned, concatenated over the batches.
+            rows: The evaluated data set; row ``i`` belongs to output ``i``.
+
+        Returns:
+            Name and picture; nothing where there is nothing to see.
+        """
+        return {}
+
+    def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
+        """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`."""
+        batch = next(iter(data.test_dataloader()))
+        return {"input": batch[0][:8].contiguous()}
+
+    @torch.inference_mode()
+    def answer(self, golden: dict[str, Tensor]) -> Tensor:
+        """The output that belongs to the inputs of a golden file."""
+        return self(golden["input"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Writes the class path, so that the file alone suffices to load the model (see :mod:`zoo.weights`)."""
+        checkpoint["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def on_train_epoch_start(self) -> None:
+        """Starts a new mean of the loss."""
+        self._recent_losses, self._loss_sum, self._loss_count = [], 0.0, 0
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Keeps the loss on its device; looks at it only now and then."""
+        if not isinstance(outputs, dict) or "loss" not in outputs:
+            return
+        self._recent_losses.append(outputs["loss"].detach())
+        if len(self._recent_losses) == self.losses_between_checks or self.trainer.is_last_batch:
+            self._check_losses(batch_idx)
+
+    def _check_losses(self, batch_idx: int) -> None:
+        losses = torch.stack(self._recent_losses)
+        finite = torch.isfinite(losses)
+        if self.trainer.strategy.reduce_boolean_decision(not bool(finite.all()), all=False):
+            behind = len(losses) - int((~finite).float().argmax()) - 1 if not finite.all() else 0
+            raise ZooError(
+                f"the loss became NaN or infinite in epoch {self.current_epoch} at batch {batch_idx - behind} "
+                f"(step {self.global_step - 1 - behind}); the last good checkpoint is {self._last_good_checkpoint()}; "
+                "try a smaller learning rate"
+            )
+        self._loss_sum = self._loss_sum + losses.sum()
+        self._loss_count += len(losses)
+        self._recent_losses = []
+
+    def _last_good_checkpoint(self) -> str:
+        paths = [getattr(callback, "last_model_path", "") for callback in self.trainer.checkpoint_callbacks]
+        return next((path for path in paths if path), "not written yet")
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the mean loss of the epoch."""
+        if self._loss_count:
+            self.log("train_loss", self._loss_sum / self._loss_count, sync_dist=True)
+
+    def scheduled(self, optimizer: Optimizer, schedule: Schedule) -> Any:
+        """Joins an optimizer and a learning-rate schedule that moves with every step.
+
+        Args:
+            optimizer: Its learning rate is the highest of the schedule.
+            schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``one_cycle`` (Smith and
+                Topin, 2018) rises for the first 30 % of the steps, then falls.
+
+        Raises:
+            ZooError: The schedule needs to know when training ends and no end is set.
+        """
+        if schedule == "constant":
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if steps in (float("inf"), -1):
+            raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")
+        steps = int(steps)
+        scheduler: LRScheduler
+        if schedule == "cosine":
+            scheduler = CosineAnnealingLR(optimizer, T_max=steps)
+        elif schedule == "one_cycle":
+            highest = [group["lr"] for group in optimizer.param_groups]
+            scheduler = OneCycleLR(optimizer, max_lr=highest, total_steps=steps + 1, cycle_momentum=False)
+        else:
+            raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle")
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,144 @@
+"""Recipe and model names: where their recipe, weights and card lie. Imports neither torch nor lightning."""
+
+import fnmatch
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo.errors import ZooError, did_you_mean
+
+_PACKAGE = Path(__file__).parent
+RECIPES = _PACKAGE / "recipes"
+# In a checkout beside the package, in an installed wheel inside it.
+CHECKPOINTS = next(
+    (path for path in (_PACKAGE.parent / "checkpoints", _PACKAGE / "checkpoints") if path.is_dir()),
+    _PACKAGE / "checkpoints",
+)
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe of the zoo and what is published of it.
+
+    Attributes:
+        name: Its name, also that of its published weights.
+    """
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """The recipe's YAML file."""
+        return RECIPES / f"{self.name}.yaml"
+
+    @property
+    def text(self) -> str:
+        """The recipe as it is written, comments and all."""
+        return self.path.read_text(encoding="utf-8")
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The recipe, parsed."""
+        return read_yaml(self.path)
+
+    @property
+    def summary(self) -> str:
+        """The comment in the recipe's first line."""
+        return self.text.partition("\n")[0].removeprefix("#").strip()
+
+    @property
+    def family(self) -> str:
+        """The wing that the model lives in, such as ``vision``."""
+        return self.config["model"]["class_path"].split(".")[1]
+
+    @property
+    def data(self) -> str:
+        """Name of the data module's class."""
+        return self.config["data"]["class_path"].rpartition(".")[2]
+
+    @property
+    def folder(self) -> Path:
+        """Where the published weights are, if there are any."""
+        return CHECKPOINTS / self.name
+
+    @cached_property
+    def card(self) -> dict[str, Any] | None:
+        """The card of the published weights, or None."""
+        return read_card(self.folder) if (self.folder / "card.json").is_file() else None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Parses a YAML file; only plain data, nothing is executed.
+
+    Raises:
+        ZooError: The file is no mapping.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ZooError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ZooError(f"{path} holds {type(content).__name__}, expected a recipe with 'model', 'data' and 'trainer'")
+    return content
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Reads the card in a folder of published weights.
+
+    Raises:
+        ZooError: There is none, or it is damaged.
+    """
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ZooError(f"{folder} holds no card.json; expected a folder that 'zoo publish' wrote") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ZooError(f"{folder / 'card.json'} is damaged ({error}); fetch it again") from error
+    if not isinstance(card, dict) or not {"model", "sha256"} <= card.keys():
+        raise ZooError(f"{folder / 'card.json'} is damaged: it does not say 'model' and 'sha256'; fetch it again")
+    return card
+
+
+def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
+    """Lists the recipes whose name matches.
+
+    Args:
+        pattern: Shell pattern such as ``"*fashion*"``; a plain word matches anywhere in the name.
+        pretrained: Only those with published weights.
+
+    Returns:
+        Names in alphabetical order.
+    """
+    if not any(wildcard in pattern for wildcard in "*?["):
+        pattern = f"*{pattern}*"
+    names = sorted(path.stem for path in RECIPES.glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern))
+    return [name for name in names if not pretrained or (CHECKPOINTS / name / "card.json").is_file()]
+
+
+def recipe(name: str) -> Recipe:
+    """Finds a recipe by its name.
+
+    Raises:
+        ZooError: There is none of that name.
+    """
+    found = Recipe(name)
+    if "/" in name or not found.path.is_file():
+        raise ZooError(f"no recipe '{name}'{did_you_mean(name, list_models())}; 'zoo list' shows all")
+    return found
+
+
+def card(name: str) -> dict[str, Any]:
+    """Reads the card of published weights: architecture, classes, data, metrics, checksums, seed, versions.
+
+    Raises:
+        ZooError: There is no such recipe, or nothing is published of it.
+    """
+    found = recipe(name).card
+    if found is None:
+        raise ZooError(f"nothing is published of '{name}'; 'zoo list --pretrained' shows what is")
+    return found

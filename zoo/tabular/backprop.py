@@ -1,0 +1,231 @@
+"""A neural network from scratch: forward pass, back-propagation and gradients by hand (Rumelhart et al., 1986)."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchmetrics import MeanMetric
+
+from zoo.drawing import draw_confusion_matrix, draw_curve
+from zoo.errors import ZooError
+from zoo.module import Schedule, ZooModule
+
+Activation = Literal["sigmoid", "relu"]
+
+
+class BackpropNet(nn.Module):
+    """A fully connected network whose gradients are worked out by hand; autograd is never asked.
+
+    With ``a_0 = x`` each layer computes ``z_l = a_{l-1} W_l^T + b_l`` and ``a_l = f(z_l)``; the loss is the squared error
+    ``L = sum (a_L - y)^2 / N`` over a batch of ``N``. By the chain rule, with ``delta_l = dL/dz_l``,
+
+        ``delta_L = 2 (a_L - y) / N * f'(z_L)``,  ``delta_l = (delta_{l+1} W_{l+1}) * f'(z_l)``,
+        ``dL/dW_l = delta_l^T a_{l-1}``,  ``dL/db_l = sum of delta_l over the batch``.
+
+    Args:
+        architecture: Sizes of the layers, input first, at least one hidden layer between input and output.
+        activation: ``f``; the last layer is a sigmoid for ``sigmoid`` and linear for ``relu``.
+
+    Shape:
+        - Input: ``(N, architecture[0])``.
+        - Output: ``(N, architecture[-1])``.
+
+    Raises:
+        ZooError: There is no hidden layer, or a layer is empty.
+    """
+
+    def __init__(self, architecture: Sequence[int], activation: Activation = "sigmoid") -> None:
+        super().__init__()
+        if len(architecture) < 3 or min(architecture) < 1:
+            raise ZooError(
+                f"architecture {list(architecture)} has no hidden layer or an empty one; "
+                "expected sizes like [4, 5, 3]: input, at least one hidden layer, output"
+            )
+        if activation not in ("sigmoid", "relu"):
+            raise ZooError(f"no activation {activation!r}; there are sigmoid and relu")
+        self.activation = activation
+        pairs = list(pairwise(architecture))
+        self.weights = nn.ParameterList(torch.rand(outputs, inputs) * 2 - 1 for inputs, outputs in pairs)
+        self.biases = nn.ParameterList(torch.rand(outputs) * 2 - 1 for _, outputs in pairs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The output of the last layer."""
+        return self.activations(inputs)[-1]
+
+    def activations(self, inputs: Tensor) -> list[Tensor]:
+        """The outputs of all layers, the inputs first."""
+        outputs = [inputs]
+        for index, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            weighted = torch.addmm(bias, outputs[-1], weight.T)
+            if self.activation == "sigmoid":
+                outputs.append(torch.sigmoid(weighted))
+            else:
+                outputs.append(weighted if index == len(self.weights) - 1 else weighted.clamp(min=0))
+        return outputs
+
+    @torch.no_grad()
+    def gradients(self, activations: list[Tensor], targets: Tensor) -> list[Tensor]:
+        """Back-propagates the squared error.
+
+        Args:
+            activations: What :meth:`activations` returned.
+            targets: Wanted outputs, ``(N, architecture[-1])``.
+
+        Returns:
+            The gradients of all weights, then of all biases, first layer first, as :meth:`parameters` has them.
+        """
+        outputs = activations[-1]
+        error = 2 * (outputs - targets) / len(outputs)
+        delta = error * outputs * (1 - outputs) if self.activation == "sigmoid" else error
+        by_weight, by_bias = [], []
+        for layer in reversed(range(len(self.weights))):
+            below = activations[layer]
+            by_weight.append(delta.T @ below)
+            by_bias.append(delta.sum(0))
+            if layer:
+                slope = below * (1 - below) if self.activation == "sigmoid" else (below > 0).to(below.dtype)
+                delta = (delta @ self.weights[layer]) * slope
+        return by_weight[::-1] + by_bias[::-1]
+
+
+class Backprop(ZooModule):
+    """Trains :class:`BackpropNet` by gradient descent; classifies when it has classes, else fits numbers.
+
+    Args:
+        architecture: Sizes of the layers, such as ``[4, 5, 3]``.
+        activation: ``sigmoid`` or ``relu``.
+        classes: Names of the classes, one for each output; none for regression.
+        mean: Mean of each input feature.
+        std: Standard deviation of each input feature.
+        lr: Highest learning rate of gradient descent.
+        momentum: Nesterov momentum.
+        schedule: See :meth:`ZooModule.scheduled`.
+
+    Shape:
+        - Input: ``(N, architecture[0])``, raw features.
+        - Output: ``(N, architecture[-1])``.
+
+    Raises:
+        ZooError: The architecture does not fit the classes or has no hidden layer.
+    """
+
+    def __init__(
+        self,
+        architecture: Sequence[int] = (4, 5, 3),
+        activation: Activation = "sigmoid",
+        classes: Sequence[str] | None = None,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        lr: float = 0.1,
+        momentum: float = 0.0,
+        schedule: Schedule = "constant",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        if classes is not None and len(classes) != architecture[-1]:
+            raise ZooError(
+                f"architecture {list(architecture)} has {architecture[-1]} outputs for {len(classes)} classes "
+                f"({', '.join(classes)}); the last size must be {len(classes)}"
+            )
+        self.metric = "mae" if classes is None else "accuracy"
+        self.classes = list(classes) if classes else None
+        self.in_features = architecture[0]
+        self.lr, self.momentum, self.schedule = lr, momentum, schedule
+        self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
+        self.network = BackpropNet(architecture, activation)
+        self.evaluation_loss = MeanMetric(nan_strategy="disable")
+        self.evaluation_metric = MeanMetric(nan_strategy="disable")
+        self._gradients: list[Tensor] = []
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The outputs for raw features."""
+        return self.network(self.normalise(inputs))
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """Brings raw features to zero mean and unit variance."""
+        return (inputs - self.mean) / self.std
+
+    def targets(self, labels: Tensor) -> Tensor:
+        """Wanted outputs: one-hot for class numbers ``(N,)``, else the numbers themselves ``(N, outputs)``."""
+        return labels if self.classes is None else F.one_hot(labels, len(self.classes)).to(self.mean.dtype)
+
+    def classify(self, features: Tensor) -> list[str]:
+        """Names the class of each row of raw features.
+
+        Raises:
+            ZooError: The model has no classes.
+        """
+        if self.classes is None:
+            raise ZooError("this model fits numbers and has no classes; call it instead")
+        with torch.inference_mode():
+            return [self.classes[index] for index in self(features.to(self.device)).argmax(1).tolist()]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The squared error of a batch; works the gradients out on the way."""
+        with torch.no_grad():
+            targets = self.targets(batch[1])
+            activations = self.network.activations(self.normalise(batch[0]))
+            self._gradients = self.network.gradients(activations, targets)
+            return (activations[-1] - targets).square().sum(1).mean()
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Hands the hand-made gradients to the optimizer, averaged over the processes."""
+        for parameter, gradient in zip(self.network.parameters(), self._gradients, strict=True):
+            if dist.is_initialized() and self.trainer.world_size > 1:
+                dist.all_reduce(gradient)
+                gradient /= self.trainer.world_size
+            parameter.grad = gradient
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Measures loss and accuracy, or loss and mean absolute error."""
+        inputs, labels = batch
+        outputs, targets = self(inputs), self.targets(labels)
+        self.evaluation_loss.update((outputs - targets).square().sum(1))
+        score = (outputs - targets).abs().mean(1) if self.classes is None else outputs.argmax(1) == labels
+        self.evaluation_metric.update(score.float())
+        return {"outputs": outputs, "labels": labels}
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_loss`` and ``val_accuracy`` or ``val_mae``."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test_loss`` and ``test_accuracy`` or ``test_mae``."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, split: str) -> None:
+        self.log(f"{split}_loss", self.evaluation_loss.compute(), sync_dist=True)
+        self.log(f"{split}_{self.metric}", self.evaluation_metric.compute(), prog_bar=True, sync_dist=True)
+        self.evaluation_loss.reset()
+        self.evaluation_metric.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Plain gradient descent, with momentum if wanted."""
+        optimizer = torch.optim.SGD(
+            self.network.parameters(), self.lr, momentum=self.momentum, nesterov=self.momentum > 0
+        )
+        return self.scheduled(optimizer, self.schedule)
+
+    def example_input(self) -> Tensor:
+        """One row of zeros."""
+        return torch.zeros(1, self.in_features)
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the confusion matrix, or the fitted curve of a function of one variable."""
+        if self.classes is not None:
+            predicted = outputs["outputs"].argmax(1).cpu()
+            return {"confusion_matrix": draw_confusion_matrix(outputs["labels"].cpu(), predicted, self.classes)}
+        if self.in_features == 1:
+            inputs = rows[torch.arange(len(outputs["labels"]))][0]
+            return {"curve": draw_curve(inputs, outputs["labels"].cpu(), outputs["outputs"].cpu())}
+        return {}

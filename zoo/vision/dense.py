@@ -1,0 +1,71 @@
+"""A fully connected classifier with one hidden layer (the notes' first image classifier)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from zoo.module import Schedule
+from zoo.vision.classifier import Classifier
+
+
+class DenseNet(nn.Sequential):
+    """Flatten, a hidden layer with ReLU, dropout, logits.
+
+    Args:
+        in_features: Number of input values.
+        num_logits: Number of outputs.
+        hidden_size: Width of the hidden layer.
+        dropout: Probability of dropping a hidden unit in training.
+
+    Shape:
+        - Input: ``(N, ...)`` with ``in_features`` values a row.
+        - Output: ``(N, num_logits)``.
+    """
+
+    def __init__(self, in_features: int, num_logits: int, hidden_size: int = 128, dropout: float = 0.0) -> None:
+        super().__init__(
+            nn.Flatten(),
+            nn.Linear(in_features, hidden_size),
+            nn.ReLU(),
+            nn.Dropout(dropout) if dropout else nn.Identity(),
+            nn.Linear(hidden_size, num_logits),
+        )
+
+
+class Dense(Classifier):
+    """Classifies with :class:`DenseNet`. See :class:`Classifier` for the arguments not listed.
+
+    Args:
+        in_features: Number of input values, 784 for a 28x28 image.
+        hidden_size: Width of the hidden layer.
+        dropout: Probability of dropping a hidden unit in training.
+    """
+
+    def __init__(
+        self,
+        in_features: int = 784,
+        num_classes: int = 10,
+        classes: Sequence[str] | None = None,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        hidden_size: int = 128,
+        dropout: float = 0.0,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: Schedule = "constant",
+        label_smoothing: float = 0.0,
+        flip: bool = False,
+        shift: int = 0,
+        compile: bool = False,
+    ) -> None:
+        super().__init__(
+            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, flip, shift, compile=compile
+        )
+        self.save_hyperparameters()
+        self.in_features = in_features
+        self.network = DenseNet(in_features, self.num_logits, hidden_size, dropout)
+
+    def example_input(self) -> Tensor:
+        """One row of zeros."""
+        return torch.zeros(1, self.in_features)

@@ -1,0 +1,251 @@
+"""Weights and cards: save, load, verify. The only door through which weights enter or leave.
+
+Nothing loaded here can execute code: published weights are safetensors, Lightning checkpoints are read with
+``weights_only=True``, and a class is built only if it is a model of the zoo.
+"""
+
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import sys
+import tempfile
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from zoo import registry
+from zoo.errors import ZooError, did_you_mean
+from zoo.module import ZooModule
+
+
+def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> Any:
+    """Loads a trained model, ready to use.
+
+    Args:
+        name: A published model (``"cnn_fashion_mnist"``), a folder of published weights, the folder of a run (its best
+            checkpoint), or a Lightning checkpoint file.
+        device: Where to put it.
+
+    Returns:
+        The model in evaluation mode: a LightningModule that takes raw inputs.
+
+    Raises:
+        ZooError: It is not there, is damaged, or holds something that is not a model of the zoo.
+    """
+    path = Path(name)
+    if (path / "card.json").is_file():
+        model = load_published(path)
+    elif (path / "config.yaml").is_file():
+        model = load_checkpoint(best_checkpoint(path))
+    elif path.is_file():
+        model = load_checkpoint(path)
+    elif path.exists() or len(path.parts) > 1 or path.suffix == ".ckpt":
+        raise ZooError(
+            f"no model at {path}; expected a published name, a run folder, a folder with card.json or a .ckpt file"
+        )
+    else:
+        registry.card(str(name))
+        model = load_published(registry.recipe(str(name)).folder)
+    return model.to(device).eval()
+
+
+def create(name: str, **overrides: Any) -> Any:
+    """Builds the untrained model of a recipe.
+
+    Args:
+        name: Name of the recipe.
+        **overrides: Constructor arguments of the model that differ from the recipe's, such as ``num_classes=5``.
+
+    Returns:
+        The model with fresh weights. Facts of the recipe's data (class names, mean, ...) come from its card where one is
+        published, else from the model's defaults.
+
+    Raises:
+        ZooError: There is no such recipe or argument.
+    """
+    recipe = registry.recipe(name)
+    model = recipe.card["model"] if recipe.card else recipe.config["model"]
+    arguments = {**model.get("init_args", {}), **overrides}
+    if "num_classes" in overrides and "classes" not in overrides:
+        arguments.pop("classes", None)
+    return build(model["class_path"], arguments)
+
+
+def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
+    """Builds a model from its class path and primitive arguments, importing only modules of the zoo.
+
+    Raises:
+        ZooError: The class is not a model of the zoo or does not take these arguments.
+    """
+    module_name, _, class_name = class_path.rpartition(".")
+    if module_name not in sys.modules and not module_name.startswith("zoo."):
+        raise ZooError(
+            f"refused to import {class_path!r}: not part of the zoo; if the class is yours, import {module_name!r} first"
+        )
+    try:
+        found = getattr(sys.modules.get(module_name) or import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ZooError(f"no model class {class_path!r} in this version of the zoo") from error
+    if not (isinstance(found, type) and issubclass(found, ZooModule)):
+        raise ZooError(f"refused to build {class_path!r}: it is not a model of the zoo")
+    try:
+        return found(**init_args)
+    except TypeError as error:
+        accepted = found.__init__.__annotations__.keys() - {"return"}
+        unknown = sorted(init_args.keys() - accepted)
+        if not unknown:
+            raise
+        hint = did_you_mean(unknown[0], accepted)
+        raise ZooError(f"{class_name} takes no argument {unknown[0]!r}{hint}") from error
+
+
+def describe(model: ZooModule) -> dict[str, Any]:
+    """What it takes to rebuild a model: class path and constructor arguments, all primitives."""
+    return {
+        "class_path": f"{type(model).__module__}.{type(model).__qualname__}",
+        "init_args": json.loads(json.dumps(dict(model.hparams))),
+    }
+
+
+def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str, Tensor]) -> None:
+    """Writes published weights: all files or none.
+
+    Args:
+        model: The trained model.
+        folder: Where to; whatever was there is replaced in one step.
+        card: Facts to keep; ``model``, ``parameters``, ``bytes`` and ``sha256`` are added.
+        golden: A few inputs; the model's answer is added, so that loading can be checked anywhere.
+    """
+    model = model.eval().cpu()
+    weights = save_safetensors({key: value.contiguous() for key, value in model.state_dict().items()})
+    golden = {**golden, "answer": model.answer(golden).clone()}
+    card = {
+        **card,
+        "model": describe(model),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "bytes": len(weights),
+        "sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        fresh = Path(scratch) / "new"
+        fresh.mkdir()
+        (fresh / "model.safetensors").write_bytes(weights)
+        (fresh / "golden.safetensors").write_bytes(save_safetensors(golden))
+        (fresh / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        if folder.exists():
+            shutil.move(folder, Path(scratch) / "old")
+        fresh.rename(folder)
+
+
+def load_published(folder: Path) -> ZooModule:
+    """Loads published weights after checking their sha256 against the card.
+
+    Raises:
+        ZooError: A file is missing or damaged.
+    """
+    card = registry.read_card(folder)
+    content = _read_bytes(folder / "model.safetensors")
+    found = hashlib.sha256(content).hexdigest()
+    if found != card["sha256"]:
+        raise ZooError(
+            f"{folder / 'model.safetensors'} is damaged: sha256 {found[:12]}..., the card says {card['sha256'][:12]}...; "
+            "fetch it again"
+        )
+    model = build(card["model"]["class_path"], card["model"]["init_args"])
+    _fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
+    return model
+
+
+def load_golden(folder: Path) -> dict[str, Tensor]:
+    """Reads the golden inputs and the answer that belongs to them."""
+    path = folder / "golden.safetensors"
+    return _parse_safetensors(_read_bytes(path), path)
+
+
+def load_checkpoint(path: Path) -> ZooModule:
+    """Loads a Lightning checkpoint, no matter whether the command line or a Python program wrote it.
+
+    Raises:
+        ZooError: The file is missing, damaged, would execute code, or is no checkpoint of the zoo.
+    """
+    checkpoint = read_checkpoint(path)
+    if "class_path" not in checkpoint:
+        raise ZooError(f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone")
+    model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
+    _fill(model, checkpoint["state_dict"], path)
+    return model
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Reads a Lightning checkpoint without executing anything, after checking that it is whole.
+
+    Torch writes checkpoints as zip archives that hold a checksum of every member; all of them are compared, so that a
+    truncated or flipped file is found before anything is built from it.
+
+    Raises:
+        ZooError: The file is missing, damaged, would execute code, or is no Lightning checkpoint.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except FileNotFoundError as error:
+        raise ZooError(f"no checkpoint at {path}") from error
+    except IsADirectoryError as error:
+        raise ZooError(f"{path} is a folder, expected a checkpoint file such as checkpoints/last.ckpt") from error
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+        raise ZooError(f"{path} is damaged or no checkpoint ({error}); nothing was loaded") from error
+    if broken is not None:
+        raise ZooError(f"{path} is damaged: the checksum of {broken} does not match; nothing was loaded")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
+        raise ZooError(f"{path} was refused: loading it would execute code, not only read tensors. {found}") from error
+    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise ZooError(f"{path} is damaged ({str(error).splitlines()[0]}); nothing was loaded") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise ZooError(f"{path} is no Lightning checkpoint: it holds no 'state_dict'")
+    return checkpoint
+
+
+def best_checkpoint(run: Path) -> Path:
+    """The best checkpoint of a run; of one that never got that far, the last.
+
+    Raises:
+        ZooError: The run has none.
+    """
+    for name in ("best.ckpt", "last.ckpt"):
+        if (run / "checkpoints" / name).is_file():
+            return run / "checkpoints" / name
+    raise ZooError(f"the run {run} holds no checkpoint; expected checkpoints/best.ckpt")
+
+
+def _fill(model: ZooModule, state: dict[str, Tensor], origin: Path) -> None:
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise ZooError(f"the weights in {origin} do not fit {type(model).__name__}: {' '.join(str(error).split())}") from error
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _parse_safetensors(content: bytes, path: Path) -> dict[str, Tensor]:
+    try:
+        return load_safetensors(content)
+    except SafetensorError as error:
+        raise ZooError(f"{path} is damaged ({error}); fetch it again") from error
