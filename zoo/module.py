@@ -24,9 +24,12 @@ class ZooModule(LightningModule):
 
     Attributes:
         metric: Name of the figure that the model is judged by, as in the model's card.
+        watch_loss: Stop training with an error when the loss is NaN or infinite.
+        losses_between_checks: How many losses gather on the device before they are looked at.
     """
 
     metric: str
+    watch_loss = True
     losses_between_checks = 50
 
     def __init__(self) -> None:
@@ -80,7 +83,8 @@ class ZooModule(LightningModule):
     def _check_losses(self, batch_idx: int) -> None:
         losses = torch.stack(self._recent_losses)
         finite = torch.isfinite(losses)
-        if self.trainer.strategy.reduce_boolean_decision(not bool(finite.all()), all=False):
+        diverged = self.watch_loss and not bool(finite.all())
+        if self.trainer.strategy.reduce_boolean_decision(diverged, all=False):
             behind = len(losses) - int((~finite).float().argmax()) - 1 if not finite.all() else 0
             raise ZooError(
                 f"the loss became NaN or infinite in epoch {self.current_epoch} at batch {batch_idx - behind} "

@@ -162,7 +162,7 @@ def load_published(folder: Path) -> ZooModule:
             "fetch it again"
         )
     model = build(card["model"]["class_path"], card["model"]["init_args"])
-    _fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
+    fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
     return model
 
 
@@ -182,7 +182,7 @@ def load_checkpoint(path: Path) -> ZooModule:
     if "class_path" not in checkpoint:
         raise ZooError(f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone")
     model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
-    _fill(model, checkpoint["state_dict"], path)
+    fill(model, checkpoint["state_dict"], path)
     return model
 
 
@@ -230,7 +230,12 @@ def best_checkpoint(run: Path) -> Path:
     raise ZooError(f"the run {run} holds no checkpoint; expected checkpoints/best.ckpt")
 
 
-def _fill(model: ZooModule, state: dict[str, Tensor], origin: Path) -> None:
+def fill(model: ZooModule, state: dict[str, Tensor], origin: Path) -> None:
+    """Puts weights into a model.
+
+    Raises:
+        ZooError: They do not fit.
+    """
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -1,0 +1,76 @@
+"""The ``zoo`` command: a dict of verbs. Imports neither torch nor lightning; each verb imports what it needs."""
+
+import sys
+from importlib import import_module
+
+from zoo import __version__
+from zoo.errors import ZooError, did_you_mean
+
+VERBS = {
+    "list": ("zoo.commands.listing:list_recipes", "list the recipes and what their published weights reach"),
+    "show": ("zoo.commands.listing:show", "show a recipe and its card"),
+    "fit": ("zoo.commands.train:fit", "train a recipe"),
+    "validate": ("zoo.commands.train:validate", "measure on the validation split"),
+    "test": ("zoo.commands.train:test", "measure on the test split"),
+    "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
+    "classify": ("zoo.commands.classify:classify", "name what is in image files"),
+    "export": ("zoo.commands.export:export", "export a model to ONNX"),
+    "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line; bad input is told in one line and gives exit code 2.
+
+    Args:
+        argv: Arguments after ``zoo``; the process's own if left out.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    traceback = "--traceback" in arguments
+    arguments = [argument for argument in arguments if argument != "--traceback"]
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if traceback or not _is_told(error):
+            raise
+        print(f"zoo: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(arguments: list[str]) -> int:
+    verb, *rest = arguments or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(_usage())
+        return 0
+    if verb in ("-V", "--version"):
+        print(f"zoo {__version__}")
+        return 0
+    if verb not in VERBS:
+        raise ZooError(f"no verb '{verb}'{did_you_mean(verb, VERBS)}; 'zoo --help' shows all")
+    module, _, function = VERBS[verb][0].partition(":")
+    return getattr(import_module(module), function)(rest) or 0
+
+
+def _usage() -> str:
+    verbs = "\n".join(f"  {verb:10s} {summary}" for verb, (_, summary) in VERBS.items())
+    return (
+        "usage: zoo VERB [arguments]     zoo VERB --help     zoo --version\n\n"
+        "Models for PyTorch Lightning that people can trust, read, train and import.\n\n"
+        f"{verbs}\n\n"
+        "Any verb takes --traceback, which shows where an error came from."
+    )
+
+
+def _is_told(error: Exception) -> bool:
+    from datamodules.errors import DataError
+
+    return isinstance(error, ZooError | DataError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""``zoo export``: a model for programs without PyTorch."""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+import torch
+
+from zoo import weights
+from zoo.commands.arguments import Arguments
+from zoo.errors import ZooError
+from zoo.module import ZooModule
+
+
+def export(argv: list[str]) -> None:
+    """Exports a model to ONNX: raw inputs in, the model's outputs out, any batch size."""
+    parser = Arguments("export", export.__doc__)
+    parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
+    parser.add_argument("--to", choices=["onnx"], required=True, help="format")
+    parser.add_argument("out", metavar="OUT", type=Path, help="file to write")
+    options = parser.parse_args(argv)
+    if not options.out.parent.is_dir():
+        raise ZooError(f"no folder {options.out.parent} to write {options.out.name} into")
+    export_onnx(weights.load(options.name), options.out)
+    print(f"wrote {options.out} ({options.out.stat().st_size:,} bytes)")
+
+
+def export_onnx(model: ZooModule, out: Path) -> None:
+    """Writes a model as ONNX, normalisation included, class names in its metadata.
+
+    Raises:
+        ZooError: The packages that exporting takes are not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ZooError(f"exporting needs {error.name}; install it with: pip install 'lightning-zoo[export]'") from error
+    example = model.example_input()
+    # A batch of one would be taken for a constant.
+    example = example.expand(2, *example.shape[1:]).contiguous()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            model.eval(),
+            (example,),
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise ZooError(f"{type(model).__name__} could not be exported to ONNX")
+    if getattr(model, "classes", None):
+        program.model.metadata_props["classes"] = json.dumps(model.classes)
+    program.save(out, external_data=False)

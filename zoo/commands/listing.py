@@ -1,0 +1,93 @@
+"""``zoo list`` and ``zoo show``: what there is. Neither torch nor lightning is imported."""
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from zoo import registry
+from zoo.commands.arguments import Arguments
+from zoo.errors import ZooError
+
+
+def list_recipes(argv: list[str]) -> None:
+    """Lists recipes with family, data, metric and its measured value, parameters and size of the weights."""
+    parser = Arguments("list", list_recipes.__doc__)
+    parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, or a word that the name contains")
+    parser.add_argument("--pretrained", action="store_true", help="only recipes with published weights")
+    parser.add_argument("--json", action="store_true", help="print an array of objects")
+    options = parser.parse_args(argv)
+    names = registry.list_models(options.pattern, options.pretrained)
+    rows = [summarise(registry.recipe(name)) for name in names]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        raise ZooError(f"no recipe matches '{options.pattern}'; 'zoo list' shows all")
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in ("name", "family", "data", "metric"):
+        table.add_column(column, no_wrap=True)
+    for column in ("value", "parameters", "size"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(
+            row["name"], row["family"], row["data"], row["metric"] or "-",
+            "-" if row["value"] is None else f"{row['value']:.4g}",
+            "-" if row["parameters"] is None else f"{row['parameters']:,}",
+            "-" if row["bytes"] is None else human_size(row["bytes"]),
+        )  # fmt: skip
+    Console(width=None if Console().is_terminal else 200).print(table)
+
+
+def summarise(recipe: registry.Recipe) -> dict[str, Any]:
+    """The line of a recipe in ``zoo list --json``; what is not published is None."""
+    card = recipe.card or {}
+    metric = card.get("metric")
+    return {
+        "name": recipe.name,
+        "family": recipe.family,
+        "data": recipe.data,
+        "metric": metric,
+        "value": card["metrics"][metric] if metric else None,
+        "metrics": card.get("metrics", {}),
+        "parameters": card.get("parameters"),
+        "bytes": card.get("bytes"),
+        "summary": recipe.summary,
+    }
+
+
+def human_size(count: int) -> str:
+    """A number of bytes in the unit that suits it, such as ``1.7 MB``."""
+    value, unit = float(count), "B"
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            break
+        value /= 1000
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def show(argv: list[str]) -> None:
+    """Shows a recipe as it is written, with its comments, and the card of its published weights."""
+    parser = Arguments("show", show.__doc__)
+    parser.add_argument("name", help="a recipe")
+    parser.add_argument("--recipe", action="store_true", help="only the recipe: zoo show NAME --recipe > mine.yaml")
+    parser.add_argument("--card", action="store_true", help="only the card, as JSON")
+    options = parser.parse_args(argv)
+    recipe = registry.recipe(options.name)
+    if options.card:
+        print(json.dumps(registry.card(options.name), indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    if options.recipe or not console.is_terminal:
+        print(recipe.text, end="")
+    else:
+        console.print(Syntax(recipe.text, "yaml", theme="ansi_light", background_color="default"))
+    if options.recipe:
+        return
+    if recipe.card is None:
+        print(f"\nNothing is published of {recipe.name} yet: 'zoo fit {recipe.name}' trains it.")
+    else:
+        print(f"\ncard of {recipe.folder}")
+        print(json.dumps({key: value for key, value in recipe.card.items() if key != "model"}, indent=2, ensure_ascii=False))

@@ -1,0 +1,73 @@
+"""``zoo lr-find``: the learning-rate range test (Smith, 2015, arXiv:1506.01186)."""
+
+from typing import Any
+
+from lightning.pytorch.tuner import Tuner
+from matplotlib.figure import Figure
+
+from zoo.commands.arguments import Arguments
+from zoo.commands.train import resolve
+from zoo.drawing import COLOURS
+from zoo.errors import ZooError
+from zoo.training import ZooCLI, write_results
+
+
+def lr_find(argv: list[str]) -> None:
+    """Raises the learning rate step by step, watches the loss, and suggests where it falls fastest.
+
+    Every flag of 'zoo fit' may follow.
+    """
+    parser = Arguments("lr-find", lr_find.__doc__)
+    parser.add_argument("recipe", help="a recipe, a YAML file or a run folder")
+    parser.add_argument("--min_lr", type=float, default=1e-6, help="first learning rate (default %(default)s)")
+    parser.add_argument("--max_lr", type=float, default=1.0, help="last learning rate (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=100, help="training steps (default %(default)s)")
+    options, flags = parser.parse_known_args(argv)
+    if not 0 < options.min_lr < options.max_lr or options.steps < 20:
+        raise ZooError(
+            f"{options.steps} steps from {options.min_lr:g} to {options.max_lr:g}; expected at least 20 steps and 0 < min < max"
+        )
+    target = resolve("lr-find", [options.recipe, *flags])
+    cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet)
+    if not hasattr(cli.model, "lr"):
+        raise ZooError(f"{type(cli.model).__name__} has no learning rate to find")
+    cli.model.watch_loss = False
+    finder = Tuner(cli.trainer).lr_find(
+        cli.model,
+        datamodule=cli.datamodule,
+        min_lr=options.min_lr,
+        max_lr=options.max_lr,
+        num_training=options.steps,
+        update_attr=False,
+    )
+    suggestion = None if finder is None else finder.suggestion()
+    if finder is None or suggestion is None or cli.folder is None:
+        raise ZooError("too few steps for a suggestion; try more with --steps, or a lower --max_lr")
+    (cli.folder / "figures").mkdir(exist_ok=True)
+    picture = cli.folder / "figures" / "learning_rate.png"
+    draw_range_test(finder.results, suggestion, f"{target.recipe}: learning-rate range test").savefig(picture)
+    write_results(cli.folder, target.recipe, {"lr_find": {"suggestion": suggestion, "recipe_lr": cli.model.lr}})
+    print(f"suggested learning rate {suggestion:.3g} (the recipe has {cli.model.lr:g})")
+    print(f"picture   {picture}")
+    print(f"try       zoo fit {options.recipe} --model.lr {suggestion:.2g}")
+
+
+def draw_range_test(results: dict[str, Any], suggestion: float, title: str) -> Figure:
+    """Draws the loss over the learning rate, the suggestion marked.
+
+    Args:
+        results: ``lr`` and ``loss``, one value a step.
+        suggestion: The learning rate where the loss falls fastest.
+        title: Heading.
+    """
+    figure = Figure(figsize=(6.5, 4), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.plot(results["lr"], results["loss"], color=COLOURS[0])
+    axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggested {suggestion:.2g}")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("training loss, smoothed")
+    axes.set_title(title)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return figure

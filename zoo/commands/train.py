@@ -1,0 +1,146 @@
+"""``zoo fit``, ``zoo validate`` and ``zoo test``: a recipe, a YAML file or a run folder, and any flags."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from zoo import registry, weights
+from zoo.errors import ZooError
+from zoo.training import ZooCLI, write_results
+
+
+@dataclass
+class Target:
+    """What a verb works on.
+
+    Attributes:
+        recipe: Name that run folder and card carry.
+        args: LightningCLI arguments.
+        run: The run folder named, if one was.
+        quiet: Show nothing but the result.
+    """
+
+    recipe: str
+    args: list[str]
+    run: Path | None
+    quiet: bool
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The checkpoint that the arguments name, the last one winning."""
+        found = None
+        for position, argument in enumerate(self.args):
+            flag, _, value = argument.partition("=")
+            if flag == "--ckpt_path":
+                found = value or (self.args[position + 1] if position + 1 < len(self.args) else "")
+        return Path(found) if found else None
+
+
+def resolve(verb: str, argv: list[str]) -> Target:
+    """Reads the first argument: a recipe's name, a YAML file, a run folder, or already a LightningCLI flag.
+
+    Raises:
+        ZooError: It is none of these.
+    """
+    quiet = "--quiet" in argv
+    argv = [argument for argument in argv if argument != "--quiet"]
+    if not argv:
+        raise ZooError(f"'zoo {verb}' needs a recipe, a YAML file or a run folder; 'zoo list' shows the recipes")
+    first, *flags = argv
+    path = Path(first)
+    if first.startswith("-"):
+        return Target("custom", argv, None, quiet)
+    if (path / "config.yaml").is_file():
+        return Target(path.resolve().parent.name, ["--config", str(path / "config.yaml"), *flags], path, quiet)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
+        return Target(path.stem, ["--config", first, *flags], None, quiet)
+    if path.is_dir():
+        raise ZooError(f"{path} is no run folder: it holds no config.yaml")
+    return Target(first, ["--config", str(registry.recipe(first).path), *flags], None, quiet)
+
+
+def fit(argv: list[str]) -> int:
+    """Trains a recipe, or resumes a run; leaves one folder."""
+    target = resolve("fit", argv)
+    if target.run is not None and target.checkpoint is None:
+        target.args += ["--ckpt_path", str(target.run / "checkpoints" / "last.ckpt")]
+    folder = _continued_run(target.checkpoint)
+    cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet)
+    _announce(cli)
+    try:
+        results = cli.run()
+    except SystemExit as stop:
+        if cli.folder is not None and (cli.folder / "checkpoints" / "last.ckpt").is_file():
+            _say(f"\nstopped; resume with: zoo fit {cli.folder}")
+        return int(stop.code) if isinstance(stop.code, int) and stop.code else 1
+    _report(cli, results)
+    return 0
+
+
+def validate(argv: list[str]) -> int:
+    """Measures published weights, a run or a checkpoint on the validation split."""
+    return _evaluate("validate", argv)
+
+
+def test(argv: list[str]) -> int:
+    """Measures published weights, a run or a checkpoint on the test split."""
+    return _evaluate("test", argv)
+
+
+def _evaluate(verb: str, argv: list[str]) -> int:
+    target = resolve(verb, argv)
+    if target.run is not None and target.checkpoint is None:
+        target.args += ["--ckpt_path", str(weights.best_checkpoint(target.run))]
+    asks_only = {"--help", "-h", "--print_config"} & {argument.partition("=")[0] for argument in target.args}
+    published = None
+    if target.checkpoint is None and not asks_only:
+        published = registry.CHECKPOINTS / target.recipe
+        if not (published / "card.json").is_file():
+            raise ZooError(
+                f"nothing is published of '{target.recipe}' to {verb}; name a run folder (zoo {verb} runs/...) "
+                "or a checkpoint (--ckpt_path FILE)"
+            )
+    cli = ZooCLI(target.args, verb, target.recipe, target.run, target.quiet)
+    if published is not None:
+        weights.fill(cli.model, weights.load_published(published).state_dict(), published)
+    _report(cli, cli.run())
+    return 0
+
+
+def _continued_run(checkpoint: Path | None) -> Path | None:
+    """The run that a ``last.ckpt`` belongs to: resuming goes on in its folder."""
+    if checkpoint is None or checkpoint.name != "last.ckpt":
+        return None
+    run = checkpoint.parent.parent
+    return run if (run / "config.yaml").is_file() else None
+
+
+@rank_zero_only
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+@rank_zero_only
+def _announce(cli: ZooCLI) -> None:
+    if not cli.quiet:
+        count = sum(parameter.numel() for parameter in cli.model.parameters())
+        name = type(cli.model).__name__
+        print(f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True)
+
+
+@rank_zero_only
+def _report(cli: ZooCLI, results: dict[str, Any]) -> None:
+    if cli.folder is None:
+        return
+    write_results(cli.folder, cli.recipe, results)
+    for verb, figures in results.items():
+        line = "  ".join(f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+        print(f"{verb:9s} {line}")
+    if not cli.quiet:
+        print(f"run       {cli.folder}")
+        for picture in sorted((cli.folder / "figures").glob("*.png")):
+            print(f"picture   {picture}")

@@ -1,0 +1,76 @@
+"""A callback that draws the pictures of a run into its folder."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from zoo.drawing import draw_learning_curves
+from zoo.module import ZooModule
+
+
+class Figures(Callback):
+    """Draws learning curves after training and whatever the model has to show after an evaluation.
+
+    Args:
+        folder: The run's folder; pictures go into ``figures/``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "figures"
+        self._outputs: list[dict[str, Tensor]] = []
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws ``learning_curves.png`` from ``metrics.csv``."""
+        if not trainer.is_global_zero or trainer.logger is None:
+            return
+        for logger in trainer.loggers:
+            logger.save()
+        metrics = self.folder.parent / "metrics.csv"
+        if metrics.is_file():
+            with metrics.open(newline="") as file:
+                figure = draw_learning_curves(list(csv.DictReader(file)))
+            if figure is not None:
+                self._write("learning_curves", figure)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keeps outputs, except during training."""
+        if trainer.state.fn == "validate":
+            self._keep(trainer, outputs)
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Keeps outputs."""
+        self._keep(trainer, outputs)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws what the model shows of the validation split."""
+        if trainer.state.fn == "validate":
+            self._draw(trainer, pl_module, "validation", trainer.val_dataloaders)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws what the model shows of the test split."""
+        self._draw(trainer, pl_module, "test", trainer.test_dataloaders)
+
+    def _keep(self, trainer: Trainer, outputs: Any) -> None:
+        # Only one process sees all rows in order.
+        if trainer.world_size == 1 and isinstance(outputs, dict):
+            self._outputs.append({name: tensor.detach().cpu() for name, tensor in outputs.items()})
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, split: str, loader: Any) -> None:
+        if self._outputs and isinstance(pl_module, ZooModule):
+            outputs = {name: torch.cat([part[name] for part in self._outputs]) for name in self._outputs[0]}
+            for name, figure in pl_module.figures(outputs, loader.dataset).items():
+                self._write(f"{split}_{name}", figure)
+        self._outputs = []
+
+    def _write(self, name: str, figure: Any) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(self.folder / f"{name}.png")

@@ -1,0 +1,463 @@
+"""LightningCLI behind ``zoo fit``, ``zoo validate`` and ``zoo test``: one recipe in, one run folder out."""
+
+import copy
+import csv
+import inspect
+import json
+import logging
+import random
+import re
+import sys
+import time
+import warnings
+from datetime import datetime
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks.checkpoint import Checkpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from datamodules.errors import DataError
+from zoo import registry, weights
+from zoo.errors import ZooError, did_you_mean
+from zoo.figures import Figures
+from zoo.module import ZooModule
+
+# Facts of the data that reach the model as constructor arguments of the same name.
+FACTS = ("num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std")
+
+
+class ZooParser(LightningArgumentParser):
+    """A parser that reports bad input as a :class:`ZooError` in one line instead of printing its usage."""
+
+    parsed: list[str] = []
+
+    def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
+        """Remembers what is parsed, for the sake of :meth:`error`."""
+        ZooParser.parsed = list(args or [])
+        return super().parse_args(args, *rest, **options)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises what argparse would print."""
+        told = _told(ex) if ex is not None else None
+        raise told or ZooError(one_line(message, self.parsed)) from ex
+
+
+class ZooCLI(LightningCLI):
+    """Builds model, data module and trainer from a recipe and flags; :meth:`run` runs one verb.
+
+    Args:
+        args: LightningCLI arguments, such as ``["--config", "recipe.yaml", "--trainer.max_epochs", "3"]``.
+        verb: ``fit``, ``validate`` or ``test``.
+        recipe: Name that run folder and card will carry.
+        folder: Run folder to use; a new one by default.
+        quiet: Show nothing but errors and the result.
+    """
+
+    def __init__(
+        self, args: list[str], verb: str, recipe: str = "custom", folder: Path | None = None, quiet: bool = False
+    ) -> None:
+        self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
+        quieten(quiet)
+        super().__init__(
+            args=args,
+            run=False,
+            parser_class=ZooParser,
+            parser_kwargs={"prog": f"zoo {verb} {recipe}", "description": _VERBS[verb], "allow_abbrev": False},
+            trainer_defaults={"enable_model_summary": False},
+            model_class=ZooModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the zoo's own flags and links every fact of the data to the model."""
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint to resume (fit) or evaluate (validate, test)."
+        )
+        parser.add_argument(
+            "--tune_precision",
+            type=bool,
+            default=False,
+            help="On one CPU process, time a few training steps in float32, channels-last and bfloat16 first, and train "
+            "with the quickest; what was chosen is written into the run's config.yaml.",
+        )
+        for fact in FACTS:
+            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+
+    def instantiate_classes(self) -> None:
+        """Builds everything; an error that a constructor told comes through as it was told."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            raise _told(error) or error from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer around the run's folder."""
+        settings = self._get(self.config_init, "trainer")
+        if settings.get("fast_dev_run"):
+            return super().instantiate_trainer(**kwargs)
+        if self.folder is None:
+            self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
+        kwargs.setdefault("default_root_dir", str(self.folder))
+        if settings.get("logger") in (None, True):
+            kwargs["logger"] = [
+                CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
+                TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
+            ]
+        if self.quiet or not sys.stdout.isatty():
+            kwargs["enable_progress_bar"] = False
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(trainer):
+            trainer = super().instantiate_trainer(**kwargs, precision=self._tune_precision())
+        seed = self._get(self.config, "seed_everything")
+        for callback in self._own_callbacks(trainer, seed):
+            trainer.callbacks.insert(0, callback)
+        if self.verb == "fit":
+            trainer.callbacks.append(LastCheckpoint(self.folder / "checkpoints"))
+        return trainer
+
+    def _own_callbacks(self, trainer: Trainer, seed: int) -> list[Callback]:
+        ours: list[Callback] = [SeedEpochs(seed), Figures(self.folder)]
+        if self.verb == "fit" and trainer.logger is not None:
+            ours.append(LearningRateMonitor("epoch"))
+        if self.verb == "fit" and not self.quiet:
+            ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
+        return ours
+
+    def _tune_precision(self) -> Any:
+        """Times training steps and keeps the quickest setting, in the model and in the configuration."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        batch = next(iter(self.datamodule.train_dataloader()))
+        seconds = time_settings(self.model, batch)
+        (precision, channels_last), _ = min(seconds.items(), key=lambda item: item[1])
+        if not self.quiet:
+            for (name, last), second in seconds.items():
+                print(f"  {name:10s} {'channels last' if last else 'channels first'}  {1000 * second:7.2f} ms a step")
+            print(f"training in {precision}, {'channels last' if channels_last else 'channels first'}")
+        if hasattr(self.model, "channels_last"):
+            self.model.channels_last = channels_last
+            self.model.hparams["channels_last"] = channels_last
+            self.config["model"]["init_args"]["channels_last"] = channels_last
+        self.config["trainer"]["precision"] = precision
+        self.config["tune_precision"] = False
+        return precision
+
+    def run(self) -> dict[str, Any]:
+        """Runs the verb and returns what belongs into ``results.json``."""
+        checkpoint = self._get(self.config, "ckpt_path")
+        if checkpoint is not None:
+            weights.read_checkpoint(Path(checkpoint))
+        if self.verb == "fit":
+            return self._fit(checkpoint)
+        return self._evaluate(self.verb, checkpoint)
+
+    def _fit(self, checkpoint: str | None) -> dict[str, Any]:
+        if checkpoint is not None and self.folder is not None:
+            keep_metrics(self.trainer, self.folder, checkpoint)
+        start = time.perf_counter()
+        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        seconds = time.perf_counter() - start
+        results: dict[str, Any] = {
+            "fit": {
+                "epochs": self.trainer.current_epoch,
+                "steps": self.trainer.global_step,
+                "seconds": round(seconds, 1),
+                "precision": str(self.trainer.precision),
+                "processes": self.trainer.world_size,
+                "device": device_name(self.trainer),
+            }
+        }
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best and self.trainer.world_size == 1:
+            results.update(self._evaluate("validate", best))
+        return results
+
+    def _evaluate(self, verb: str, checkpoint: str | None) -> dict[str, Any]:
+        run = getattr(self.trainer, verb)
+        figures = run(
+            self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+        )
+        return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
+
+
+_VERBS = {
+    "fit": "Train a recipe. Every setting of the recipe is a flag.",
+    "validate": "Measure on the validation split. Every setting of the recipe is a flag.",
+    "test": "Measure on the test split. Every setting of the recipe is a flag.",
+    "lr-find": "Learning-rate range test. Every setting of the recipe is a flag.",
+}
+
+
+class SeedEpochs(Callback):
+    """Seeds every epoch from (seed, epoch, process).
+
+    Lightning checkpoints hold no random state. With this, dropout and augmentation of an epoch do not depend on what was
+    drawn before, so a resumed run ends bit-identical to an uninterrupted one, and every process draws its own numbers.
+
+    Args:
+        seed: The run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seeds Python, NumPy and torch."""
+        sequence = np.random.SeedSequence([self.seed, trainer.current_epoch, trainer.global_rank])
+        seed = int(sequence.generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+class EpochLines(Callback):
+    """Prints a line now and then where no progress bar can be drawn: into a file, under a scheduler.
+
+    Args:
+        seconds: Shortest time between two lines.
+    """
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self.seconds = seconds
+        self._printed_at = time.monotonic()
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prints the epoch and its metrics."""
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
+        if not last and time.monotonic() - self._printed_at < self.seconds:
+            return
+        self._printed_at = time.monotonic()
+        metrics = "  ".join(f"{name} {value:.5g}" for name, value in sorted(trainer.callback_metrics.items()))
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)
+
+
+class LastCheckpoint(Checkpoint):
+    """Keeps ``last.ckpt`` fresh, so that a run can be killed at any moment and resumed.
+
+    It is written before the first epoch, then at the end of an epoch (at most every few seconds: the epochs of small models
+    take milliseconds) and at the end of training; always at an epoch's border, from which resuming is exact.
+
+    Args:
+        folder: Where to.
+        seconds: Shortest time between two writes.
+    """
+
+    def __init__(self, folder: Path, seconds: float = 10.0) -> None:
+        self.path = folder / "last.ckpt"
+        self.seconds = seconds
+        self.last_model_path = ""
+        self._written_at = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the starting point."""
+        self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes if it is time to; all processes do what the first one's clock says."""
+        if trainer.strategy.broadcast(time.monotonic() - self._written_at >= self.seconds or trainer.should_stop):
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the end."""
+        self._save(trainer)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)
+        self.last_model_path = str(self.path)
+        self._written_at = time.monotonic()
+
+
+def quieten(quiet: bool) -> None:
+    """Silences what Lightning says about itself; what concerns the run is said by the zoo.
+
+    Args:
+        quiet: Silence warnings, too.
+    """
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.WARNING)
+    if quiet:
+        warnings.filterwarnings("ignore")
+    for message in (
+        "LightningCLI's args parameter",
+        ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+        "The number of training batches .* is smaller than the logging interval",
+        "The '.*_dataloader' does not have many workers",
+        "Checkpoint directory .* exists and is not empty",
+        "Experiment logs directory .* exists and is not empty",
+        ".*lr_scheduler.step\\(\\)` before `optimizer.step",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def new_run_folder(parent: Path) -> Path:
+    """Makes ``parent/<time>``; only the first process makes it."""
+    stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = parent / stamp
+    if rank_zero_only.rank == 0:
+        attempt = 1
+        while folder.exists():
+            attempt += 1
+            folder = parent / f"{stamp}_{attempt}"
+        folder.mkdir(parents=True)
+    return folder
+
+
+@rank_zero_only
+def keep_metrics(trainer: Trainer, folder: Path, checkpoint: str) -> None:
+    """Hands the CSV logger of a resumed run the lines written before the checkpoint; by itself it would delete them."""
+    path = folder / "metrics.csv"
+    logger = next((logger for logger in trainer.loggers if isinstance(logger, CSVLogger)), None)
+    if logger is None or not path.is_file():
+        return
+    step = weights.read_checkpoint(Path(checkpoint))["global_step"]
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Experiment logs directory")
+        writer = logger.experiment
+    writer.metrics.extend({key: value for key, value in row.items() if value} for row in rows)  # type: ignore[misc]
+    writer.save()
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What a run's ``results.json`` holds; nothing if it is not written yet."""
+    path = folder / "results.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def write_results(folder: Path, recipe: str, results: dict[str, Any]) -> None:
+    """Adds results to a run's ``results.json``."""
+    content = {**read_results(folder), "recipe": recipe, **results}
+    (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[str, bool], float]:
+    """Times a forward and backward pass in each precision and memory format that the processor supports.
+
+    Returns:
+        Seconds a step, the quickest of ``steps``, by ``(precision, channels last)``.
+    """
+    formats = (False, True) if hasattr(model, "channels_last") and batch[0].ndim == 4 else (False,)
+    precisions = {"32-true": False}
+    if _has_bfloat16():
+        precisions["bf16-mixed"] = True
+    seconds = {}
+    for precision, autocast in precisions.items():
+        for channels_last in formats:
+            trial: Any = copy.deepcopy(model).train()
+            trial.channels_last = channels_last
+            trial.setup("validate")
+            times = []
+            for _ in range(steps):
+                start = time.perf_counter()
+                with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                    loss = trial.training_step(batch, 0)
+                loss.backward()
+                times.append(time.perf_counter() - start)
+            seconds[precision, channels_last] = min(times[2:])
+    return seconds
+
+
+def _has_bfloat16() -> bool:
+    return any(bool(getattr(torch.cpu, f"_is_{unit}_supported")()) for unit in ("avx512_bf16", "amx_tile"))
+
+
+def _one_cpu_process(trainer: Trainer) -> bool:
+    return trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu"
+
+
+def device_name(trainer: Trainer) -> str:
+    """The processor that trains, in words."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = device.type
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def one_line(message: str, args: list[str]) -> str:
+    """Turns jsonargparse's report into one line: what was found, what was expected, what to type.
+
+    Args:
+        message: The report, several lines about every type of a union.
+        args: The arguments that were parsed.
+    """
+    key = _first(r'Parser key "([^"]+)"', message) or ""
+    if option := _first(r"Option '([^']+)' is not accepted", message):
+        found = _class_of(key.partition(".")[0], args)
+        if found is None:
+            return f"--{key} takes no '{option}'"
+        accepted = [name for name in inspect.signature(found).parameters if name != "self"]
+        hint = did_you_mean(option, accepted) or f"; it takes {', '.join(accepted)}"
+        return f"{found.__name__} takes no '{option}'{hint}"
+    if match := re.search(r'Parser key "([^"]+)": Expected a (.+?)\. Got value: (.*)', message):
+        inner, expected, value = match.groups()
+        flag = inner if inner.startswith(key) else f"{key}.{inner}"
+        return f"--{flag} is {value.strip()!r}, expected {_plain_type(expected)}"
+    if problem := _first(r"Problem with given class_path '[^']+': (.*)", message):
+        value = _first(r"given class_path '([^']+)'", message)
+        return f"--{key} is {value!r}, expected the path of a class: {problem.strip()}"
+    if (value := _first(r"Given value: (.*)", message)) and key:
+        expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
+        return f"--{key} is {value!r}, expected {expected or 'something else'}"
+    if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
+        flag = flags.split()[0].partition("=")[0]
+        return f"no flag '{flag}'{did_you_mean(flag, _known_flags(args))}; '--help' shows all"
+    if path := _first(r"File does not exist: '?([^']+)'?", message):
+        return f"no file {path}"
+    return " ".join(message.split())
+
+
+def _first(pattern: str, text: str) -> str | None:
+    match = re.search(pattern, text)
+    return match.group(1) if match else None
+
+
+def _plain_type(name: str) -> str:
+    name = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", name.strip().rstrip("."))
+    return name.replace("NoneType", "null").replace("typing.", "")
+
+
+def _class_of(key: str, args: list[str]) -> type | None:
+    """The class that ``--model``, ``--data`` or a configuration file names under ``key``."""
+    class_path = None
+    for flag, value in pairwise([*args, ""]):
+        if flag == "--config" and Path(value).is_file():
+            section = registry.read_yaml(Path(value)).get(key)
+            class_path = section.get("class_path", class_path) if isinstance(section, dict) else class_path
+        elif flag in (f"--{key}", f"--{key}.class_path"):
+            class_path = value
+    module, _, name = str(class_path).rpartition(".")
+    return getattr(import_module(module), name, None) if module else None
+
+
+def _known_flags(args: list[str]) -> list[str]:
+    trainer = [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters]
+    return ["--seed_everything", "--ckpt_path", "--tune_precision", "--config", "--quiet", "--print_config", *trainer]
+
+
+def _told(error: BaseException) -> BaseException | None:
+    """The zoo's own error among the causes of another."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ZooError | DataError):
+        seen = seen.__cause__ or seen.__context__
+    return seen
