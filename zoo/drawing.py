@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from math import ceil
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#1f6fb2", "#d1495b", "#3c8d5a", "#8a5fb5")
@@ -82,11 +82,10 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
     for row in rows:
         for column, value in row.items():
             split, _, metric = column.partition("_")
-            if value in ("", None) or (split not in ("train", "val") and not column.startswith("lr")):
+            if value in ("", None) or split not in ("train", "val", "learning"):
                 continue
-            panel, label = ("learning rate", column) if column.startswith("lr") else (metric.replace("_", " "), split)
-            position = float(row["step"]) if panel == "learning rate" else float(row["epoch"]) + 1
-            curves.setdefault(panel, {}).setdefault(label, []).append((position, float(value)))
+            panel = column if split == "learning" else metric
+            curves.setdefault(panel, {}).setdefault(split, []).append((float(row["epoch"]) + 1, float(value)))
     if not curves:
         return None
     figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained", dpi=110)
@@ -95,12 +94,12 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
         for colour, (label, points) in zip(COLOURS, sorted(lines.items()), strict=False):
             x, y = zip(*points, strict=True)
             axes.plot(x, y, color=colour, label={"val": "validation"}.get(label, label), marker="." if len(x) < 3 else "")
-        axes.set_title(panel)
-        axes.set_xlabel("step" if panel == "learning rate" else "epoch")
+        axes.set_title(panel.replace("_", " "))
+        axes.set_xlabel("epoch")
         if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):
             axes.set_yscale("log")
-        if panel != "learning rate":
-            axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if panel != "learning_rate":
             axes.legend(frameon=False)
         axes.grid(alpha=0.25)
     return figure

@@ -37,6 +37,7 @@ class ZooModule(LightningModule):
         self._recent_losses: list[Tensor] = []
         self._loss_sum: Tensor | float = 0.0
         self._loss_count = 0
+        self._resumed_steps: int | None = None
 
     def example_input(self) -> Tensor:
         """A batch of one valid input, to trace the model with."""
@@ -67,6 +68,11 @@ class ZooModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Writes the class path, so that the file alone suffices to load the model (see :mod:`zoo.weights`)."""
         checkpoint["class_path"] = f"{type(self).__module__}.{type(self).__qualname__}"
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Notes how long the schedule of the checkpoint was."""
+        for state in checkpoint.get("lr_schedulers", []):
+            self._resumed_steps = state["total_steps"] - 1 if "total_steps" in state else state.get("T_max")
 
     def on_train_epoch_start(self) -> None:
         """Starts a new mean of the loss."""
@@ -100,9 +106,11 @@ class ZooModule(LightningModule):
         return next((path for path in paths if path), "not written yet")
 
     def on_train_epoch_end(self) -> None:
-        """Logs the mean loss of the epoch."""
+        """Logs the mean loss of the epoch and the learning rate at its end."""
         if self._loss_count:
             self.log("train_loss", self._loss_sum / self._loss_count, sync_dist=True)
+        if self.trainer.optimizers:
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
 
     def scheduled(self, optimizer: Optimizer, schedule: Schedule) -> Any:
         """Joins an optimizer and a learning-rate schedule that moves with every step.
@@ -121,6 +129,11 @@ class ZooModule(LightningModule):
         if steps in (float("inf"), -1):
             raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")
         steps = int(steps)
+        if self._resumed_steps not in (None, steps):
+            raise ZooError(
+                f"the checkpoint was trained on a {schedule} schedule of {self._resumed_steps} steps, this run has {steps}; "
+                "a schedule cannot be stretched: keep max_epochs and batch_size as they were, or start a new run"
+            )
         scheduler: LRScheduler
         if schedule == "cosine":
             scheduler = CosineAnnealingLR(optimizer, T_max=steps)

@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.callbacks.checkpoint import Checkpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -66,6 +66,7 @@ class ZooCLI(LightningCLI):
         self, args: list[str], verb: str, recipe: str = "custom", folder: Path | None = None, quiet: bool = False
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
+        self.checkpoint: Path | None = None
         quieten(quiet)
         super().__init__(
             args=args,
@@ -79,6 +80,7 @@ class ZooCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
+            save_config_callback=SaveConfigCallback if verb == "fit" else None,
             save_config_kwargs={"overwrite": True},
         )
 
@@ -97,6 +99,14 @@ class ZooCLI(LightningCLI):
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
 
+    def before_instantiate_classes(self) -> None:
+        """Checks the checkpoint before anything is built or written."""
+        checkpoint = self.config.pop("ckpt_path")
+        self.config["ckpt_path"] = None
+        if checkpoint is not None:
+            self.checkpoint = Path(checkpoint)
+            weights.read_checkpoint(self.checkpoint)
+
     def instantiate_classes(self) -> None:
         """Builds everything; an error that a constructor told comes through as it was told."""
         try:
@@ -112,7 +122,9 @@ class ZooCLI(LightningCLI):
         if self.folder is None:
             self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
         kwargs.setdefault("default_root_dir", str(self.folder))
-        if settings.get("logger") in (None, True):
+        if self.verb != "fit":
+            kwargs["logger"] = False
+        elif settings.get("logger") in (None, True):
             kwargs["logger"] = [
                 CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
                 TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
@@ -131,8 +143,6 @@ class ZooCLI(LightningCLI):
 
     def _own_callbacks(self, trainer: Trainer, seed: int) -> list[Callback]:
         ours: list[Callback] = [SeedEpochs(seed), Figures(self.folder)]
-        if self.verb == "fit" and trainer.logger is not None:
-            ours.append(LearningRateMonitor("epoch"))
         if self.verb == "fit" and not self.quiet:
             ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
         return ours
@@ -157,19 +167,20 @@ class ZooCLI(LightningCLI):
         return precision
 
     def run(self) -> dict[str, Any]:
-        """Runs the verb and returns what belongs into ``results.json``."""
-        checkpoint = self._get(self.config, "ckpt_path")
-        if checkpoint is not None:
-            weights.read_checkpoint(Path(checkpoint))
-        if self.verb == "fit":
-            return self._fit(checkpoint)
-        return self._evaluate(self.verb, checkpoint)
+        """Runs the verb and returns what belongs into ``results.json``; a run that never began leaves no folder."""
+        try:
+            return self._fit() if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+        except (ZooError, DataError):
+            if self.folder is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+            raise
 
-    def _fit(self, checkpoint: str | None) -> dict[str, Any]:
-        if checkpoint is not None and self.folder is not None:
-            keep_metrics(self.trainer, self.folder, checkpoint)
+    def _fit(self) -> dict[str, Any]:
+        if self.checkpoint is not None:
+            self._check_resumable(self.checkpoint)
+            keep_metrics(self.trainer, self.checkpoint)
         start = time.perf_counter()
-        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
         seconds = time.perf_counter() - start
         results: dict[str, Any] = {
             "fit": {
@@ -183,10 +194,20 @@ class ZooCLI(LightningCLI):
         }
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
         if best and self.trainer.world_size == 1:
-            results.update(self._evaluate("validate", best))
+            self.trainer.loggers = []
+            results.update(self._evaluate("validate", Path(best)))
         return results
 
-    def _evaluate(self, verb: str, checkpoint: str | None) -> dict[str, Any]:
+    def _check_resumable(self, checkpoint: Path) -> None:
+        progress = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_progress"]
+        epochs, wanted = progress["current"]["processed"], self.trainer.max_epochs
+        if wanted is not None and 0 < wanted <= epochs:
+            raise ZooError(
+                f"{checkpoint} has been trained for {epochs} epochs, {wanted} are wanted; "
+                f"raise --trainer.max_epochs to train on, or 'zoo test' the run"
+            )
+
+    def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)
         figures = run(
             self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
@@ -318,13 +339,13 @@ def new_run_folder(parent: Path) -> Path:
 
 
 @rank_zero_only
-def keep_metrics(trainer: Trainer, folder: Path, checkpoint: str) -> None:
+def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
     """Hands the CSV logger of a resumed run the lines written before the checkpoint; by itself it would delete them."""
-    path = folder / "metrics.csv"
     logger = next((logger for logger in trainer.loggers if isinstance(logger, CSVLogger)), None)
+    path = Path(logger.log_dir) / "metrics.csv" if logger is not None else Path()
     if logger is None or not path.is_file():
         return
-    step = weights.read_checkpoint(Path(checkpoint))["global_step"]
+    step = weights.read_checkpoint(checkpoint)["global_step"]
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
     with warnings.catch_warnings():
@@ -403,19 +424,18 @@ def one_line(message: str, args: list[str]) -> str:
     """
     key = _first(r'Parser key "([^"]+)"', message) or ""
     if option := _first(r"Option '([^']+)' is not accepted", message):
-        found = _class_of(key.partition(".")[0], args)
+        flag = _flag_of(option, args)
+        found = _class_of(flag.removeprefix("--").partition(".")[0], args)
         if found is None:
-            return f"--{key} takes no '{option}'"
-        accepted = [name for name in inspect.signature(found).parameters if name != "self"]
+            return f"{flag} is not accepted"
+        accepted = [name for name in inspect.signature(found).parameters if name not in FACTS]
         hint = did_you_mean(option, accepted) or f"; it takes {', '.join(accepted)}"
-        return f"{found.__name__} takes no '{option}'{hint}"
-    if match := re.search(r'Parser key "([^"]+)": Expected a (.+?)\. Got value: (.*)', message):
-        inner, expected, value = match.groups()
-        flag = inner if inner.startswith(key) else f"{key}.{inner}"
-        return f"--{flag} is {value.strip()!r}, expected {_plain_type(expected)}"
-    if problem := _first(r"Problem with given class_path '[^']+': (.*)", message):
-        value = _first(r"given class_path '([^']+)'", message)
-        return f"--{key} is {value!r}, expected the path of a class: {problem.strip()}"
+        return f"{flag}: {found.__name__} takes no '{option}'{hint}"
+    if match := re.search(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.*)', message):
+        option, expected, value = match.groups()
+        return f"{_flag_of(option, args)} is {value.strip()!r}, expected {_plain_type(expected)}"
+    if match := re.search(r"Problem with given class_path '([^']+)':\s*(.*)", message):
+        return f"--{key} is {match[1]!r}, expected the path of a class: {match[2].strip()}"
     if (value := _first(r"Given value: (.*)", message)) and key:
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
         return f"--{key} is {value!r}, expected {expected or 'something else'}"
@@ -425,6 +445,26 @@ def one_line(message: str, args: list[str]) -> str:
     if path := _first(r"File does not exist: '?([^']+)'?", message):
         return f"no file {path}"
     return " ".join(message.split())
+
+
+def _flag_of(option: str, args: list[str]) -> str:
+    """The flag that set an option; without one it stands in a configuration file."""
+    flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
+    for flag in flags:
+        if flag.split(".")[-1] == option:
+            return flag
+    for key in ("model", "data"):
+        for section in _sections(key, args):
+            if option in section.get("init_args", {}):
+                return f"{key}.init_args.{option}"
+    return option
+
+
+def _sections(key: str, args: list[str]) -> list[dict[str, Any]]:
+    """What the configuration files say under ``key``."""
+    files = [Path(value) for flag, value in pairwise([*args, ""]) if flag == "--config" and Path(value).is_file()]
+    sections = [registry.read_yaml(file).get(key) for file in files]
+    return [section for section in sections if isinstance(section, dict)]
 
 
 def _first(pattern: str, text: str) -> str | None:
@@ -439,14 +479,10 @@ def _plain_type(name: str) -> str:
 
 def _class_of(key: str, args: list[str]) -> type | None:
     """The class that ``--model``, ``--data`` or a configuration file names under ``key``."""
-    class_path = None
-    for flag, value in pairwise([*args, ""]):
-        if flag == "--config" and Path(value).is_file():
-            section = registry.read_yaml(Path(value)).get(key)
-            class_path = section.get("class_path", class_path) if isinstance(section, dict) else class_path
-        elif flag in (f"--{key}", f"--{key}.class_path"):
-            class_path = value
-    module, _, name = str(class_path).rpartition(".")
+    named = [section["class_path"] for section in _sections(key, args) if "class_path" in section]
+    named += [value for flag, value in pairwise([*args, ""]) if flag in (f"--{key}", f"--{key}.class_path")]
+    class_path = named[-1] if named else ""
+    module, _, name = class_path.rpartition(".")
     return getattr(import_module(module), name, None) if module else None
 
 
