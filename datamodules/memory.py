@@ -69,12 +69,13 @@ class EpochBatches(DistributedSampler[Any]):
         return self.num_batches
 
     def __iter__(self) -> Iterator[Tensor]:
+        # A generator, since a resuming trainer asks for the iterator before it tells the epoch.
         if self.shuffle:
             order = torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
         else:
             order = torch.arange(self.size)
         chunks = torch.tensor_split(order, self.num_batches * self.num_replicas)
-        return iter(chunks[self.rank :: self.num_replicas])
+        yield from chunks[self.rank :: self.num_replicas]
 
 
 class InMemory(LightningDataModule):
@@ -138,7 +139,11 @@ class InMemory(LightningDataModule):
         rows = Rows(self.splits[split])
         world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
         batches = EpochBatches(len(rows), batch_size, shuffle, self.seed, world_size, rank)
-        return DataLoader(rows, sampler=batches, batch_size=None, pin_memory=torch.cuda.is_available())
+        # With a generator of its own the loader draws nothing from the one that dropout and augmentation use.
+        generator = torch.Generator()
+        return DataLoader(
+            rows, sampler=batches, batch_size=None, generator=generator, pin_memory=torch.cuda.is_available()
+        )
 
 
 def stratified_split(labels: np.ndarray, held_out: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -151,7 +151,8 @@ class Classifier(ZooModule):
         inputs, labels = batch
         logits = self(inputs).float()
         self.confusion.update(self.labels(logits), labels)
-        self.evaluation_loss.update(self.loss(logits, labels), weight=len(labels))
+        # torchmetrics 1.9 ignores weights when nan_strategy is "disable", hence one value a row.
+        self.evaluation_loss.update(self.loss(logits, labels).expand(len(labels)))
         return {"logits": logits, "labels": labels}
 
     test_step = validation_step

@@ -10,22 +10,31 @@ from zoo.vision.classifier import Classifier
 
 
 class DenseNet(nn.Sequential):
-    """Flatten, a hidden layer with ReLU, dropout, logits.
+    """Flatten, a hidden layer with ReLU, logits; dropout in front of both layers.
 
     Args:
         in_features: Number of input values.
         num_logits: Number of outputs.
         hidden_size: Width of the hidden layer.
         dropout: Probability of dropping a hidden unit in training.
+        input_dropout: Probability of dropping an input value in training.
 
     Shape:
         - Input: ``(N, ...)`` with ``in_features`` values a row.
         - Output: ``(N, num_logits)``.
     """
 
-    def __init__(self, in_features: int, num_logits: int, hidden_size: int = 128, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        in_features: int,
+        num_logits: int,
+        hidden_size: int = 128,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+    ) -> None:
         super().__init__(
             nn.Flatten(),
+            nn.Dropout(input_dropout) if input_dropout else nn.Identity(),
             nn.Linear(in_features, hidden_size),
             nn.ReLU(),
             nn.Dropout(dropout) if dropout else nn.Identity(),
@@ -40,6 +49,7 @@ class Dense(Classifier):
         in_features: Number of input values, 784 for a 28x28 image.
         hidden_size: Width of the hidden layer.
         dropout: Probability of dropping a hidden unit in training.
+        input_dropout: Probability of dropping an input value in training.
     """
 
     def __init__(
@@ -51,6 +61,7 @@ class Dense(Classifier):
         std: Sequence[float] = (1.0,),
         hidden_size: int = 128,
         dropout: float = 0.0,
+        input_dropout: float = 0.0,
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         schedule: Schedule = "constant",
@@ -64,7 +75,7 @@ class Dense(Classifier):
         )
         self.save_hyperparameters()
         self.in_features = in_features
-        self.network = DenseNet(in_features, self.num_logits, hidden_size, dropout)
+        self.network = DenseNet(in_features, self.num_logits, hidden_size, dropout, input_dropout)
 
     def example_input(self) -> Tensor:
         """One row of zeros."""

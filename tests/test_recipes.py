@@ -1,0 +1,222 @@
+"""The conformance list: what holds of every recipe, also of one that will be added tomorrow."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from tiny import EPOCHS, EVALUATE_ALL, ROOT, tiny_cli
+from torch import Tensor
+
+import zoo
+from zoo import registry, weights
+from zoo.training import ZooCLI
+
+RECIPES = zoo.list_models()
+PUBLISHED = zoo.list_models(pretrained=True)
+# Recipes that cannot be trained by two processes, and what they say; none so far.
+REFUSES_TWO_PROCESSES: dict[str, str] = {}
+
+TrainedOnce = Callable[[str], "Trained"]
+
+every_recipe = pytest.mark.parametrize("name", RECIPES)
+
+
+class Killed(BaseException):
+    """Stands for a signal that no code expects."""
+
+
+class KillAfter(Callback):
+    """Ends the process's training in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.current_epoch == self.epoch and batch_idx == 1:
+            raise Killed
+
+
+class WatchGradients(Callback):
+    """Keeps the gradients of the first step."""
+
+    def __init__(self) -> None:
+        self.gradients: dict[str, Tensor] = {}
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if not self.gradients:
+            parameters = pl_module.named_parameters()
+            self.gradients = {key: value.grad.clone() for key, value in parameters if value.grad is not None}
+
+
+class Trained(NamedTuple):
+    """A tiny uninterrupted training."""
+
+    cli: ZooCLI
+    run: Path
+    gradients: dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained]:
+    """Trains a recipe when it is first asked for."""
+
+    @cache
+    def train(name: str) -> Trained:
+        run = tmp_path_factory.mktemp(name) / "run"
+        watch = WatchGradients()
+        cli = tiny_cli(name, run)
+        cli.trainer.callbacks.append(watch)
+        cli.run()
+        return Trained(cli, run, watch.gradients)
+
+    return train
+
+
+@every_recipe
+def test_recipe_explains_itself(name: str) -> None:
+    recipe = registry.recipe(name)
+    assert recipe.summary.endswith("."), "the first line of a recipe is a comment that says what it is"
+    assert recipe.config["seed_everything"] is not None
+
+
+@every_recipe
+def test_every_parameter_gets_a_finite_gradient(name: str, trained: TrainedOnce) -> None:
+    model, gradients = trained(name).cli.model, trained(name).gradients
+    assert gradients.keys() == {key for key, parameter in model.named_parameters() if parameter.requires_grad}
+    assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
+    assert all(gradient.abs().sum() > 0 for gradient in gradients.values())
+
+
+@every_recipe
+def test_checkpoint_holds_only_data(name: str, trained: TrainedOnce) -> None:
+    folder = trained(name).run
+    for kind in ("best", "last"):
+        checkpoint = torch.load(folder / "checkpoints" / f"{kind}.ckpt", weights_only=True)
+        assert checkpoint["class_path"] == registry.recipe(name).config["model"]["class_path"]
+
+
+@every_recipe
+def test_run_leaves_one_tidy_folder(name: str, trained: TrainedOnce) -> None:
+    folder = trained(name).run
+    left = {path.name for path in folder.iterdir() if not path.name.startswith("events.out")}
+    assert left == {"config.yaml", "metrics.csv", "hparams.yaml", "checkpoints", "figures"}
+    assert (folder / "figures" / "learning_curves.png").stat().st_size > 5_000
+    assert [path.name for path in folder.parent.iterdir()] == ["run"]
+
+
+@every_recipe
+def test_safetensors_round_trip_is_exact(name: str, trained: TrainedOnce, tmp_path: Path) -> None:
+    cli = trained(name).cli
+    golden = cli.model.golden(cli.datamodule)
+    weights.save(cli.model, tmp_path / name, {"recipe": name}, golden)
+    loaded = zoo.load(tmp_path / name)
+    before, after = cli.model.state_dict(), loaded.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+    assert torch.equal(loaded.answer(golden), weights.load_golden(tmp_path / name)["answer"])
+
+
+@every_recipe
+def test_killed_run_resumes_bit_identically(name: str, trained: TrainedOnce, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    interrupted = tiny_cli(name, folder)
+    interrupted.trainer.callbacks.insert(0, KillAfter(epoch=1))
+    _write_last_checkpoint_every_epoch(interrupted)
+    with pytest.raises(Killed):
+        interrupted.run()
+    resumed = tiny_cli(name, folder, "fit", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt"))
+    resumed.run()
+    assert resumed.trainer.current_epoch == EPOCHS
+    whole = trained(name).run
+    for kind in ("best", "last"):
+        theirs, ours = (weights.read_checkpoint(run / "checkpoints" / f"{kind}.ckpt") for run in (whole, folder))
+        assert theirs["global_step"] == ours["global_step"]
+        assert _equal(theirs["state_dict"], ours["state_dict"]), f"{kind}: weights differ"
+        assert _equal(theirs["optimizer_states"], ours["optimizer_states"]), f"{kind}: optimizer states differ"
+    assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def _write_last_checkpoint_every_epoch(cli: ZooCLI) -> None:
+    for callback in cli.trainer.callbacks:
+        if hasattr(callback, "seconds"):
+            callback.seconds = 0.0  # type: ignore[attr-defined]
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trains all recipes with two processes, which are started once."""
+    out = tmp_path_factory.mktemp("two_processes")
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    command += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", str(Path(__file__).with_name("two_processes.py"))]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    done = subprocess.run([*command, str(out), *RECIPES], env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+@every_recipe
+def test_two_processes_train_it(name: str, two_processes: Path, tmp_path: Path) -> None:
+    first, second = (json.loads((two_processes / f"{name}.{rank}.json").read_text()) for rank in (0, 1))
+    if name in REFUSES_TWO_PROCESSES:
+        assert REFUSES_TWO_PROCESSES[name] in first["refused"]
+        return
+    assert "failed" not in first, first["failed"]
+    assert first["steps"] > 0
+    assert first["digest"] == second["digest"]
+    last = two_processes / name / "run" / "checkpoints" / "last.ckpt"
+    alone = tiny_cli(name, tmp_path / "alone", "validate", "--ckpt_path", str(last), *EVALUATE_ALL)
+    metrics = {f"val_{key}": value for key, value in alone.run()["validate"].items()}
+    assert first["metrics"] == pytest.approx(metrics, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_weights_reproduce_the_golden_tensors(name: str) -> None:
+    golden = weights.load_golden(registry.recipe(name).folder)
+    answer = zoo.load(name).answer(golden)
+    torch.testing.assert_close(answer, golden["answer"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_card_is_complete(name: str) -> None:
+    card = zoo.card(name)
+    assert card["metric"] in card["metrics"]
+    assert card["data"]["source"]["licence"]
+    assert card["seed"] is not None
+    assert card["training"]["seconds"] > 0
+    assert card["bytes"] == (registry.recipe(name).folder / "model.safetensors").stat().st_size
+    assert card["parameters"] == sum(parameter.numel() for parameter in zoo.load(name).parameters())
+    assert card["model"]["class_path"] == registry.recipe(name).config["model"]["class_path"]
+    recipe_arguments = registry.recipe(name).config["model"]["init_args"]
+    assert {key: card["model"]["init_args"][key] for key in recipe_arguments} == recipe_arguments, "card is not of this recipe"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_metrics_can_be_measured_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.commands.train import test
+    from zoo.training import read_results
+
+    monkeypatch.chdir(tmp_path)
+    flags = [f"--data.init_args.root={ROOT / 'data'}"] if registry.recipe(name).data == "FashionMNIST" else []
+    assert test([name, "--quiet", *flags]) == 0
+    (run,) = (tmp_path / "runs" / name).iterdir()
+    assert read_results(run)["test"] == pytest.approx(zoo.card(name)["metrics"], rel=1e-3, abs=2e-4)
