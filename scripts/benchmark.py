@@ -367,8 +367,9 @@ def document(rows: list[Row], quick: bool) -> str:
         f"{table}\n\n"
         "Throughput is a ratio of images per second (in brackets the zoo's and the other's), both trained in turns\n"
         "within one run; the median of the rounds counts, the first one warms up. The zoo's time is that of its\n"
-        "training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that of its\n"
-        "bare loop. Validation and the checkpoints written after it are left out, also of the time until an accuracy.\n"
+        "training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that of\n"
+        "its bare loop. Validation and the checkpoints written after it are left out, also of the time until an\n"
+        "accuracy. Seconds depend on what else the machine does; ratios much less.\n"
     )
 
 
@@ -387,8 +388,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.only or BENCHMARKS:
             start = time.perf_counter()
-            rows += BENCHMARKS[name](Bench(Path(folder), arguments.quick))
-            console.print(f"{name}: {time.perf_counter() - start:.0f} s", style="dim")
+            found = BENCHMARKS[name](Bench(Path(folder), arguments.quick))
+            console.print(f"{name} took {time.perf_counter() - start:.0f} s: {', '.join(row.figure for row in found)}")
+            rows += found
     table = Table("what", "figure", "target", "verdict")
     for row in rows:
         table.add_row(*row.cells)

@@ -118,7 +118,8 @@ class ZooModule(LightningModule):
         Args:
             optimizer: Its learning rate is the highest of the schedule.
             schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``one_cycle`` (Smith and
-                Topin, 2018) rises for the first 30 % of the steps, then falls.
+                Topin, 2018) rises for the first fifth of the steps, then falls to nearly zero, while the first beta of
+                Adam moves the other way.
 
         Raises:
             ZooError: The schedule needs to know when training ends and no end is set.
@@ -139,7 +140,8 @@ class ZooModule(LightningModule):
             scheduler = CosineAnnealingLR(optimizer, T_max=steps)
         elif schedule == "one_cycle":
             highest = [group["lr"] for group in optimizer.param_groups]
-            scheduler = OneCycleLR(optimizer, max_lr=highest, total_steps=steps + 1, cycle_momentum=False)
+            adam = "betas" in optimizer.param_groups[0]
+            scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=0.2, cycle_momentum=adam)
         else:
             raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle")
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

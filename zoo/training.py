@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import re
+import shutil
 import sys
 import time
 import warnings
@@ -67,6 +68,7 @@ class ZooCLI(LightningCLI):
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.checkpoint: Path | None = None
+        self._folder_is_new = False
         quieten(quiet)
         super().__init__(
             args=args,
@@ -121,6 +123,7 @@ class ZooCLI(LightningCLI):
             return super().instantiate_trainer(**kwargs)
         if self.folder is None:
             self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
+            self._folder_is_new = True
         kwargs.setdefault("default_root_dir", str(self.folder))
         if self.verb != "fit":
             kwargs["logger"] = False
@@ -171,8 +174,8 @@ class ZooCLI(LightningCLI):
         try:
             return self._fit() if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except (ZooError, DataError):
-            if self.folder is not None and self.folder.is_dir() and not any(self.folder.iterdir()):
-                self.folder.rmdir()
+            if self._folder_is_new and self.folder is not None and not any(self.folder.rglob("*.ckpt")):
+                shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
     def _fit(self) -> dict[str, Any]:

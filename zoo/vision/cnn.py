@@ -20,7 +20,7 @@ class ConvNet(nn.Sequential):
         channels: Kernels of the first and the second convolution.
         hidden_size: Width of the dense layer.
         dropout: Probability of dropping a unit of the dense layer in training.
-        conv_dropout: Probability of dropping a whole channel after each pooling in training.
+        conv_dropout: Probability of dropping a whole channel after the last pooling in training.
 
     Shape:
         - Input: ``(N, in_channels, image_size, image_size)``.
@@ -40,10 +40,10 @@ class ConvNet(nn.Sequential):
         layers: list[nn.Module] = []
         for width in channels:
             layers += [nn.Conv2d(in_channels, width, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2)]
-            layers += [nn.Dropout2d(conv_dropout) if conv_dropout else nn.Identity()]
             in_channels, image_size = width, image_size // 2
         super().__init__(
             *layers,
+            nn.Dropout2d(conv_dropout) if conv_dropout else nn.Identity(),
             nn.Flatten(),
             nn.Linear(in_channels * image_size**2, hidden_size),
             nn.ReLU(),
@@ -59,7 +59,7 @@ class CNN(Classifier):
         in_channels: Channels of an image.
         image_size: Height and width of an image, at least 4.
         dropout: Probability of dropping a unit of the dense layer in training.
-        conv_dropout: Probability of dropping a whole channel after each pooling in training.
+        conv_dropout: Probability of dropping a whole channel after the last pooling in training.
     """
 
     def __init__(

@@ -1,0 +1,154 @@
+"""What happens while training: signals, NaN, resuming, quiet, tuned precision."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, Zoo
+from lightning import Trainer
+
+import zoo
+from datamodules import Digits
+from zoo import registry, weights
+from zoo.training import ZooCLI, time_settings
+from zoo.vision.cnn import CNN
+
+LONG = ["--trainer.max_epochs=400", "--trainer.callbacks=null"]
+
+
+@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path, kill: signal.Signals) -> None:
+    command = [sys.executable, "-m", "zoo.cli", "fit", "dense_iris", *LONG]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
+            assert time.monotonic() < deadline, "no checkpoint before the first epoch"
+            time.sleep(0.1)
+        time.sleep(0.5)
+        process.send_signal(kill)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode != 0
+    assert "Traceback" not in err
+    (run,) = tmp_path.glob("runs/*/*")
+    if kill != signal.SIGKILL:
+        assert f"resume with: zoo fit {run.relative_to(tmp_path)}" in out
+    resumed = subprocess.run(
+        [sys.executable, "-m", "zoo.cli", "fit", str(run.relative_to(tmp_path))],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert f"run       {run.relative_to(tmp_path)}" in resumed.stdout
+    assert json.loads((run / "results.json").read_text())["fit"]["epochs"] == 400
+    with (run / "metrics.csv").open() as file:
+        epochs = [int(row["epoch"]) for row in csv.DictReader(file) if row["train_loss"]]
+    assert epochs == sorted(set(epochs))
+    assert epochs[-1] == 399
+
+
+def test_loss_that_turns_nan_stops_the_run(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("fit", "dense_iris", "--model.lr=1e30", "--model.schedule=constant", "--quiet")
+    assert code == 2
+    assert re.search(r"NaN or infinite in epoch \d+ at batch \d+ \(step \d+\)", err)
+    (path,) = re.findall(r"last good checkpoint is (\S+);", err)
+    state = weights.read_checkpoint(tmp_path / path)["state_dict"]
+    assert all(torch.isfinite(tensor).all() for tensor in state.values())
+
+
+def test_finished_run_is_not_trained_again(zoo_command: Zoo, tmp_path: Path) -> None:
+    assert zoo_command("fit", "dense_iris", "--trainer.max_epochs=2", "--quiet")[0] == 0
+    (run,) = (tmp_path / "runs" / "dense_iris").iterdir()
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    code, _, err = zoo_command("fit", run)
+    assert code == 2
+    assert "has been trained for 2 epochs" in err
+    code, _, err = zoo_command("fit", run, "--trainer.max_epochs=3", "--quiet")
+    assert code == 2
+    assert "a schedule cannot be stretched" in err
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_testing_a_run_adds_to_its_folder_and_changes_nothing_else(zoo_command: Zoo, tmp_path: Path) -> None:
+    assert zoo_command("fit", "dense_iris", "--trainer.max_epochs=2", "--quiet")[0] == 0
+    (run,) = (tmp_path / "runs" / "dense_iris").iterdir()
+    kept = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "results.json"}
+    code, out, _ = zoo_command("test", run)
+    assert code == 0
+    results = json.loads((run / "results.json").read_text())
+    assert results.keys() == {"recipe", "fit", "validate", "test"}
+    assert f"{results['test']['accuracy']:.5g}" in out
+    assert (run / "figures" / "test_confusion_matrix.png").is_file()
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert list((tmp_path / "runs").iterdir()) == [run.parent]
+
+
+def test_quiet_prints_the_result_only(zoo_command: Zoo) -> None:
+    _, out, err = zoo_command("fit", "dense_iris", "--trainer.max_epochs=1", "--quiet")
+    assert [line.split()[0] for line in out.splitlines()] == ["fit", "validate"]
+    assert err == ""
+
+
+def test_flags_win_over_the_checkpoint(zoo_command: Zoo, tmp_path: Path) -> None:
+    flags = ["--model.schedule=constant", "--quiet"]
+    assert zoo_command("fit", "dense_iris", "--trainer.max_epochs=1", *flags)[0] == 0
+    (run,) = (tmp_path / "runs" / "dense_iris").iterdir()
+    assert zoo_command("fit", run, "--trainer.max_epochs=2", "--model.label_smoothing=0.25", *flags)[0] == 0
+    assert zoo.load(run / "checkpoints" / "last.ckpt").label_smoothing == 0.25
+
+
+def test_early_stopping_stops(tmp_path: Path) -> None:
+    flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.max_epochs=60"]
+    (tmp_path / "run").mkdir()
+    cli = ZooCLI(["--config", str(registry.recipe("dense_iris").path), *flags], "fit", "dense_iris", tmp_path / "run", True)
+    cli.run()
+    assert cli.trainer.current_epoch == 31  # the first epoch and a patience of thirty
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    def train(name: str, seed: int) -> torch.Tensor:
+        (tmp_path / name).mkdir()
+        args = ["--config", str(registry.recipe("backprop_iris").path), f"--seed_everything={seed}", "--trainer.max_epochs=2"]
+        cli = ZooCLI(args, "fit", "backprop_iris", tmp_path / name, quiet=True)
+        cli.run()
+        return cli.model.network.weights[0].detach()
+
+    first = train("first", 0)
+    assert torch.equal(first, train("second", 0))
+    assert not torch.equal(first, train("third", 1))
+
+
+def test_tuned_precision_is_the_quickest_and_is_written_down(tmp_path: Path) -> None:
+    data = Digits()
+    model = CNN(image_size=8, num_classes=10)
+    seconds = time_settings(model, (data.splits["train"][0][:16], data.splits["train"][1][:16]), steps=4)
+    assert ("32-true", False) in seconds
+    assert all(value > 0 for value in seconds.values())
+    (tmp_path / "run").mkdir()
+    args = ["--config", str(registry.recipe("cnn_digits").path), "--tune_precision=true", "--trainer.max_epochs=1"]
+    cli = ZooCLI(args, "fit", "cnn_digits", tmp_path / "run", quiet=True)
+    cli.run()
+    written = registry.read_yaml(tmp_path / "run" / "config.yaml")
+    assert written["tune_precision"] is False
+    assert (written["trainer"]["precision"], written["model"]["init_args"]["channels_last"]) in seconds
+    assert written["trainer"]["precision"] == cli.trainer.precision
+
+
+@pytest.mark.slow
+def test_embedded_default_learns() -> None:
+    """Seed 0; the published weights reach 0.985 and more in thirty epochs."""
+    torch.manual_seed(0)
+    data = Digits()
+    model = CNN(image_size=8, mean=data.mean, std=data.std, lr=3e-3, dropout=0.3, shift=1)
+    trainer = Trainer(max_epochs=8, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+    trainer.fit(model, datamodule=data)
+    assert trainer.callback_metrics["val_accuracy"] >= 0.93
