@@ -77,9 +77,10 @@ class Digits(Images):
 class FashionMNIST(Images):
     """Fashion-MNIST, 70,000 grey pictures of clothes, 28x28 (Xiao, Rasul and Vollgraf, 2017, arXiv:1708.07747).
 
-    The official 10,000 test images stay untouched; validation images are a stratified part of the 60,000 training images.
-    Files are looked for in ``root/FashionMNIST/raw`` (where torchvision puts them) and where Debian's package
-    ``dataset-fashion-mnist`` puts them, packed or unpacked, and verified by sha256; otherwise torchvision downloads them.
+    The official 10,000 test images stay untouched; validation images are a stratified part of the 60,000 training
+    images. Files are looked for in ``root/FashionMNIST/raw`` (where torchvision puts them) and where Debian's package
+    ``dataset-fashion-mnist`` puts them, packed or unpacked, and verified by sha256; otherwise torchvision downloads
+    them.
 
     Args:
         root: Folder for data sets.
@@ -131,7 +132,7 @@ class FashionMNIST(Images):
         if all(_find_idx(self.root, name) for name in _FASHION_MNIST_SHA256):
             return
         how = (
-            f"install Debian's package dataset-fashion-mnist, or put the four files named {'train-images-idx3-ubyte.gz'} "
+            "install Debian's package dataset-fashion-mnist, or put the four files named train-images-idx3-ubyte.gz "
             f"and so on into {Path(self.root) / 'FashionMNIST' / 'raw'}, or name their folder's root with --data.root"
         )
         if not self.download:
@@ -182,7 +183,9 @@ def _parse_idx(path: Path, sha256: str) -> Tensor:
         raise DataError(f"{path} is damaged ({error}); delete it and fetch it again") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise DataError(f"{path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; delete it and fetch it again")
+        raise DataError(
+            f"{path} is damaged: sha256 {found[:12]}..., expected {sha256[:12]}...; delete it and fetch it again"
+        )
     dimensions = content[3]
     shape = np.frombuffer(content, dtype=">i4", count=dimensions, offset=4)
     array = torch.from_numpy(np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy())

@@ -60,7 +60,9 @@ class EpochBatches(DistributedSampler[Any]):
         self, size: int, batch_size: int, shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> None:
         if size < num_replicas:
-            raise DataError(f"{size} samples cannot be shared by {num_replicas} processes; use --trainer.devices {size}")
+            raise DataError(
+                f"{size} samples cannot be shared by {num_replicas} processes; use --trainer.devices {size}"
+            )
         super().__init__(range(size), num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.size = size
         self.num_batches = -(-size // (batch_size * num_replicas))
@@ -81,8 +83,8 @@ class EpochBatches(DistributedSampler[Any]):
 class InMemory(LightningDataModule):
     """Base of the data modules whose data fits in memory.
 
-    A subclass implements :meth:`load`. Its facts (``num_classes``, ``mean``, ...) are properties that answer right after
-    ``__init__``; it states only those that it has.
+    A subclass implements :meth:`load`. Its facts (``num_classes``, ``mean``, ...) are properties that answer right
+    after ``__init__``; it states only those that it has.
 
     Args:
         batch_size: Samples in a training batch of one process.

@@ -14,8 +14,8 @@ from datamodules.errors import DataError
 def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
     """Reads an image file and brings it to one size and one or three channels.
 
-    Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the first
-    frame is taken.
+    Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the
+    first frame is taken.
 
     Args:
         path: The file.

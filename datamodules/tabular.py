@@ -44,7 +44,8 @@ class Iris(InMemory):
         train, val = stratified_split(species[rest], 0.2, self.seed)
         positions = {"train": rest[train], "val": rest[val], "test": test}
         return {
-            name: (torch.from_numpy(features[rows]), torch.from_numpy(species[rows])) for name, rows in positions.items()
+            name: (torch.from_numpy(features[rows]), torch.from_numpy(species[rows]))
+            for name, rows in positions.items()
         }
 
     @property

@@ -349,7 +349,8 @@ def machine() -> str:
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, {'with' if _has_bfloat16() else 'without'} bfloat16"
+    bfloat16 = "with" if _has_bfloat16() else "without"
+    return f"{name}, {os.cpu_count()} cores ({torch.get_num_threads()} threads used), {bfloat16} bfloat16"
 
 
 def document(rows: list[Row], quick: bool) -> str:

@@ -1,11 +1,17 @@
 """Fixtures that several tests share."""
 
 import os
+
+# The models of the tests are so small that a second thread costs more than it gains. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+# A terminal wide enough that no table is cut.
+os.environ["COLUMNS"] = "200"
 # Data sets stay in the project's folder although tests run in folders of their own.
 ROOT = Path(__file__).parent.parent
 
@@ -26,8 +32,3 @@ def zoo_command(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch:
         return code, captured.out, captured.err
 
     return run
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quiet_terminal() -> None:
-    os.environ["COLUMNS"] = "200"

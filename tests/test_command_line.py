@@ -36,7 +36,10 @@ def test_list_as_json_has_every_recipe_with_all_keys(zoo_command: Zoo) -> None:
 
 
 def test_list_filters(zoo_command: Zoo) -> None:
-    assert [row["name"] for row in json.loads(zoo_command("list", "*_iris", "--json")[1])] == ["backprop_iris", "dense_iris"]
+    assert [row["name"] for row in json.loads(zoo_command("list", "*_iris", "--json")[1])] == [
+        "backprop_iris",
+        "dense_iris",
+    ]
     published = json.loads(zoo_command("list", "--pretrained", "--json")[1])
     assert [row["name"] for row in published] == zoo.list_models(pretrained=True)
     assert all(row["value"] == row["metrics"][row["metric"]] for row in published)

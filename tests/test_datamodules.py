@@ -12,8 +12,11 @@ from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, InMemory
 
 IN_MEMORY: list[InMemory] = [
-    datamodules.Iris(), datamodules.Digits(), datamodules.Function1D(points=50), datamodules.FashionMNIST(str(ROOT / "data")),
-]  # fmt: skip
+    datamodules.Iris(),
+    datamodules.Digits(),
+    datamodules.Function1D(points=50),
+    datamodules.FashionMNIST(str(ROOT / "data")),
+]
 every_data = pytest.mark.parametrize("data", IN_MEMORY, ids=lambda data: type(data).__name__)
 
 
@@ -31,13 +34,13 @@ def test_splits_are_stratified_and_seeded(data: InMemory) -> None:
     shares = [split[1].bincount(minlength=3) / len(split[1]) for split in data.splits.values()]
     for share in shares[1:]:
         assert (share - shares[0]).abs().max() < 0.02
-    again = type(data)(**{**data.hparams, "seed": 1})  # type: ignore[arg-type]
+    again = type(data)(**{**data.hparams, "seed": 1})
     assert not torch.equal(again.splits["val"][0], data.splits["val"][0])
 
 
 @every_data
 def test_facts_answer_right_after_init(data: InMemory) -> None:
-    fresh = type(data)(**data.hparams)  # type: ignore[arg-type]
+    fresh = type(data)(**data.hparams)
     inputs = data.splits["train"][0]
     facts = {name: getattr(fresh, name) for name in ("in_features", "mean", "std")}
     assert facts["in_features"] == inputs[0].numel()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import zoo
 from zoo import registry, weights
-from zoo.training import ZooCLI
+from zoo.training import LastCheckpoint, ZooCLI
 
 RECIPES = zoo.list_models()
 PUBLISHED = zoo.list_models(pretrained=True)
@@ -73,8 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Trained
     def train(name: str) -> Trained:
         run = tmp_path_factory.mktemp(name) / "run"
         watch = WatchGradients()
-        cli = tiny_cli(name, run)
-        cli.trainer.callbacks.append(watch)
+        cli = tiny_cli(name, run, callbacks=[watch])
         cli.run()
         return Trained(cli, run, watch.gradients)
 
@@ -128,8 +127,7 @@ def test_safetensors_round_trip_is_exact(name: str, trained: TrainedOnce, tmp_pa
 @every_recipe
 def test_killed_run_resumes_bit_identically(name: str, trained: TrainedOnce, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    interrupted = tiny_cli(name, folder)
-    interrupted.trainer.callbacks.insert(0, KillAfter(epoch=1))
+    interrupted = tiny_cli(name, folder, callbacks=[KillAfter(epoch=1)])
     _write_last_checkpoint_every_epoch(interrupted)
     with pytest.raises(Killed):
         interrupted.run()
@@ -146,9 +144,9 @@ def test_killed_run_resumes_bit_identically(name: str, trained: TrainedOnce, tmp
 
 
 def _write_last_checkpoint_every_epoch(cli: ZooCLI) -> None:
-    for callback in cli.trainer.callbacks:
-        if hasattr(callback, "seconds"):
-            callback.seconds = 0.0  # type: ignore[attr-defined]
+    for callback in cli.trainer.checkpoint_callbacks:
+        if isinstance(callback, LastCheckpoint):
+            callback.seconds = 0.0
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -206,7 +204,9 @@ def test_card_is_complete(name: str) -> None:
     assert card["parameters"] == sum(parameter.numel() for parameter in zoo.load(name).parameters())
     assert card["model"]["class_path"] == registry.recipe(name).config["model"]["class_path"]
     recipe_arguments = registry.recipe(name).config["model"]["init_args"]
-    assert {key: card["model"]["init_args"][key] for key in recipe_arguments} == recipe_arguments, "card is not of this recipe"
+    assert {key: card["model"]["init_args"][key] for key in recipe_arguments} == recipe_arguments, (
+        "card is not of this recipe"
+    )
 
 
 @pytest.mark.slow

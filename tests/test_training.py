@@ -21,14 +21,16 @@ from zoo import registry, weights
 from zoo.training import ZooCLI, time_settings
 from zoo.vision.cnn import CNN
 
-LONG = ["--trainer.max_epochs=400", "--trainer.callbacks=null"]
+LONG = ["--trainer.max_epochs=200", "--trainer.callbacks=null"]
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path, kill: signal.Signals) -> None:
     command = [sys.executable, "-m", "zoo.cli", "fit", "dense_iris", *LONG]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
@@ -49,11 +51,11 @@ def test_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path, kill: s
         cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert f"run       {run.relative_to(tmp_path)}" in resumed.stdout
-    assert json.loads((run / "results.json").read_text())["fit"]["epochs"] == 400
+    assert json.loads((run / "results.json").read_text())["fit"]["epochs"] == 200
     with (run / "metrics.csv").open() as file:
         epochs = [int(row["epoch"]) for row in csv.DictReader(file) if row["train_loss"]]
     assert epochs == sorted(set(epochs))
-    assert epochs[-1] == 399
+    assert epochs[-1] == 199
 
 
 def test_loss_that_turns_nan_stops_the_run(zoo_command: Zoo, tmp_path: Path) -> None:
@@ -109,7 +111,9 @@ def test_flags_win_over_the_checkpoint(zoo_command: Zoo, tmp_path: Path) -> None
 def test_early_stopping_stops(tmp_path: Path) -> None:
     flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.max_epochs=60"]
     (tmp_path / "run").mkdir()
-    cli = ZooCLI(["--config", str(registry.recipe("dense_iris").path), *flags], "fit", "dense_iris", tmp_path / "run", True)
+    cli = ZooCLI(
+        ["--config", str(registry.recipe("dense_iris").path), *flags], "fit", "dense_iris", tmp_path / "run", True
+    )
     cli.run()
     assert cli.trainer.current_epoch == 31  # the first epoch and a patience of thirty
 
@@ -117,7 +121,12 @@ def test_early_stopping_stops(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     def train(name: str, seed: int) -> torch.Tensor:
         (tmp_path / name).mkdir()
-        args = ["--config", str(registry.recipe("backprop_iris").path), f"--seed_everything={seed}", "--trainer.max_epochs=2"]
+        args = [
+            "--config",
+            str(registry.recipe("backprop_iris").path),
+            f"--seed_everything={seed}",
+            "--trainer.max_epochs=2",
+        ]
         cli = ZooCLI(args, "fit", "backprop_iris", tmp_path / name, quiet=True)
         cli.run()
         return cli.model.network.weights[0].detach()
@@ -149,6 +158,8 @@ def test_embedded_default_learns() -> None:
     torch.manual_seed(0)
     data = Digits()
     model = CNN(image_size=8, mean=data.mean, std=data.std, lr=3e-3, dropout=0.3, shift=1)
-    trainer = Trainer(max_epochs=8, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu")
+    trainer = Trainer(
+        max_epochs=8, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu"
+    )
     trainer.fit(model, datamodule=data)
     assert trainer.callback_metrics["val_accuracy"] >= 0.93

@@ -35,7 +35,9 @@ def test_two_classes_get_one_logit_and_a_sigmoid() -> None:
     assert model.classify(IMAGES) == ["yes" if logit > 0 else "no" for logit in logits.squeeze(1).tolist()]
     labels = torch.tensor([0, 1, 1, 0, 1, 0])
     two_logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
-    torch.testing.assert_close(model.loss(logits, labels, 0.1), F.cross_entropy(two_logits, labels, label_smoothing=0.1))
+    torch.testing.assert_close(
+        model.loss(logits, labels, 0.1), F.cross_entropy(two_logits, labels, label_smoothing=0.1)
+    )
 
 
 def test_channels_last_changes_the_memory_not_the_result() -> None:
@@ -53,9 +55,7 @@ def test_shift_moves_each_image_by_whole_pixels_and_repeats_the_border() -> None
     padded = F.pad(IMAGES.float(), (2, 2, 2, 2), mode="replicate").byte()
     places = []
     for before, after in zip(padded, moved, strict=True):
-        found = [
-            (y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 28, x : x + 28], after)
-        ]
+        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 28, x : x + 28], after)]
         assert len(found) == 1
         places += found
     assert len(set(places)) > 1, "every image has its own draw"

@@ -60,7 +60,7 @@ def test_checkpoint_made_by_python_resumes_from_the_command_line(
 def test_lightning_itself_loads_our_checkpoints(python_made: tuple[Path, Dense]) -> None:
     path, model = python_made
     again = Dense.load_from_checkpoint(path, weights_only=True)
-    assert torch.equal(again.network[2].weight, model.network[2].weight)
+    assert torch.equal(again.state_dict()["network.5.weight"], model.state_dict()["network.5.weight"])
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
@@ -69,21 +69,16 @@ def test_flipped_bit_in_a_checkpoint_is_named(python_made: tuple[Path, Dense], t
     content = bytearray(python_made[0].read_bytes())
     content[int(len(content) * share)] ^= 4
     damaged.write_bytes(content)
-    intact = torch.load(python_made[0], weights_only=True)["state_dict"]
-    try:
-        loaded = zoo.load(damaged).state_dict()
-    except ZooError as error:
-        assert "damaged" in str(error)
-    else:  # the bit lay in the padding between the members of the archive
-        assert all(torch.equal(loaded[key], intact[key]) for key in intact)
+    with pytest.raises(ZooError, match="damaged"):
+        zoo.load(damaged)
 
 
 def test_flipped_bit_in_the_tensors_of_a_checkpoint_is_named(python_made: tuple[Path, Dense], tmp_path: Path) -> None:
     content = bytearray(python_made[0].read_bytes())
-    tensor = zoo.load(python_made[0]).network[2].weight.detach().numpy().tobytes()
+    tensor = zoo.load(python_made[0]).state_dict()["network.5.weight"].numpy().tobytes()
     content[content.index(tensor) + 5] ^= 1
     (tmp_path / "damaged.ckpt").write_bytes(content)
-    with pytest.raises(ZooError, match="is damaged: the checksum of .* does not match"):
+    with pytest.raises(ZooError, match=r"is damaged: the checksum of .* does not match"):
         zoo.load(tmp_path / "damaged.ckpt")
 
 
@@ -134,7 +129,8 @@ def test_damaged_published_file_is_named(published: Path, file: str, damage: str
     else:
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ZooError, match=file):
-        weights.load_golden(weights.load_published(published) and published)
+        weights.load_published(published)
+        weights.load_golden(published)
 
 
 def test_flipped_bit_in_published_weights_is_named(published: Path) -> None:

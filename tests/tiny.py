@@ -1,7 +1,10 @@
 """Shrinks any recipe to a training of seconds, the same for every test that trains."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from lightning.pytorch.callbacks import Callback
 
 from zoo import registry
 from zoo.training import ZooCLI
@@ -16,14 +19,21 @@ EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_
 def tiny_args(name: str, **trainer: Any) -> list[str]:
     """LightningCLI arguments for a recipe with few and small batches and few epochs."""
     settings = {"max_epochs": EPOCHS, "accelerator": "cpu", "devices": 1, **LIMITS, **trainer}
-    flags = [f"--trainer.{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()]
+    flags = [
+        f"--trainer.{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()
+    ]
     data = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--tune_precision=false"]
-    if "root" in registry.recipe(name).config["data"].get("init_args", {}) or "FashionMNIST" in registry.recipe(name).data:
+    if (
+        "root" in registry.recipe(name).config["data"].get("init_args", {})
+        or "FashionMNIST" in registry.recipe(name).data
+    ):
         data.append(f"--data.init_args.root={ROOT / 'data'}")
     return ["--config", str(registry.recipe(name).path), *data, *flags]
 
 
-def tiny_cli(name: str, folder: Path, verb: str = "fit", *more: str, **trainer: Any) -> ZooCLI:
+def tiny_cli(
+    name: str, folder: Path, verb: str = "fit", *more: str, callbacks: Sequence[Callback] = (), **trainer: Any
+) -> ZooCLI:
     """Builds a recipe's model, data and trainer in miniature; the run goes into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    return ZooCLI([*tiny_args(name, **trainer), *more], verb, name, folder, quiet=True)
+    return ZooCLI([*tiny_args(name, **trainer), *more], verb, name, folder, quiet=True, callbacks=callbacks)

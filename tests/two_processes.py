@@ -1,6 +1,7 @@
 """Trains every recipe in miniature under DDP; started by torchrun once for all (see ``test_recipes.py``).
 
-Writes one JSON file a recipe and process: a digest of its weights and the validation metrics that both measured together.
+Writes one JSON file a recipe and process: a digest of its weights and the validation metrics that both measured
+together.
 """
 
 import hashlib
@@ -29,8 +30,7 @@ def digest(model: LightningModule) -> str:
 def train(name: str, out: Path) -> dict[str, Any]:
     """Trains and evaluates a recipe in two processes."""
     torch.manual_seed(int(os.environ["RANK"]))  # fresh weights would differ if nothing synchronised them
-    strategy = {"devices": 2, "strategy": "ddp"}
-    cli = tiny_cli(name, out / name / "run", "fit", *EVALUATE_ALL, **strategy)
+    cli = tiny_cli(name, out / name / "run", "fit", *EVALUATE_ALL, devices=2, strategy="ddp")
     cli.trainer.fit(cli.model, datamodule=cli.datamodule)
     metrics = cli.trainer.validate(cli.model, datamodule=cli.datamodule, verbose=False)[0]
     return {"digest": digest(cli.model), "metrics": metrics, "steps": cli.trainer.global_step}

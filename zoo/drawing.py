@@ -93,7 +93,9 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
         axes = figure.add_subplot(1, len(curves), place)
         for colour, (label, points) in zip(COLOURS, sorted(lines.items()), strict=False):
             x, y = zip(*points, strict=True)
-            axes.plot(x, y, color=colour, label={"val": "validation"}.get(label, label), marker="." if len(x) < 3 else "")
+            axes.plot(
+                x, y, color=colour, label={"val": "validation"}.get(label, label), marker="." if len(x) < 3 else ""
+            )
         axes.set_title(panel.replace("_", " "))
         axes.set_xlabel("epoch")
         if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from datetime import datetime
 from importlib import import_module
 from itertools import pairwise
@@ -61,12 +62,20 @@ class ZooCLI(LightningCLI):
         recipe: Name that run folder and card will carry.
         folder: Run folder to use; a new one by default.
         quiet: Show nothing but errors and the result.
+        callbacks: More callbacks than the recipe's.
     """
 
     def __init__(
-        self, args: list[str], verb: str, recipe: str = "custom", folder: Path | None = None, quiet: bool = False
+        self,
+        args: list[str],
+        verb: str,
+        recipe: str = "custom",
+        folder: Path | None = None,
+        quiet: bool = False,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
+        self.more_callbacks = callbacks
         self.checkpoint: Path | None = None
         self._folder_is_new = False
         quieten(quiet)
@@ -82,21 +91,24 @@ class ZooCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            save_config_callback=SaveConfigCallback if verb == "fit" else None,
+            save_config_callback=SaveConfig if verb == "fit" else None,
             save_config_kwargs={"overwrite": True},
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the zoo's own flags and links every fact of the data to the model."""
         parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="Checkpoint to resume (fit) or evaluate (validate, test)."
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint to resume (fit) or evaluate (validate, test).",
         )
         parser.add_argument(
             "--tune_precision",
             type=bool,
             default=False,
-            help="On one CPU process, time a few training steps in float32, channels-last and bfloat16 first, and train "
-            "with the quickest; what was chosen is written into the run's config.yaml.",
+            help="On one CPU process, time a few training steps in float32, channels-last and bfloat16 first, and "
+            "train with the quickest; what was chosen is written into the run's config.yaml.",
         )
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
@@ -134,20 +146,22 @@ class ZooCLI(LightningCLI):
             ]
         if self.quiet or not sys.stdout.isatty():
             kwargs["enable_progress_bar"] = False
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
         trainer = super().instantiate_trainer(**kwargs)
         if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(trainer):
             trainer = super().instantiate_trainer(**kwargs, precision=self._tune_precision())
-        seed = self._get(self.config, "seed_everything")
-        for callback in self._own_callbacks(trainer, seed):
-            trainer.callbacks.insert(0, callback)
-        if self.verb == "fit":
-            trainer.callbacks.append(LastCheckpoint(self.folder / "checkpoints"))
         return trainer
 
-    def _own_callbacks(self, trainer: Trainer, seed: int) -> list[Callback]:
-        ours: list[Callback] = [SeedEpochs(seed), Figures(self.folder)]
-        if self.verb == "fit" and not self.quiet:
-            ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
+    def _own_callbacks(self, folder: Path) -> list[Callback]:
+        ours: list[Callback] = [
+            *self.more_callbacks,
+            SeedEpochs(self._get(self.config, "seed_everything")),
+            Figures(folder),
+        ]
+        if self.verb == "fit":
+            ours.append(LastCheckpoint(folder / "checkpoints"))
+            if not self.quiet:
+                ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
         return ours
 
     def _tune_precision(self) -> Any:
@@ -169,16 +183,23 @@ class ZooCLI(LightningCLI):
         self.config["tune_precision"] = False
         return precision
 
-    def run(self) -> dict[str, Any]:
-        """Runs the verb and returns what belongs into ``results.json``; a run that never began leaves no folder."""
+    def run(self, then_test: bool = False) -> dict[str, Any]:
+        """Runs the verb; a run that never began leaves no folder.
+
+        Args:
+            then_test: After training measure the best checkpoint on the test split, too.
+
+        Returns:
+            What belongs into ``results.json``.
+        """
         try:
-            return self._fit() if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+            return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except (ZooError, DataError):
             if self._folder_is_new and self.folder is not None and not any(self.folder.rglob("*.ckpt")):
                 shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
-    def _fit(self) -> dict[str, Any]:
+    def _fit(self, then_test: bool) -> dict[str, Any]:
         if self.checkpoint is not None:
             self._check_resumable(self.checkpoint)
             keep_metrics(self.trainer, self.checkpoint)
@@ -199,6 +220,8 @@ class ZooCLI(LightningCLI):
         if best and self.trainer.world_size == 1:
             self.trainer.loggers = []
             results.update(self._evaluate("validate", Path(best)))
+            if then_test:
+                results.update(self._evaluate("test", Path(best)))
         return results
 
     def _check_resumable(self, checkpoint: Path) -> None:
@@ -212,9 +235,7 @@ class ZooCLI(LightningCLI):
 
     def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)
-        figures = run(
-            self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
-        )
+        figures = run(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
 
 
@@ -226,11 +247,23 @@ _VERBS = {
 }
 
 
+class SaveConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` only once training really starts: a refused resumption leaves the run as it was."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Nothing yet."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the file."""
+        super().setup(trainer, pl_module, "fit")
+
+
 class SeedEpochs(Callback):
     """Seeds every epoch from (seed, epoch, process).
 
-    Lightning checkpoints hold no random state. With this, dropout and augmentation of an epoch do not depend on what was
-    drawn before, so a resumed run ends bit-identical to an uninterrupted one, and every process draws its own numbers.
+    Lightning checkpoints hold no random state. With this, dropout and augmentation of an epoch do not depend on what
+    was drawn before, so a resumed run ends bit-identical to an uninterrupted one, and every process draws its own
+    numbers.
 
     Args:
         seed: The run's seed.
@@ -273,8 +306,8 @@ class EpochLines(Callback):
 class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt`` fresh, so that a run can be killed at any moment and resumed.
 
-    It is written before the first epoch, then at the end of an epoch (at most every few seconds: the epochs of small models
-    take milliseconds) and at the end of training; always at an epoch's border, from which resuming is exact.
+    It is written before the first epoch, then at the end of an epoch (at most every few seconds: the epochs of small
+    models take milliseconds) and at the end of training; always at an epoch's border, from which resuming is exact.
 
     Args:
         folder: Where to.
@@ -332,7 +365,7 @@ def new_run_folder(parent: Path) -> Path:
     """Makes ``parent/<time>``; only the first process makes it."""
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     folder = parent / stamp
-    if rank_zero_only.rank == 0:
+    if getattr(rank_zero_only, "rank", 0) == 0:
         attempt = 1
         while folder.exists():
             attempt += 1
@@ -354,7 +387,7 @@ def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Experiment logs directory")
         writer = logger.experiment
-    writer.metrics.extend({key: value for key, value in row.items() if value} for row in rows)  # type: ignore[misc]
+    writer.metrics.extend({key: value for key, value in row.items() if value} for row in rows)
     writer.save()
 
 
@@ -491,7 +524,8 @@ def _class_of(key: str, args: list[str]) -> type | None:
 
 def _known_flags(args: list[str]) -> list[str]:
     trainer = [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters]
-    return ["--seed_everything", "--ckpt_path", "--tune_precision", "--config", "--quiet", "--print_config", *trainer]
+    ours = ["--seed_everything", "--ckpt_path", "--tune_precision", "--config", "--quiet", "--test", "--print_config"]
+    return [*ours, *trainer]
 
 
 def _told(error: BaseException) -> BaseException | None:

@@ -66,8 +66,8 @@ def create(name: str, **overrides: Any) -> Any:
         **overrides: Constructor arguments of the model that differ from the recipe's, such as ``num_classes=5``.
 
     Returns:
-        The model with fresh weights. Facts of the recipe's data (class names, mean, ...) come from its card where one is
-        published, else from the model's defaults.
+        The model with fresh weights. Facts of the recipe's data (class names, mean, ...) come from its card where one
+        is published, else from the model's defaults.
 
     Raises:
         ZooError: There is no such recipe or argument.
@@ -89,7 +89,7 @@ def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
     module_name, _, class_name = class_path.rpartition(".")
     if module_name not in sys.modules and not module_name.startswith("zoo."):
         raise ZooError(
-            f"refused to import {class_path!r}: not part of the zoo; if the class is yours, import {module_name!r} first"
+            f"refused to import {class_path!r}: not part of the zoo; if it is your class, import {module_name!r} first"
         )
     try:
         found = getattr(sys.modules.get(module_name) or import_module(module_name), class_name)
@@ -158,8 +158,8 @@ def load_published(folder: Path) -> ZooModule:
     found = hashlib.sha256(content).hexdigest()
     if found != card["sha256"]:
         raise ZooError(
-            f"{folder / 'model.safetensors'} is damaged: sha256 {found[:12]}..., the card says {card['sha256'][:12]}...; "
-            "fetch it again"
+            f"{folder / 'model.safetensors'} is damaged: sha256 {found[:12]}..., "
+            f"the card says {card['sha256'][:12]}...; fetch it again"
         )
     model = build(card["model"]["class_path"], card["model"]["init_args"])
     fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
@@ -180,7 +180,9 @@ def load_checkpoint(path: Path) -> ZooModule:
     """
     checkpoint = read_checkpoint(path)
     if "class_path" not in checkpoint:
-        raise ZooError(f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone")
+        raise ZooError(
+            f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone"
+        )
     model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
     fill(model, checkpoint["state_dict"], path)
     return model
@@ -209,7 +211,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        found = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), "")
+        found = next(
+            (line.strip() for line in str(error).splitlines() if "GLOBAL" in line or "Unsupported" in line), ""
+        )
         raise ZooError(f"{path} was refused: loading it would execute code, not only read tensors. {found}") from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ZooError(f"{path} is damaged ({str(error).splitlines()[0]}); nothing was loaded") from error
@@ -239,7 +243,9 @@ def fill(model: ZooModule, state: dict[str, Tensor], origin: Path) -> None:
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise ZooError(f"the weights in {origin} do not fit {type(model).__name__}: {' '.join(str(error).split())}") from error
+        raise ZooError(
+            f"the weights in {origin} do not fit {type(model).__name__}: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _read_bytes(path: Path) -> bytes:

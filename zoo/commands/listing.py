@@ -90,4 +90,8 @@ def show(argv: list[str]) -> None:
         print(f"\nNothing is published of {recipe.name} yet: 'zoo fit {recipe.name}' trains it.")
     else:
         print(f"\ncard of {recipe.folder}")
-        print(json.dumps({key: value for key, value in recipe.card.items() if key != "model"}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {key: value for key, value in recipe.card.items() if key != "model"}, indent=2, ensure_ascii=False
+            )
+        )

@@ -25,7 +25,8 @@ def lr_find(argv: list[str]) -> None:
     options, flags = parser.parse_known_args(argv)
     if not 0 < options.min_lr < options.max_lr or options.steps < 20:
         raise ZooError(
-            f"{options.steps} steps from {options.min_lr:g} to {options.max_lr:g}; expected at least 20 steps and 0 < min < max"
+            f"{options.steps} steps from {options.min_lr:g} to {options.max_lr:g}; "
+            "expected at least 20 steps and 0 < min < max"
         )
     target = resolve("lr-find", [options.recipe, *flags])
     cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet)

@@ -17,8 +17,8 @@ from zoo.training import ZooCLI, read_results, write_results
 def publish(argv: list[str]) -> None:
     """Measures a run's best checkpoint on the test split and writes weights, card and golden tensors.
 
-    This is the one place where a recipe's test split is read. Further runs of the same recipe with other seeds are measured,
-    too, and give the card its spread.
+    This is the one place where a recipe's test split is read. Further runs of the same recipe with other seeds are
+    measured, too, and give the card its spread.
     """
     parser = Arguments("publish", publish.__doc__)
     parser.add_argument("run", type=Path, help="folder of the run to publish")

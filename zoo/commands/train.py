@@ -20,12 +20,14 @@ class Target:
         args: LightningCLI arguments.
         run: The run folder named, if one was.
         quiet: Show nothing but the result.
+        test: Measure on the test split after training.
     """
 
     recipe: str
     args: list[str]
     run: Path | None
     quiet: bool
+    test: bool
 
     @property
     def checkpoint(self) -> Path | None:
@@ -44,27 +46,27 @@ def resolve(verb: str, argv: list[str]) -> Target:
     Raises:
         ZooError: It is none of these.
     """
-    quiet = "--quiet" in argv
-    argv = [argument for argument in argv if argument != "--quiet"]
+    switches = ("--quiet" in argv, "--test" in argv)
+    argv = [argument for argument in argv if argument not in ("--quiet", "--test")]
     if not argv:
         raise ZooError(f"'zoo {verb}' needs a recipe, a YAML file or a run folder; 'zoo list' shows the recipes")
     first, *flags = argv
     path = Path(first)
     if first.startswith("-"):
-        return Target("custom", argv, None, quiet)
+        return Target("custom", argv, None, *switches)
     if (path / "config.yaml").is_file():
-        return Target(path.resolve().parent.name, ["--config", str(path / "config.yaml"), *flags], path, quiet)
+        return Target(path.resolve().parent.name, ["--config", str(path / "config.yaml"), *flags], path, *switches)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
-        return Target(path.stem, ["--config", first, *flags], None, quiet)
+        return Target(path.stem, ["--config", first, *flags], None, *switches)
     if path.is_dir():
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
-    return Target(first, ["--config", str(registry.recipe(first).path), *flags], None, quiet)
+    return Target(first, ["--config", str(registry.recipe(first).path), *flags], None, *switches)
 
 
 def fit(argv: list[str]) -> int:
-    """Trains a recipe, or resumes a run; leaves one folder."""
+    """Trains a recipe, or resumes a run; leaves one folder. With --test the best checkpoint is tested, too."""
     target = resolve("fit", argv)
     if target.run is not None and target.checkpoint is None:
         target.args += ["--ckpt_path", str(target.run / "checkpoints" / "last.ckpt")]
@@ -72,7 +74,7 @@ def fit(argv: list[str]) -> int:
     cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet)
     _announce(cli)
     try:
-        results = cli.run()
+        results = cli.run(then_test=target.test)
     except SystemExit as stop:
         if cli.folder is not None and (cli.folder / "checkpoints" / "last.ckpt").is_file():
             _say(f"\nstopped; resume with: zoo fit {cli.folder}")
@@ -129,7 +131,9 @@ def _announce(cli: ZooCLI) -> None:
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__
-        print(f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True)
+        print(
+            f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
+        )
 
 
 @rank_zero_only
@@ -138,7 +142,9 @@ def _report(cli: ZooCLI, results: dict[str, Any]) -> None:
         return
     write_results(cli.folder, cli.recipe, results)
     for verb, figures in results.items():
-        line = "  ".join(f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+        line = "  ".join(
+            f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+        )
         print(f"{verb:9s} {line}")
     if not cli.quiet:
         print(f"run       {cli.folder}")

@@ -23,8 +23,8 @@ Activation = Literal["sigmoid", "relu"]
 class BackpropNet(nn.Module):
     """A fully connected network whose gradients are worked out by hand; autograd is never asked.
 
-    With ``a_0 = x`` each layer computes ``z_l = a_{l-1} W_l^T + b_l`` and ``a_l = f(z_l)``; the loss is the squared error
-    ``L = sum (a_L - y)^2 / N`` over a batch of ``N``. By the chain rule, with ``delta_l = dL/dz_l``,
+    With ``a_0 = x`` each layer computes ``z_l = a_{l-1} W_l^T + b_l`` and ``a_l = f(z_l)``; the loss is the squared
+    error ``L = sum (a_L - y)^2 / N`` over a batch of ``N``. By the chain rule, with ``delta_l = dL/dz_l``,
 
         ``delta_L = 2 (a_L - y) / N * f'(z_L)``,  ``delta_l = (delta_{l+1} W_{l+1}) * f'(z_l)``,
         ``dL/dW_l = delta_l^T a_{l-1}``,  ``dL/db_l = sum of delta_l over the batch``.
@@ -115,6 +115,9 @@ class Backprop(ZooModule):
     Raises:
         ZooError: The architecture does not fit the classes or has no hidden layer.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,

@@ -20,8 +20,8 @@ from zoo.module import Schedule, ZooModule
 class Classifier(ZooModule):
     """Base of the classifiers; a subclass adds ``self.network``, which maps normalised inputs to ``self.num_logits``.
 
-    Inputs are raw: uint8 images ``(N, C, H, W)`` are scaled to 0..1, float features ``(N, F)`` are taken as they are; then
-    both are normalised with ``mean`` and ``std``. Two classes get one logit and a sigmoid, more get a softmax.
+    Inputs are raw: uint8 images ``(N, C, H, W)`` are scaled to 0..1, float features ``(N, F)`` are taken as they are;
+    then both are normalised with ``mean`` and ``std``. Two classes get one logit and a sigmoid, more get a softmax.
 
     Args:
         num_classes: Number of classes.
@@ -44,6 +44,8 @@ class Classifier(ZooModule):
 
     metric = "accuracy"
     network: nn.Module
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class Classifier(ZooModule):
     def normalise(self, inputs: Tensor) -> Tensor:
         """Brings raw inputs to zero mean and unit variance in the model's own precision."""
         shape = (-1,) + (1,) * (inputs.ndim - 2)
-        unit = 255.0 if inputs.dtype == torch.uint8 else 1.0
+        unit = 255 if inputs.dtype == torch.uint8 else 1
         scale = (1.0 / (unit * self.std)).view(shape)
         normalised = inputs.to(self.std.dtype).mul(scale).sub((self.mean / self.std).view(shape))
         return normalised.to(memory_format=torch.channels_last) if self.channels_last else normalised
@@ -178,7 +180,7 @@ class Classifier(ZooModule):
     def setup(self, stage: str) -> None:
         """Brings the kernels into the wanted memory format and compiles, in place, so that no key is renamed."""
         if self.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.to(memory_format=torch.channels_last)
         if self.compile_network and stage == "fit":
             self.network.compile()
 

@@ -89,9 +89,7 @@ class CNN(Classifier):
         if image_size < 4:
             raise ZooError(f"image_size is {image_size}, expected at least 4: two poolings halve it twice")
         self.in_channels, self.image_size = in_channels, image_size
-        self.network = ConvNet(
-            in_channels, image_size, self.num_logits, dropout=dropout, conv_dropout=conv_dropout
-        )
+        self.network = ConvNet(in_channels, image_size, self.num_logits, dropout=dropout, conv_dropout=conv_dropout)
 
     def example_input(self) -> Tensor:
         """One black image."""
