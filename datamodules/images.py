@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -175,7 +174,6 @@ def _read_idx(root: str, name: str) -> Tensor:
     return _parse_idx(path, _FASHION_MNIST_SHA256[name])
 
 
-@cache
 def _parse_idx(path: Path, sha256: str) -> Tensor:
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -37,7 +37,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from zoo.commands.train import resolve
-from zoo.training import ZooCLI, _has_bfloat16
+from zoo.training import ZooCLI, has_bfloat16
 from zoo.vision.classifier import Classifier
 
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -263,7 +263,7 @@ def cnn_throughput(bench: Bench) -> list[Row]:
     rows = []
     for what, flags, target, applies in (
         ("cnn_fashion_mnist in float32: zoo fit to hand-written float32 loop", plain, 0.95, True),
-        ("cnn_fashion_mnist as it comes: zoo fit to hand-written float32 loop", (), 1.5, _has_bfloat16()),
+        ("cnn_fashion_mnist as it comes: zoo fit to hand-written float32 loop", (), 1.5, has_bfloat16()),
     ):
         cli = bench.cli("cnn_fashion_mnist", *limits, *flags)
         race = Race({"loop": HandWritten(cli, rounds, batches).train})
@@ -349,7 +349,7 @@ def machine() -> str:
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    bfloat16 = "with" if _has_bfloat16() else "without"
+    bfloat16 = "with" if has_bfloat16() else "without"
     return f"{name}, {os.cpu_count()} cores ({torch.get_num_threads()} threads used), {bfloat16} bfloat16"
 
 

@@ -163,3 +163,11 @@ def test_embedded_default_learns() -> None:
     )
     trainer.fit(model, datamodule=data)
     assert trainer.callback_metrics["val_accuracy"] >= 0.93
+
+
+def test_no_callback_is_there_twice(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    args = ["--config", str(registry.recipe("cnn_digits").path), "--tune_precision=true"]
+    cli = ZooCLI(args, "fit", "cnn_digits", tmp_path / "run", quiet=True)
+    kinds = [type(callback).__name__ for callback in getattr(cli.trainer, "callbacks", [])]
+    assert len(kinds) == len(set(kinds)) > 5

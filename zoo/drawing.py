@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#1f6fb2", "#d1495b", "#3c8d5a", "#8a5fb5")
+_SPLIT_COLOURS = {"train": COLOURS[0], "val": COLOURS[1], "learning": COLOURS[2]}
 
 
 def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> Figure:
@@ -91,11 +92,10 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
     figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained", dpi=110)
     for place, (panel, lines) in enumerate(sorted(curves.items()), start=1):
         axes = figure.add_subplot(1, len(curves), place)
-        for colour, (label, points) in zip(COLOURS, sorted(lines.items()), strict=False):
+        for split, points in sorted(lines.items()):
             x, y = zip(*points, strict=True)
-            axes.plot(
-                x, y, color=colour, label={"val": "validation"}.get(label, label), marker="." if len(x) < 3 else ""
-            )
+            name = "validation" if split == "val" else split
+            axes.plot(x, y, color=_SPLIT_COLOURS[split], label=name, marker="." if len(x) < 3 else "")
         axes.set_title(panel.replace("_", " "))
         axes.set_xlabel("epoch")
         if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):

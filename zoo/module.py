@@ -133,7 +133,8 @@ class ZooModule(LightningModule):
         if self._resumed_steps not in (None, steps):
             raise ZooError(
                 f"the checkpoint was trained on a {schedule} schedule of {self._resumed_steps} steps, "
-                f"this run has {steps}; a schedule cannot be stretched: keep max_epochs and batch_size as they were, or start a new run"
+                f"this run has {steps}; a schedule cannot be stretched: keep max_epochs and batch_size as they were, "
+                "or start a new run"
             )
         scheduler: LRScheduler
         if schedule == "cosine":

@@ -146,11 +146,10 @@ class ZooCLI(LightningCLI):
             ]
         if self.quiet or not sys.stdout.isatty():
             kwargs["enable_progress_bar"] = False
+        if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(settings):
+            kwargs["precision"] = self._tune_precision()
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
-        trainer = super().instantiate_trainer(**kwargs)
-        if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(trainer):
-            trainer = super().instantiate_trainer(**kwargs, precision=self._tune_precision())
-        return trainer
+        return super().instantiate_trainer(**kwargs)
 
     def _own_callbacks(self, folder: Path) -> list[Callback]:
         ours: list[Callback] = [
@@ -411,7 +410,7 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
     """
     formats = (False, True) if hasattr(model, "channels_last") and batch[0].ndim == 4 else (False,)
     precisions = {"32-true": False}
-    if _has_bfloat16():
+    if has_bfloat16():
         precisions["bf16-mixed"] = True
     seconds = {}
     for precision, autocast in precisions.items():
@@ -430,11 +429,14 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
     return seconds
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16, so that it may be quicker than float32."""
     return any(bool(getattr(torch.cpu, f"_is_{unit}_supported")()) for unit in ("avx512_bf16", "amx_tile"))
 
 
-def _one_cpu_process(trainer: Trainer) -> bool:
+def _one_cpu_process(settings: Any) -> bool:
+    placing = {name: settings[name] for name in ("accelerator", "devices", "num_nodes", "strategy")}
+    trainer = Trainer(**placing, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     return trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu"
 
 
