@@ -85,6 +85,7 @@ class FashionMNIST(Images):
         root: Folder for data sets.
         download: Let torchvision download what is not there.
         val_size: Number of validation images taken from the training images.
+        train_size: Use only so many of the remaining training images; all if left out.
         batch_size: Images in a training batch of one process.
         eval_batch_size: Images in a validation or test batch of one process.
         seed: Determines the validation split and the order of the training batches.
@@ -106,6 +107,7 @@ class FashionMNIST(Images):
         root: str = "data",
         download: bool = True,
         val_size: int = 5000,
+        train_size: int | None = None,
         batch_size: int = 128,
         eval_batch_size: int = 1000,
         seed: int = 0,
@@ -115,6 +117,7 @@ class FashionMNIST(Images):
         self.root = root
         self.download = download
         self.val_size = val_size
+        self.train_size = train_size
 
     @property
     def source(self) -> dict[str, str]:
@@ -146,7 +149,10 @@ class FashionMNIST(Images):
         self.prepare_data()
         images, labels = (_read_idx(self.root, f"train-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
         test = tuple(_read_idx(self.root, f"t10k-{kind}") for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
-        kept, held = (torch.from_numpy(rows) for rows in stratified_split(labels.numpy(), self.val_size, self.seed))
+        kept, held = stratified_split(labels.numpy(), self.val_size, self.seed)
+        if self.train_size is not None:
+            _, chosen = stratified_split(labels[kept].numpy(), self.train_size, self.seed)
+            kept = kept[chosen]
         return {"train": (images[kept], labels[kept]), "val": (images[held], labels[held]), "test": test}
 
 

@@ -1,12 +1,19 @@
 """The image classifiers."""
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import ROOT
+from lightning import Trainer
 
+from datamodules import FashionMNIST
+from zoo import weights
 from zoo.errors import ZooError
 from zoo.vision.cnn import CNN
 from zoo.vision.dense import Dense
+from zoo.vision.distillation import Distillation
 
 IMAGES = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -74,3 +81,40 @@ def test_classes_must_fit() -> None:
         Dense(num_classes=3, classes=["a", "b"])
     with pytest.raises(ZooError, match="expected at least 4"):
         CNN(image_size=3)
+
+
+def test_distilled_labels_mix_teacher_and_truth(tmp_path: Path) -> None:
+    data = FashionMNIST(str(ROOT / "data"), train_size=40)
+    teacher = CNN(classes=data.classes).eval()
+    weights.save(teacher, tmp_path / "teacher", {}, {"input": IMAGES[:2]})
+    images, truth = data.splits["train"]
+    student = Dense(classes=data.classes)
+    trainer = Trainer(
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        accelerator="cpu",
+        callbacks=[Distillation(str(tmp_path / "teacher"), share=0.75)],
+    )
+    trainer.fit(student, datamodule=data)
+    labels = data.splits["train"][1]
+    torch.testing.assert_close(labels, 0.75 * teacher.probabilities(images) + 0.25 * F.one_hot(truth, 10))
+    assert 0 <= trainer.callback_metrics["train_accuracy"] <= 1
+
+
+def test_teacher_must_know_the_classes(tmp_path: Path) -> None:
+    weights.save(CNN().eval(), tmp_path / "teacher", {}, {"input": IMAGES[:2]})
+    student = Dense(classes=FashionMNIST.classes)
+    callback = Distillation(str(tmp_path / "teacher"))
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", callbacks=[callback])
+    with pytest.raises(ZooError, match="does not tell the classes"):
+        trainer.fit(student, datamodule=FashionMNIST(str(ROOT / "data"), train_size=40))
+
+
+def test_probabilities_as_labels_equal_class_numbers() -> None:
+    labels = torch.tensor([0, 1, 1, 0, 1, 0])
+    for model in (Dense(num_classes=2), Dense(num_classes=3)):
+        logits = model(IMAGES)
+        soft = F.one_hot(labels, model.num_classes).float()
+        torch.testing.assert_close(model.loss(logits, soft, 0.1), model.loss(logits, labels, 0.1))

@@ -23,11 +23,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         f"--trainer.{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()
     ]
     data = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--tune_precision=false"]
-    if (
-        "root" in registry.recipe(name).config["data"].get("init_args", {})
-        or "FashionMNIST" in registry.recipe(name).data
-    ):
-        data.append(f"--data.init_args.root={ROOT / 'data'}")
+    if registry.recipe(name).data == "FashionMNIST":
+        data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.train_size=500"]
     return ["--config", str(registry.recipe(name).path), *data, *flags]
 
 

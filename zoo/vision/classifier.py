@@ -105,9 +105,10 @@ class Classifier(ZooModule):
         return images.movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy in nats, from logits ``(N, num_logits)`` and labels ``(N,)``."""
+        """Cross-entropy in nats, from logits ``(N, num_logits)`` and labels ``(N,)`` or probabilities ``(N, classes)``."""
         if self.num_logits == 1:
-            targets = labels.float() * (1 - label_smoothing) + label_smoothing / 2
+            positive = labels[:, 1] if labels.ndim == 2 else labels.float()
+            targets = positive * (1 - label_smoothing) + label_smoothing / 2
             return F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
         return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
 
@@ -134,7 +135,8 @@ class Classifier(ZooModule):
         if self.flip or self.shift:
             inputs = self.augment(inputs)
         logits = self(inputs)
-        self._train_correct.append((self.labels(logits.detach()) == labels).sum())
+        true = labels.argmax(1) if labels.ndim == 2 else labels
+        self._train_correct.append((self.labels(logits.detach()) == true).sum())
         self._train_seen += len(labels)
         return self.loss(logits, labels, self.label_smoothing)
 
