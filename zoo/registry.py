@@ -13,11 +13,8 @@ from zoo.errors import ZooError, did_you_mean
 
 _PACKAGE = Path(__file__).parent
 RECIPES = _PACKAGE / "recipes"
-# In a checkout beside the package, in an installed wheel inside it.
-CHECKPOINTS = next(
-    (path for path in (_PACKAGE.parent / "checkpoints", _PACKAGE / "checkpoints") if path.is_dir()),
-    _PACKAGE / "checkpoints",
-)
+# In an installed wheel inside the package, in a checkout beside it.
+CHECKPOINTS = _PACKAGE / "checkpoints" if (_PACKAGE / "checkpoints").is_dir() else _PACKAGE.parent / "checkpoints"
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -83,7 +83,14 @@ class ZooCLI(LightningCLI):
             args=args,
             run=False,
             parser_class=ZooParser,
-            parser_kwargs={"prog": f"zoo {verb} {recipe}", "description": _VERBS[verb], "allow_abbrev": False},
+            parser_kwargs={
+                "prog": f"zoo {verb}",
+                "usage": f"zoo {verb} RECIPE | FILE.yaml | RUN_FOLDER  [flags]",
+                "description": _VERBS[verb],
+                "epilog": "The flags of a recipe's model and data: --model.help zoo.vision.cnn.CNN, "
+                "--data.help datamodules.images.Digits, or as 'zoo show RECIPE' names the classes.",
+                "allow_abbrev": False,
+            },
             trainer_defaults={"enable_model_summary": False},
             model_class=ZooModule,
             subclass_mode_model=True,
@@ -239,9 +246,10 @@ class ZooCLI(LightningCLI):
 
 
 _VERBS = {
-    "fit": "Train a recipe. Every setting of the recipe is a flag.",
-    "validate": "Measure on the validation split. Every setting of the recipe is a flag.",
-    "test": "Measure on the test split. Every setting of the recipe is a flag.",
+    "fit": "Train a recipe, or go on with a run. Every setting of the recipe is a flag; also: --quiet (print only the "
+    "result), --test (measure on the test split, too), --traceback.",
+    "validate": "Measure published weights, a run or --ckpt_path on the validation split; also: --quiet, --traceback.",
+    "test": "Measure published weights, a run or --ckpt_path on the test split; also: --quiet, --traceback.",
     "lr-find": "Learning-rate range test. Every setting of the recipe is a flag.",
 }
 

@@ -105,7 +105,7 @@ class Classifier(ZooModule):
         return images.movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy in nats, from logits ``(N, num_logits)`` and labels ``(N,)`` or probabilities ``(N, classes)``."""
+        """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""
         if self.num_logits == 1:
             positive = labels[:, 1] if labels.ndim == 2 else labels.float()
             targets = positive * (1 - label_smoothing) + label_smoothing / 2

@@ -15,8 +15,8 @@ from zoo.vision.classifier import Classifier
 class Distillation(Callback):
     """Replaces the training labels by a mixture of what a teacher thinks and what is true.
 
-    The teacher looks at each training image once, before training, at temperature 1; so distillation costs one pass, and
-    the student's loss stays a cross-entropy, now with probabilities ``(N, classes)`` as targets.
+    The teacher looks at each training image once, before training, at temperature 1; so distillation costs one pass,
+    and the student's loss stays a cross-entropy, now with probabilities ``(N, classes)`` as targets.
 
     Args:
         teacher: A published model, a run folder or a checkpoint file with the same classes.
