@@ -52,7 +52,7 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
     cli = ZooCLI(args, "test", name, run, quiet=True)
     results = cli.run()
     write_results(run, name, results)
-    return cli, {key: round(value, 6) for key, value in results["test"].items()}
+    return cli, {key: float(f"{value:.6g}") for key, value in results["test"].items()}
 
 
 def make_card(
@@ -70,8 +70,8 @@ def make_card(
         "measured_with": f"zoo test {name}",
         "seed": cli.config["seed_everything"],
         "seeds": {str(seed): found[metric] for seed, found in spread},
-        "seeds_mean": round(statistics.fmean(values), 6),
-        "seeds_std": round(statistics.stdev(values), 6) if len(values) > 1 else None,
+        "seeds_mean": float(f"{statistics.fmean(values):.6g}"),
+        "seeds_std": float(f"{statistics.stdev(values):.3g}") if len(values) > 1 else None,
         "classes": getattr(cli.model, "classes", None),
         "data": {
             "class_path": cli.config["data"]["class_path"],
