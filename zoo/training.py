@@ -25,6 +25,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.callbacks.checkpoint import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
@@ -151,6 +152,7 @@ class ZooCLI(LightningCLI):
                 CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
                 TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
             ]
+        kwargs["plugins"] = [*_as_list(settings.get("plugins")), SealedCheckpointIO()]
         if self.quiet or not sys.stdout.isatty():
             kwargs["enable_progress_bar"] = False
         if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(settings):
@@ -310,6 +312,14 @@ class EpochLines(Callback):
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)
 
 
+class SealedCheckpointIO(TorchCheckpointIO):
+    """Writes checkpoints through :mod:`zoo.weights`: atomically and with a checksum."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Writes a checkpoint."""
+        weights.write_checkpoint(checkpoint, Path(path))
+
+
 class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt`` fresh, so that a run can be killed at any moment and resumed.
 
@@ -440,6 +450,10 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
 def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16, so that it may be quicker than float32."""
     return any(bool(getattr(torch.cpu, f"_is_{unit}_supported")()) for unit in ("avx512_bf16", "amx_tile"))
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _one_cpu_process(settings: Any) -> bool:
