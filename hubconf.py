@@ -1,12 +1,10 @@
-"""For ``torch.hub``: ``torch.hub.load("lightning-zoo/lightning-zoo", "pretrained", "cnn_fashion_mnist")``."""
+"""For ``torch.hub``: ``torch.hub.load("lightning-zoo/lightning-zoo", "cnn_fashion_mnist")`` loads a published model."""
 
-from typing import Any
+from functools import partial
+
+import zoo
 
 dependencies = ["torch", "torchvision", "lightning", "torchmetrics", "safetensors", "yaml", "matplotlib"]
 
-
-def pretrained(name: str) -> Any:
-    """Loads a published model by name; see :func:`zoo.load`."""
-    import zoo
-
-    return zoo.load(name)
+# torch.hub finds entry points among the names of this module.
+globals().update({name: partial(zoo.load, name) for name in zoo.list_models(pretrained=True)})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from sklearn.datasets import load_digits
 from torch import Tensor
 from torchvision.datasets import FashionMNIST as TorchvisionFashionMNIST
@@ -139,8 +140,10 @@ class FashionMNIST(Images):
         )
         if not self.download:
             raise DataError(f"no Fashion-MNIST in {self.root!r} and download is false; {how}")
+        Path(self.root).mkdir(parents=True, exist_ok=True)
         try:
-            TorchvisionFashionMNIST(self.root, download=True)
+            with FileLock(Path(self.root) / ".FashionMNIST.lock"):
+                TorchvisionFashionMNIST(self.root, download=True)
         except (OSError, RuntimeError) as error:
             raise DataError(f"Fashion-MNIST could not be downloaded ({error}); {how}") from error
 

@@ -45,7 +45,7 @@ class EpochBatches(DistributedSampler[Any]):
     order alone and to call ``set_epoch``.
 
     Args:
-        size: Number of samples.
+        rows: The data set.
         batch_size: Largest number of samples in a batch of one process.
         shuffle: Draw a new order every epoch; otherwise ascending.
         seed: Together with the epoch it determines the order.
@@ -57,13 +57,14 @@ class EpochBatches(DistributedSampler[Any]):
     """
 
     def __init__(
-        self, size: int, batch_size: int, shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
+        self, rows: Rows, batch_size: int, shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> None:
+        size = len(rows)
         if size < num_replicas:
             raise DataError(
                 f"{size} samples cannot be shared by {num_replicas} processes; use --trainer.devices {size}"
             )
-        super().__init__(range(size), num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
+        super().__init__(rows, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
         self.size = size
         self.num_batches = -(-size // (batch_size * num_replicas))
 
@@ -140,7 +141,7 @@ class InMemory(LightningDataModule):
     def _loader(self, split: str, batch_size: int, shuffle: bool) -> DataLoader[Split]:
         rows = Rows(self.splits[split])
         world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        batches = EpochBatches(len(rows), batch_size, shuffle, self.seed, world_size, rank)
+        batches = EpochBatches(rows, batch_size, shuffle, self.seed, world_size, rank)
         # With a generator of its own the loader draws nothing from the one that dropout and augmentation use.
         generator = torch.Generator()
         return DataLoader(

@@ -1,11 +1,11 @@
 # Sets PYTHON to an interpreter in which the zoo is installed, creating .venv where none is given. Sourced by train and test.
 #
 # ZOO_PYTHON=python uses an active environment instead, into which the zoo is installed if it is not there yet.
-# The first argument names an extra of pyproject.toml to install as well, such as dev.
+# ZOO_EXTRA names an extra of pyproject.toml to install as well, such as dev.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-extra="${1:+[$1]}"
+extra="${ZOO_EXTRA:+[$ZOO_EXTRA]}"
 
 if [ -n "${ZOO_PYTHON:-}" ]; then
     PYTHON=$(command -v "$ZOO_PYTHON") || { echo "ZOO_PYTHON is '$ZOO_PYTHON', which is no program" >&2; exit 2; }

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Zoo
@@ -13,7 +15,7 @@ from PIL import Image
 
 import zoo
 from zoo import registry, weights
-from zoo.training import ZooCLI
+from zoo.cli import main
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["show", "cnn_digits"], ["--help"], ["--version"]])
@@ -59,10 +61,13 @@ def test_own_copy_of_a_recipe_runs_under_its_own_name(zoo_command: Zoo, tmp_path
     assert json.loads((run / "results.json").read_text())["recipe"] == "mine"
 
 
-def test_print_config_shows_overridden_settings_and_writes_nothing(zoo_command: Zoo, tmp_path: Path) -> None:
+def test_print_config_shows_overridden_settings_and_writes_nothing(
+    zoo_command: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stop:
         zoo_command("fit", "cnn_digits", "--model.dropout=0.125", "--print_config")
     assert stop.value.code == 0
+    assert "dropout: 0.125" in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,6 +91,12 @@ def test_print_config_shows_overridden_settings_and_writes_nothing(zoo_command: 
         (["fit", "cnn_digits", "--trainer.max_epochs=-1"], "set --trainer.max_epochs"),
         (["fit", "backprop_iris", "--model.architecture=[4,3]"], "no hidden layer"),
         (["fit", "backprop_iris", "--model.architecture=[4,5,2]"], "the last size must be 3"),
+        (["fit", "--trainer.max_epochs=1", "dense_iris"], "the recipe comes first: zoo fit dense_iris"),
+        (["fit", "dense_iris", "--trainer.strategy=dpp"], "dpp"),
+        (["fit", "dense_iris", "--trainer.accelerator=cuda"], "CUDA"),
+        (["fit", "dense_iris", "--trainer.devices=0"], "devices"),
+        (["fit", "dense_iris", "--model.dropout=2"], "dropout probability has to be between 0 and 1"),
+        (["fit", "dense_iris", "--trainer.callbacks.monitor=val_los"], "val_los"),
         (["fit", "dense_fashion_mnist", "--data.val_size=70000"], "cannot hold out 70000 of 60000 samples"),
         (["test", "mine.yaml"], "no file mine.yaml"),
         (["classify", "cnn_digits", "gone.png"], "no file gone.png"),
@@ -103,12 +114,10 @@ def test_bad_input_is_told_in_one_line(zoo_command: Zoo, tmp_path: Path, argumen
     assert code == 2
     assert told in err
     assert len(err.strip().splitlines()) == 1
-    assert not list(tmp_path.rglob("*.*")), "bad input leaves nothing behind"
+    assert not list(tmp_path.rglob("*")), "bad input leaves nothing behind"
 
 
 def test_traceback_on_request() -> None:
-    from zoo.cli import main
-
     with pytest.raises(zoo.ZooError):
         main(["show", "cnn_digit", "--traceback"])
 
@@ -116,10 +125,9 @@ def test_traceback_on_request() -> None:
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch of the embedded default."""
-    run = tmp_path_factory.mktemp("digits") / "run"
-    run.mkdir()
-    args = ["--config", str(registry.recipe("cnn_digits").path), "--trainer.max_epochs=1"]
-    ZooCLI(args, "fit", "cnn_digits", run, quiet=True).run()
+    root = tmp_path_factory.mktemp("runs")
+    assert main(["fit", "cnn_digits", "--trainer.max_epochs=1", f"--trainer.default_root_dir={root}", "--quiet"]) == 0
+    (run,) = (root / "cnn_digits").iterdir()
     return run
 
 
@@ -131,7 +139,7 @@ def test_classify_names_pictures_of_any_mode(zoo_command: Zoo, tmp_path: Path, d
     files = []
     for mode in ("L", "RGB", "RGBA", "P", "CMYK", "I;16"):
         files.append(tmp_path / f"{mode.replace(';', '')}.{'tif' if mode in ('CMYK', 'I;16') else 'png'}")
-        deep = Image.fromarray((torch.from_numpy(__import__("numpy").asarray(picture)).numpy().astype("uint16")) * 257)
+        deep = Image.fromarray(np.asarray(picture).astype(np.uint16) * 257)
         (deep if mode == "I;16" else picture.convert(mode)).save(files[-1])
     code, out, _ = zoo_command("classify", digits_run, *files, "--top", 2, "--csv", tmp_path / "out.csv")
     assert code == 0
@@ -191,7 +199,7 @@ def test_lr_find_suggests_and_draws(zoo_command: Zoo, tmp_path: Path) -> None:
 def test_publish_and_use(zoo_command: Zoo, tmp_path: Path, digits_run: Path) -> None:
     code, out, _ = zoo_command("publish", digits_run, "--to", tmp_path / "checkpoints")
     assert code == 0
-    folder = next((tmp_path / "checkpoints").iterdir())
+    folder = tmp_path / "checkpoints" / "cnn_digits"
     card = registry.read_card(folder)
     assert "accuracy" in out
     assert card["metrics"]["accuracy"] > 0.1
@@ -202,3 +210,35 @@ def test_publish_and_use(zoo_command: Zoo, tmp_path: Path, digits_run: Path) -> 
     assert code == 2
     assert "exists; --overwrite replaces it" in err
     assert (folder / "card.json").read_bytes() == before
+
+
+def test_only_a_run_that_ended_is_published(zoo_command: Zoo, tmp_path: Path, digits_run: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "run")
+    (tmp_path / "run" / "results.json").write_text('{"recipe": "cnn_digits"}')
+    code, _, err = zoo_command("publish", tmp_path / "run", "--to", tmp_path / "checkpoints")
+    assert (code, "is not trained to its end" in err) == (2, True)
+    code, _, err = zoo_command("publish", digits_run, digits_run, "--to", tmp_path / "checkpoints")
+    assert (code, "expected different ones" in err) == (2, True)
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_run_folder_that_names_foreign_code_is_refused(zoo_command: Zoo, tmp_path: Path, digits_run: Path) -> None:
+    shutil.copytree(digits_run, tmp_path / "run")
+    config = tmp_path / "run" / "config.yaml"
+    config.write_text(config.read_text().replace("lightning.pytorch.callbacks.EarlyStopping", "evil.Callback"))
+    code, _, err = zoo_command("test", tmp_path / "run")
+    assert (code, "names 'evil.Callback', which may run any code" in err) == (2, True)
+
+
+def test_folder_of_the_same_name_does_not_hide_a_model(zoo_command: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "cnn_digits").mkdir()
+    assert zoo.load("cnn_digits").image_size == 8
+    assert zoo_command("fit", "cnn_digits", "--trainer.max_epochs=1", "--quiet")[0] == 0
+
+
+@pytest.mark.parametrize("name", [name for name in zoo.list_models(pretrained=True) if "mnist" in name])
+def test_published_image_models_classify_files(zoo_command: Zoo, tmp_path: Path, name: str) -> None:
+    Image.new("L", (60, 60)).save(tmp_path / "black.png")
+    code, out, _ = zoo_command("classify", name, tmp_path / "black.png")
+    assert code == 0
+    assert sum(row in out for row in zoo.card(name)["classes"]) >= 3

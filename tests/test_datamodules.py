@@ -1,15 +1,17 @@
 """The data modules: honest splits, batches that cover everything once, facts that answer at once, errors that help."""
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import ROOT
+from sklearn.datasets import load_digits, load_iris
 
 import datamodules
 from datamodules.errors import DataError
-from datamodules.memory import EpochBatches, InMemory
+from datamodules.memory import EpochBatches, InMemory, Rows
 
 IN_MEMORY: list[InMemory] = [
     datamodules.Iris(),
@@ -21,12 +23,40 @@ every_data = pytest.mark.parametrize("data", IN_MEMORY, ids=lambda data: type(da
 
 
 @every_data
-def test_splits_share_no_row(data: InMemory) -> None:
+def test_splits_share_no_row_and_leave_none_out(data: InMemory) -> None:
     train, val, test = (data.splits[name] for name in ("train", "val", "test"))
-    assert len(train[0]) > len(val[0]) > 0
-    assert len(test[0]) > 0
-    assert all(len(split[0]) == len(split[1]) for split in (train, val, test))
+    assert all(len(split[0]) == len(split[1]) > 0 for split in (train, val, test))
     assert all(split[0].dtype in (torch.uint8, torch.float32) for split in (train, val, test))
+    together = _sorted_rows(torch.cat([train[0], val[0], test[0]]))
+    assert torch.equal(together, _sorted_rows(WHOLE[type(data).__name__]()))
+
+
+def _sorted_rows(rows: torch.Tensor) -> torch.Tensor:
+    flat = rows.flatten(1).double()
+    weights = torch.rand(flat.shape[1], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return (flat @ weights).sort().values
+
+
+def _whole_fashion_mnist() -> torch.Tensor:
+    parts = (
+        datamodules.images._read_idx(str(ROOT / "data"), f"{part}-images-idx3-ubyte") for part in ("train", "t10k")
+    )
+    return torch.cat(list(parts))
+
+
+def _whole_function() -> torch.Tensor:
+    train = torch.linspace(0, 7, 50, dtype=torch.float64)
+    points = torch.cat([train, (train[1:] + train[:-1]) / 2, torch.linspace(0, 7, 500, dtype=torch.float64)])
+    return points.float()[:, None]
+
+
+# Every row of each source: the splits together must be these, no row twice and none left out.
+WHOLE: dict[str, Callable[[], torch.Tensor]] = {
+    "Iris": lambda: torch.from_numpy(load_iris().data).float(),
+    "Digits": lambda: torch.from_numpy(load_digits().images * (255 / 16)).round()[:, None],
+    "Function1D": _whole_function,
+    "FashionMNIST": _whole_fashion_mnist,
+}
 
 
 @pytest.mark.parametrize("data", [IN_MEMORY[0], IN_MEMORY[1], IN_MEMORY[3]], ids=lambda data: type(data).__name__)
@@ -63,18 +93,19 @@ def test_fashion_mnist_leaves_the_official_test_split_alone() -> None:
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize(("size", "batch_size"), [(100, 7), (101, 50), (9, 100), (6, 2)])
 def test_batches_cover_every_row_once(size: int, batch_size: int, processes: int, shuffle: bool) -> None:
-    ranks = [EpochBatches(size, batch_size, shuffle, 0, processes, rank) for rank in range(processes)]
+    rows = Rows((torch.arange(size),))
+    ranks = [EpochBatches(rows, batch_size, shuffle, 0, processes, rank) for rank in range(processes)]
     batches = [list(rank) for rank in ranks]
     assert len({len(one) for one in batches}) == 1, "processes that take unequal steps wait for each other forever"
     assert all(len(one) == len(rank) for one, rank in zip(batches, ranks, strict=True))
-    rows = torch.cat([batch for one in batches for batch in one])
-    assert sorted(rows.tolist()) == list(range(size))
+    seen = torch.cat([batch for one in batches for batch in one])
+    assert sorted(seen.tolist()) == list(range(size))
     assert max(len(batch) for one in batches for batch in one) <= batch_size
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
     def order(seed: int, epoch: int) -> list[int]:
-        batches = EpochBatches(50, 8, True, seed)
+        batches = EpochBatches(Rows((torch.arange(50),)), 8, True, seed)
         batches.set_epoch(epoch)
         return torch.cat(list(batches)).tolist()
 
@@ -95,7 +126,7 @@ def test_loading_draws_nothing_from_the_global_generator() -> None:
 
 def test_more_processes_than_rows_is_refused() -> None:
     with pytest.raises(DataError, match=r"2 samples cannot be shared by 3 processes; use --trainer\.devices 2"):
-        EpochBatches(2, 1, False, 0, 3, 0)
+        EpochBatches(Rows((torch.arange(2),)), 1, False, 0, 3, 0)
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

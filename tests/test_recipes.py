@@ -27,6 +27,16 @@ REFUSES_TWO_PROCESSES: dict[str, str] = {}
 
 TrainedOnce = Callable[[str], "Trained"]
 
+# What published weights must reach, and the parameters that the notes' networks have.
+MUST_REACH = {
+    "backprop_iris": ("accuracy", 0.95, None),
+    "backprop_sine": ("mae", 0.00030, 251),
+    "cnn_digits": ("accuracy", 0.985, None),
+    "cnn_fashion_mnist": ("accuracy", 0.935, 421_642),
+    "dense_fashion_mnist": ("accuracy", 0.900, 101_770),
+    "dense_iris": ("accuracy", 0.95, None),
+}
+
 every_recipe = pytest.mark.parametrize("name", RECIPES)
 
 
@@ -207,6 +217,15 @@ def test_card_is_complete(name: str) -> None:
     assert {key: card["model"]["init_args"][key] for key in recipe_arguments} == recipe_arguments, (
         "card is not of this recipe"
     )
+
+
+@pytest.mark.parametrize("name", MUST_REACH)
+def test_card_reaches_what_was_promised(name: str) -> None:
+    metric, bound, parameters = MUST_REACH[name]
+    card = zoo.card(name)
+    measured = card["metrics"][metric]
+    assert measured <= bound if metric == "mae" else measured >= bound
+    assert parameters in (None, card["parameters"])
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from lightning import Trainer
 
+from datamodules import Function1D
 from zoo.errors import ZooError
 from zoo.tabular.backprop import Activation, Backprop, BackpropNet
 
@@ -22,14 +24,32 @@ def test_gradients_by_hand_equal_autograd(architecture: list[int], activation: A
 
 
 def test_training_never_asks_autograd() -> None:
-    model = Backprop()
-    loss = model.training_step((torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])), 0) if model.classes else None
-    assert loss is None
     model = Backprop(classes=["a", "b", "c"])
     loss = model.training_step((torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])), 0)
+    assert loss > 0
     assert not loss.requires_grad
-    model.backward(loss)
-    assert all(parameter.grad is not None for parameter in model.network.parameters())
+
+
+def test_accumulated_batches_take_the_step_of_one_large_batch() -> None:
+    def train(batch_size: int, accumulate: int) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        data = Function1D(points=64, batch_size=batch_size)
+        model = Backprop([1, 6, 1], lr=0.5)
+        trainer = Trainer(
+            max_epochs=1,
+            accumulate_grad_batches=accumulate,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            accelerator="cpu",
+        )
+        trainer.fit(model, datamodule=data)
+        assert trainer.global_step == 1
+        return [*model.parameters(), trainer.callback_metrics["train_loss"]]
+
+    for large, small in zip(train(64, 1), train(16, 4), strict=True):
+        torch.testing.assert_close(large, small, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_start_uniform_in_minus_one_to_one() -> None:

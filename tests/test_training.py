@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, Zoo
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
 
 import zoo
 from datamodules import Digits
@@ -166,3 +168,54 @@ def test_no_callback_is_there_twice(tmp_path: Path) -> None:
     cli = ZooCLI(args, "fit", "cnn_digits", tmp_path / "run", quiet=True)
     kinds = [type(callback).__name__ for callback in getattr(cli.trainer, "callbacks", [])]
     assert len(kinds) == len(set(kinds)) > 5
+
+
+def test_run_interrupted_early_leaves_one_best_checkpoint(tmp_path: Path) -> None:
+    """Before the second ``last.ckpt`` is written, ``best.ckpt`` is already ahead of it."""
+
+    class Stop(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 5:
+                raise InterruptedError
+
+    (tmp_path / "run").mkdir()
+    args = ["--config", str(registry.recipe("dense_iris").path), "--trainer.max_epochs=12"]
+    with pytest.raises(InterruptedError):
+        ZooCLI(args, "fit", "dense_iris", tmp_path / "run", True, [Stop()]).run()
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert weights.read_checkpoint(last)["epoch"] == 0
+    ZooCLI([*args, "--ckpt_path", str(last)], "fit", "dense_iris", tmp_path / "run", True).run()
+    assert sorted(path.name for path in last.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file) if row["val_loss"]]
+    assert len(losses) == 12
+    assert weights.read_checkpoint(last.with_name("best.ckpt"))["epoch"] == losses.index(min(losses))
+
+
+def test_run_that_stopped_early_is_not_trained_on(tmp_path: Path) -> None:
+    flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.callbacks.patience=2"]
+    args = ["--config", str(registry.recipe("dense_iris").path), *flags]
+    (tmp_path / "run").mkdir()
+    ZooCLI(args, "fit", "dense_iris", tmp_path / "run", True).run()
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    with pytest.raises(zoo.ZooError, match="was stopped early after 3 epochs"):
+        ZooCLI([*args, "--ckpt_path", str(last)], "fit", "dense_iris", tmp_path / "run", True).run()
+
+
+def test_explicit_precision_is_not_tuned_away(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    flags = ["--tune_precision=true", "--trainer.precision=64-true"]
+    cli = ZooCLI(
+        ["--config", str(registry.recipe("cnn_digits").path), *flags], "fit", "cnn_digits", tmp_path / "run", True
+    )
+    assert cli.trainer.precision == "64-true"
+
+
+def test_evaluation_that_turns_nan_stops_the_run(zoo_command: Zoo, tmp_path: Path) -> None:
+    flags = ["--model.lr=1e30", "--model.schedule=constant", "--trainer.limit_train_batches=1", "--quiet"]
+    code, _, err = zoo_command("fit", "dense_iris", *flags)
+    assert code == 2
+    assert "became NaN or infinite in epoch 0" in err
+    (path,) = re.findall(r"last good checkpoint is (\S+);", err)
+    state = weights.read_checkpoint(tmp_path / path)["state_dict"]
+    assert all(tensor.abs().max() < 100 for tensor in state.values())

@@ -69,7 +69,7 @@ def _usage() -> str:
 def _is_told(error: Exception) -> bool:
     from datamodules.errors import DataError
 
-    return isinstance(error, ZooError | DataError)
+    return isinstance(error, ZooError | DataError | OSError)
 
 
 if __name__ == "__main__":

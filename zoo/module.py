@@ -82,7 +82,8 @@ class ZooModule(LightningModule):
         """Keeps the loss on its device; looks at it only now and then."""
         if not isinstance(outputs, dict) or "loss" not in outputs:
             return
-        self._recent_losses.append(outputs["loss"].detach())
+        # Lightning has divided it already by the number of batches that make a step.
+        self._recent_losses.append(outputs["loss"].detach() * self.trainer.accumulate_grad_batches)
         if len(self._recent_losses) == self.losses_between_checks or self.trainer.is_last_batch:
             self._check_losses(batch_idx)
 
@@ -94,16 +95,27 @@ class ZooModule(LightningModule):
             behind = len(losses) - int((~finite).float().argmax()) - 1 if not finite.all() else 0
             raise ZooError(
                 f"the loss became NaN or infinite in epoch {self.current_epoch} at batch {batch_idx - behind} "
-                f"(step {self.global_step - 1 - behind}); the last good checkpoint is {self._last_good_checkpoint()}; "
-                "try a smaller learning rate"
+                f"(step {self.global_step - 1 - behind // self.trainer.accumulate_grad_batches}); {self._advice()}"
             )
         self._loss_sum = self._loss_sum + losses.sum()
         self._loss_count += len(losses)
         self._recent_losses = []
 
-    def _last_good_checkpoint(self) -> str:
+    def on_validation_end(self) -> None:
+        """Stops training before weights whose evaluation is NaN become a checkpoint."""
+        if not self.watch_loss or self.trainer.state.fn != "fit" or self.trainer.sanity_checking:
+            return
+        for name, value in self.trainer.callback_metrics.items():
+            if name.startswith("val_") and not torch.isfinite(value):
+                raise ZooError(
+                    f"{name} became NaN or infinite in epoch {self.current_epoch} at batch "
+                    f"{int(self.trainer.num_training_batches) - 1} (step {self.global_step - 1}); {self._advice()}"
+                )
+
+    def _advice(self) -> str:
         paths = [getattr(callback, "last_model_path", "") for callback in self.trainer.checkpoint_callbacks]
-        return next((path for path in paths if path), "not written yet")
+        last = next((path for path in paths if path), "not written yet")
+        return f"the last good checkpoint is {last}; try a smaller learning rate"
 
     def on_train_epoch_end(self) -> None:
         """Logs the mean loss of the epoch and the learning rate at its end."""

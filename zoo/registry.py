@@ -96,7 +96,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ZooError(f"{folder} holds no card.json; expected a folder that 'zoo publish' wrote") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ZooError(f"{folder / 'card.json'} is damaged ({error}); fetch it again") from error
-    if not isinstance(card, dict) or not {"model", "sha256"} <= card.keys():
+    model = card.get("model") if isinstance(card, dict) else None
+    if not isinstance(model, dict) or not {"class_path", "init_args"} <= model.keys() or "sha256" not in card:
         raise ZooError(f"{folder / 'card.json'} is damaged: it does not say 'model' and 'sha256'; fetch it again")
     return card
 

@@ -1,8 +1,10 @@
 """LightningCLI behind ``zoo fit``, ``zoo validate`` and ``zoo test``: one recipe in, one run folder out."""
 
+import contextlib
 import copy
 import csv
 import inspect
+import itertools
 import json
 import logging
 import random
@@ -21,12 +23,13 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.callbacks.checkpoint import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
 from zoo import registry, weights
@@ -64,6 +67,7 @@ class ZooCLI(LightningCLI):
         folder: Run folder to use; a new one by default.
         quiet: Show nothing but errors and the result.
         callbacks: More callbacks than the recipe's.
+        description: What the verb's help says.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class ZooCLI(LightningCLI):
         folder: Path | None = None,
         quiet: bool = False,
         callbacks: Sequence[Callback] = (),
+        description: str | None = None,
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.more_callbacks = callbacks
@@ -87,12 +92,12 @@ class ZooCLI(LightningCLI):
             parser_kwargs={
                 "prog": f"zoo {verb}",
                 "usage": f"zoo {verb} RECIPE | FILE.yaml | RUN_FOLDER  [flags]",
-                "description": _VERBS[verb],
+                "description": description,
                 "epilog": "The flags of a recipe's model and data: --model.help zoo.vision.cnn.CNN, "
                 "--data.help datamodules.images.Digits, or as 'zoo show RECIPE' names the classes.",
                 "allow_abbrev": False,
             },
-            trainer_defaults={"enable_model_summary": False},
+            trainer_defaults={"enable_model_summary": False, "devices": 1},
             model_class=ZooModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -115,8 +120,9 @@ class ZooCLI(LightningCLI):
             "--tune_precision",
             type=bool,
             default=False,
-            help="On one CPU process, time a few training steps in float32, channels-last and bfloat16 first, and "
-            "train with the quickest; what was chosen is written into the run's config.yaml.",
+            help="On one CPU process, if neither precision nor channels_last is set, time a few training steps in "
+            "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into the "
+            "run's config.yaml.",
         )
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
@@ -133,8 +139,8 @@ class ZooCLI(LightningCLI):
         """Builds everything; an error that a constructor told comes through as it was told."""
         try:
             super().instantiate_classes()
-        except ValueError as error:
-            raise _told(error) or error from error
+        except (ValueError, RuntimeError, MisconfigurationException) as error:
+            raise _told(error) or ZooError(_reason(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer around the run's folder."""
@@ -155,8 +161,14 @@ class ZooCLI(LightningCLI):
         kwargs["plugins"] = [*_as_list(settings.get("plugins")), SealedCheckpointIO()]
         if self.quiet or not sys.stdout.isatty():
             kwargs["enable_progress_bar"] = False
-        if self.verb == "fit" and self._get(self.config, "tune_precision") and _one_cpu_process(settings):
+        chosen = settings.get("precision") is not None or self.checkpoint is not None
+        tune = self.verb == "fit" and self._get(self.config, "tune_precision") and not chosen
+        if tune and not getattr(self.model, "channels_last", False) and _one_cpu_process(settings):
             kwargs["precision"] = self._tune_precision()
+        for callback in settings.get("callbacks") or []:
+            if isinstance(callback, ModelCheckpoint):
+                # A resumed run writes its best.ckpt over the one it left, not beside it.
+                callback._enable_version_counter = False
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
         return super().instantiate_trainer(**kwargs)
 
@@ -203,22 +215,33 @@ class ZooCLI(LightningCLI):
         try:
             return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except (ZooError, DataError):
-            if self._folder_is_new and self.folder is not None and not any(self.folder.rglob("*.ckpt")):
-                shutil.rmtree(self.folder, ignore_errors=True)
+            self._leave_no_trace()
             raise
+        except (MisconfigurationException, RuntimeError) as error:
+            self._leave_no_trace()
+            if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
+                raise ZooError(_reason(error)) from error
+            raise
+
+    def _leave_no_trace(self) -> None:
+        """Removes the folder of a run that never began."""
+        if self._folder_is_new and self.folder is not None and not any(self.folder.rglob("*.ckpt")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            for parent in list(self.folder.parents)[:2]:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
 
     def _fit(self, then_test: bool) -> dict[str, Any]:
         if self.checkpoint is not None:
             self._check_resumable(self.checkpoint)
             keep_metrics(self.trainer, self.checkpoint)
-        start = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
-        seconds = time.perf_counter() - start
+        last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
         results: dict[str, Any] = {
             "fit": {
                 "epochs": self.trainer.current_epoch,
                 "steps": self.trainer.global_step,
-                "seconds": round(seconds, 1),
+                "seconds": round(last.spent, 1) if last is not None else None,
                 "precision": str(self.trainer.precision),
                 "processes": self.trainer.world_size,
                 "device": device_name(self.trainer),
@@ -233,27 +256,27 @@ class ZooCLI(LightningCLI):
         return results
 
     def _check_resumable(self, checkpoint: Path) -> None:
-        progress = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_progress"]
+        content = weights.read_checkpoint(checkpoint)
+        progress = content["loops"]["fit_loop"]["epoch_progress"]
         epochs, wanted = progress["current"]["processed"], self.trainer.max_epochs
         if wanted is not None and 0 < wanted <= epochs:
             raise ZooError(
                 f"{checkpoint} has been trained for {epochs} epochs, {wanted} are wanted; "
                 f"raise --trainer.max_epochs to train on, or 'zoo test' the run"
             )
+        callbacks = getattr(self.trainer, "callbacks", [])
+        for callback in callbacks:
+            state = content["callbacks"].get(getattr(callback, "state_key", ""), {})
+            if isinstance(callback, EarlyStopping) and state.get("wait_count", 0) >= callback.patience:
+                raise ZooError(
+                    f"{checkpoint} was stopped early after {epochs} epochs: {callback.monitor} had not improved for "
+                    f"{callback.patience}; 'zoo test' the run, or start a new one with more patience"
+                )
 
     def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)
         figures = run(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
-
-
-_VERBS = {
-    "fit": "Train a recipe, or go on with a run. Every setting of the recipe is a flag; also: --quiet (print only the "
-    "result), --test (measure on the test split, too), --traceback.",
-    "validate": "Measure published weights, a run or --ckpt_path on the validation split; also: --quiet, --traceback.",
-    "test": "Measure published weights, a run or --ckpt_path on the test split; also: --quiet, --traceback.",
-    "lr-find": "Learning-rate range test. Every setting of the recipe is a flag.",
-}
 
 
 class SaveConfig(SaveConfigCallback):
@@ -335,10 +358,20 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / "last.ckpt"
         self.seconds = seconds
         self.last_model_path = ""
-        self._written_at = 0.0
+        self.spent = 0.0
+        self._clock = self._written_at = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keeps the seconds spent on training, so that a resumed run goes on counting."""
+        return {"spent": self.spent}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up the count."""
+        self.spent = state_dict["spent"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the starting point."""
+        self._clock = time.monotonic()
         self._save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -351,9 +384,11 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: Trainer) -> None:
+        now = time.monotonic()
+        self.spent, self._clock = self.spent + now - self._clock, now
         trainer.save_checkpoint(self.path, weights_only=False)
         self.last_model_path = str(self.path)
-        self._written_at = time.monotonic()
+        self._written_at = now
 
 
 def quieten(quiet: bool) -> None:
@@ -382,12 +417,14 @@ def new_run_folder(parent: Path) -> Path:
     """Makes ``parent/<time>``; only the first process makes it."""
     stamp = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     folder = parent / stamp
-    if getattr(rank_zero_only, "rank", 0) == 0:
-        attempt = 1
-        while folder.exists():
-            attempt += 1
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        return folder
+    for attempt in itertools.count(2):
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:  # another run began in this second
             folder = parent / f"{stamp}_{attempt}"
-        folder.mkdir(parents=True)
     return folder
 
 
@@ -411,7 +448,12 @@ def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
 def read_results(folder: Path) -> dict[str, Any]:
     """What a run's ``results.json`` holds; nothing if it is not written yet."""
     path = folder / "results.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except ValueError as error:
+        raise ZooError(f"{path} is damaged ({error}); delete it") from error
 
 
 def write_results(folder: Path, recipe: str, results: dict[str, Any]) -> None:
@@ -441,7 +483,8 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
                 start = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
                     loss = trial.training_step(batch, 0)
-                loss.backward()
+                if loss.requires_grad:
+                    loss.backward()
                 times.append(time.perf_counter() - start)
             seconds[precision, channels_last] = min(times[2:])
     return seconds
@@ -550,6 +593,13 @@ def _known_flags(args: list[str]) -> list[str]:
     trainer = [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters]
     ours = ["--seed_everything", "--ckpt_path", "--tune_precision", "--config", "--quiet", "--test", "--print_config"]
     return [*ours, *trainer]
+
+
+def _reason(error: BaseException) -> str:
+    """What an error of a library says, in one line; of a report about a union the reason inside."""
+    text = str(error)
+    inner = [line.strip() for line in re.findall(r"^ +- (.*)", text, re.MULTILINE) if "NoneType" not in line]
+    return " ".join((inner[-1] if "Union subtypes" in text and inner else text).split())
 
 
 def _told(error: BaseException) -> BaseException | None:

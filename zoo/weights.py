@@ -9,10 +9,10 @@ import io
 import json
 import os
 import pickle
-import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,9 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> An
         ZooError: It is not there, is damaged, or holds something that is not a model of the zoo.
     """
     path = Path(name)
-    if (path / "card.json").is_file():
+    if str(name) in registry.list_models(pretrained=True):
+        model = load_published(registry.recipe(str(name)).folder)
+    elif (path / "card.json").is_file():
         model = load_published(path)
     elif (path / "config.yaml").is_file():
         model = load_checkpoint(best_checkpoint(path))
@@ -56,9 +58,16 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> An
             f"no model at {path}; expected a published name, a run folder, a folder with card.json or a .ckpt file"
         )
     else:
-        registry.card(str(name))
-        model = load_published(registry.recipe(str(name)).folder)
+        raise ZooError(_unknown(str(name)))
     return model.to(device).eval()
+
+
+def _unknown(name: str) -> str:
+    try:
+        registry.card(name)
+    except ZooError as error:
+        return str(error)
+    return f"no model '{name}'"
 
 
 def create(name: str, **overrides: Any) -> Any:
@@ -145,9 +154,15 @@ def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str,
         (fresh / "model.safetensors").write_bytes(weights)
         (fresh / "golden.safetensors").write_bytes(save_safetensors(golden))
         (fresh / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        old = Path(scratch) / "old"
         if folder.exists():
-            shutil.move(folder, Path(scratch) / "old")
-        fresh.rename(folder)
+            folder.rename(old)
+        try:
+            fresh.rename(folder)
+        except OSError:
+            if old.exists():
+                old.rename(folder)
+            raise
 
 
 def load_published(folder: Path) -> ZooModule:
@@ -208,7 +223,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ZooError(f"no checkpoint at {path}") from error
     except IsADirectoryError as error:
         raise ZooError(f"{path} is a folder, expected a checkpoint file such as checkpoints/last.ckpt") from error
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
         raise ZooError(f"{path} is damaged or no checkpoint ({error}); nothing was loaded") from error
     if seal.startswith(_SEAL) and seal != _seal(path.read_bytes()[: -len(seal)]):
         raise ZooError(f"{path} is damaged: its sha256 does not match; nothing was loaded")

@@ -23,12 +23,14 @@ def classify(argv: list[str]) -> None:
     parser = Arguments("classify", classify.__doc__)
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
-    parser.add_argument("--top", type=int, default=3, help="how many classes to name (default %(default)s)")
+    parser.add_argument("--top", type=int, help="how many classes to name (default 3)")
     parser.add_argument("--csv", metavar="OUT", help="write the table to this file, too")
     options = parser.parse_args(argv)
     model = weights.load(options.name)
-    if not hasattr(model, "image_size"):
+    if not getattr(model, "image_size", None):
         raise ZooError(f"'{options.name}' takes no images: {type(model).__name__} was trained on other data")
+    if options.top is None:
+        options.top = min(3, model.num_classes)
     if not 1 <= options.top <= model.num_classes:
         raise ZooError(f"--top is {options.top}, expected 1 to {model.num_classes}")
     pictures = [read_picture(path, model.image_size, model.in_channels) for path in options.images]

@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ def export(argv: list[str]) -> None:
     parser.add_argument("--to", choices=["onnx"], required=True, help="format")
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write")
     options = parser.parse_args(argv)
+    if options.out.is_dir():
+        raise ZooError(f"{options.out} is a folder, expected a file to write")
     if not options.out.parent.is_dir():
         raise ZooError(f"no folder {options.out.parent} to write {options.out.name} into")
     export_onnx(weights.load(options.name), options.out)
@@ -32,11 +35,9 @@ def export_onnx(model: ZooModule, out: Path) -> None:
     Raises:
         ZooError: The packages that exporting takes are not installed.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ZooError(f"exporting needs {error.name}; install it with: pip install 'lightning-zoo[export]'") from error
+    missing = [package for package in ("onnx", "onnxscript") if find_spec(package) is None]
+    if missing:
+        raise ZooError(f"exporting needs {' and '.join(missing)}; install with: pip install onnx onnxscript")
     example = model.example_input()
     # A batch of one would be taken for a constant.
     example = example.expand(2, *example.shape[1:]).contiguous()

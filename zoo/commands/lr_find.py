@@ -11,6 +11,9 @@ from zoo.drawing import COLOURS
 from zoo.errors import ZooError
 from zoo.training import ZooCLI, write_results
 
+# The first values of the smoothed loss say more about the smoothing than about the loss.
+_SETTLING = 10
+
 
 def lr_find(argv: list[str]) -> None:
     """Raises the learning rate step by step, watches the loss, and suggests where it falls fastest.
@@ -20,24 +23,25 @@ def lr_find(argv: list[str]) -> None:
     parser = Arguments("lr-find", lr_find.__doc__)
     parser.add_argument("recipe", help="a recipe, a YAML file or a run folder")
     parser.add_argument("--min_lr", type=float, default=1e-6, help="first learning rate (default %(default)s)")
-    parser.add_argument("--max_lr", type=float, default=1.0, help="last learning rate (default %(default)s)")
+    parser.add_argument("--max_lr", type=float, help="last learning rate (default 1, or ten times the recipe's)")
     parser.add_argument("--steps", type=int, default=100, help="training steps (default %(default)s)")
     options, flags = parser.parse_known_args(argv)
-    if not 0 < options.min_lr < options.max_lr or options.steps < 20:
+    if options.steps < 20 or not 0 < options.min_lr < (options.max_lr or 1.0):
         raise ZooError(
-            f"{options.steps} steps from {options.min_lr:g} to {options.max_lr:g}; "
+            f"{options.steps} steps from {options.min_lr:g} to {options.max_lr or 1.0:g}; "
             "expected at least 20 steps and 0 < min < max"
         )
     target = resolve("lr-find", [options.recipe, *flags])
-    cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet)
+    cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__)
     if not hasattr(cli.model, "lr"):
         raise ZooError(f"{type(cli.model).__name__} has no learning rate to find")
+    max_lr = options.max_lr or max(1.0, 10 * cli.model.lr)
     cli.model.watch_loss = False
     finder = Tuner(cli.trainer).lr_find(
         cli.model,
         datamodule=cli.datamodule,
         min_lr=options.min_lr,
-        max_lr=options.max_lr,
+        max_lr=max_lr,
         num_training=options.steps,
         update_attr=False,
     )
@@ -63,7 +67,7 @@ def draw_range_test(results: dict[str, Any], suggestion: float, title: str) -> F
     """
     figure = Figure(figsize=(6.5, 4), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    axes.plot(results["lr"], results["loss"], color=COLOURS[0])
+    axes.plot(results["lr"][_SETTLING:], results["loss"][_SETTLING:], color=COLOURS[0])
     axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggested {suggestion:.2g}")
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")

@@ -10,6 +10,7 @@ import torch
 
 from zoo import __version__, registry, weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.training import ZooCLI, read_results, write_results
 
@@ -29,12 +30,25 @@ def publish(argv: list[str]) -> None:
     for run in (options.run, *options.others):
         if not (run / "config.yaml").is_file():
             raise ZooError(f"{run} is no run folder: it holds no config.yaml")
-    name = read_results(options.run).get("recipe") or options.run.resolve().parent.name
+    runs = [read_results(run) for run in (options.run, *options.others)]
+    name = runs[0].get("recipe", "")
+    for run, results in zip((options.run, *options.others), runs, strict=True):
+        if "fit" not in results:
+            raise ZooError(f"{run} is not trained to its end; go on with: zoo fit {run}")
+        if results["recipe"] != name:
+            raise ZooError(f"{run} is a run of '{results['recipe']}', expected one of '{name}'")
+    if options.to == registry.CHECKPOINTS:
+        registry.recipe(name)
+    if Path(name).name != name:
+        raise ZooError(f"{name!r} is no name for a folder")
     folder = options.to / name
     if folder.exists() and not options.overwrite:
         raise ZooError(f"{folder} exists; --overwrite replaces it")
     measured = [measure(run, name) for run in (options.run, *options.others)]
     cli, metrics = measured[0]
+    seeds = [other.config["seed_everything"] for other, _ in measured]
+    if len(set(seeds)) < len(seeds):
+        raise ZooError(f"the runs have seeds {seeds}, expected different ones")
     spread = [(other.config["seed_everything"], found) for other, found in measured]
     card = make_card(cli, name, options.run, metrics, spread)
     weights.save(cli.model, folder, card, cli.model.golden(cli.datamodule))
@@ -47,9 +61,9 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
     Returns:
         The command line that holds model and data, and the metrics by name.
     """
-    flags = ["--trainer.precision", "32-true", "--trainer.devices", "1", "--trainer.strategy", "auto"]
-    args = ["--config", str(run / "config.yaml"), "--ckpt_path", str(weights.best_checkpoint(run)), *flags]
-    cli = ZooCLI(args, "test", name, run, quiet=True)
+    whole = ["--trainer.precision=32-true", "--trainer.limit_test_batches=1.0", *ONE_DEVICE]
+    flags = ["--ckpt_path", str(weights.best_checkpoint(run)), *whole]
+    cli = ZooCLI(resolve("publish", [str(run), *flags]).args, "test", name, run, quiet=True)
     results = cli.run()
     write_results(run, name, results)
     return cli, {key: float(f"{value:.6g}") for key, value in results["test"].items()}
@@ -61,7 +75,7 @@ def make_card(
     """Gathers the facts of a card; those of the weights themselves are added by :func:`zoo.weights.save`."""
     metric = cli.model.metric
     values = [found[metric] for _, found in spread]
-    training = read_results(run).get("fit", {})
+    results = read_results(run)
     return {
         "recipe": name,
         "family": type(cli.model).__module__.split(".")[1],
@@ -78,8 +92,8 @@ def make_card(
             "init_args": cli.config["data"]["init_args"].as_dict(),
             "source": cli.datamodule.source,
         },
-        "trained_with": f"zoo fit {name} --seed_everything {cli.config['seed_everything']}",
-        "training": training,
+        "trained_with": results.get("command", f"zoo fit {name} --seed_everything {cli.config['seed_everything']}"),
+        "training": results["fit"],
         "licence": "Apache-2.0",
         "versions": {
             "zoo": __version__,

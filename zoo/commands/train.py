@@ -1,5 +1,6 @@
 """``zoo fit``, ``zoo validate`` and ``zoo test``: a recipe, a YAML file or a run folder, and any flags."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,11 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from zoo import registry, weights
 from zoo.errors import ZooError
-from zoo.training import ZooCLI, write_results
+from zoo.training import ZooCLI, read_results, write_results
+
+_SWITCHES = ("--quiet", "--test", "--trust")
+# Figures that go into results and cards are measured on one device, however many trained.
+ONE_DEVICE = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto")
 
 
 @dataclass
@@ -46,33 +51,61 @@ def resolve(verb: str, argv: list[str]) -> Target:
     Raises:
         ZooError: It is none of these.
     """
-    switches = ("--quiet" in argv, "--test" in argv)
-    argv = [argument for argument in argv if argument not in ("--quiet", "--test")]
-    if not argv:
+    given = [argument for argument in argv if argument not in _SWITCHES]
+    quiet, test, trust = (switch in argv for switch in _SWITCHES)
+    if not given:
         raise ZooError(f"'zoo {verb}' needs a recipe, a YAML file or a run folder; 'zoo list' shows the recipes")
-    first, *flags = argv
+    first, *flags = given
+    if verb in ("validate", "test"):
+        flags = [*ONE_DEVICE, *flags]
     path = Path(first)
+    run = None
     if first.startswith("-"):
-        return Target("custom", argv, None, *switches)
-    if (path / "config.yaml").is_file():
-        return Target(path.resolve().parent.name, ["--config", str(path / "config.yaml"), *flags], path, *switches)
-    if path.suffix in (".yaml", ".yml"):
+        names = [argument for argument in given if argument in registry.list_models()]
+        if names:
+            raise ZooError(f"the recipe comes first: zoo {verb} {names[0]} {first} ...")
+        return Target("custom", given, None, quiet, test)
+    if first in registry.list_models():
+        name, config = first, registry.recipe(first).path
+    elif (path / "config.yaml").is_file():
+        name, config, run = path.resolve().parent.name, path / "config.yaml", path
+        name = read_results(path).get("recipe", name)
+        if not trust:
+            _check_classes(registry.read_yaml(config), config)
+    elif path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
-        return Target(path.stem, ["--config", first, *flags], None, *switches)
-    if path.is_dir():
+        name, config = path.stem, path
+    elif path.is_dir():
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
-    return Target(first, ["--config", str(registry.recipe(first).path), *flags], None, *switches)
+    else:
+        config = registry.recipe(first).path
+    return Target(name, ["--config", str(config), *flags], run, quiet, test)
+
+
+def _check_classes(section: Any, config: Path) -> None:
+    """Refuses a run folder's configuration that would run code from outside the zoo and Lightning."""
+    if isinstance(section, dict):
+        class_path = str(section.get("class_path", "zoo."))
+        if not class_path.startswith(("zoo.", "datamodules.", "lightning.pytorch.")) or "LambdaCallback" in class_path:
+            raise ZooError(f"{config} names {class_path!r}, which may run any code; add --trust if the run is yours")
+    if isinstance(section, dict | list):
+        for value in section.values() if isinstance(section, dict) else section:
+            _check_classes(value, config)
 
 
 def fit(argv: list[str]) -> int:
-    """Trains a recipe, or resumes a run; leaves one folder. With --test the best checkpoint is tested, too."""
+    """Trains a recipe, or goes on with a run; leaves one folder.
+
+    Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best checkpoint on
+    the test split, too), --trust (the run folder may name classes from outside the zoo), --traceback.
+    """
     target = resolve("fit", argv)
     if target.run is not None and target.checkpoint is None:
         target.args += ["--ckpt_path", str(target.run / "checkpoints" / "last.ckpt")]
     folder = _continued_run(target.checkpoint)
-    cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet)
-    _announce(cli)
+    cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, description=fit.__doc__)
+    _announce(cli, shlex.join(["zoo", "fit", *argv]))
     try:
         results = cli.run(then_test=target.test)
     except SystemExit as stop:
@@ -84,12 +117,12 @@ def fit(argv: list[str]) -> int:
 
 
 def validate(argv: list[str]) -> int:
-    """Measures published weights, a run or a checkpoint on the validation split."""
+    """Measures published weights, a run or --ckpt_path on the validation split. Also: --quiet, --trust, --traceback."""
     return _evaluate("validate", argv)
 
 
 def test(argv: list[str]) -> int:
-    """Measures published weights, a run or a checkpoint on the test split."""
+    """Measures published weights, a run or --ckpt_path on the test split. Also: --quiet, --trust, --traceback."""
     return _evaluate("test", argv)
 
 
@@ -106,7 +139,8 @@ def _evaluate(verb: str, argv: list[str]) -> int:
                 f"nothing is published of '{target.recipe}' to {verb}; name a run folder (zoo {verb} runs/...) "
                 "or a checkpoint (--ckpt_path FILE)"
             )
-    cli = ZooCLI(target.args, verb, target.recipe, target.run, target.quiet)
+    description = (validate if verb == "validate" else test).__doc__
+    cli = ZooCLI(target.args, verb, target.recipe, target.run, target.quiet, description=description)
     if published is not None:
         weights.fill(cli.model, weights.load_published(published).state_dict(), published)
     _report(cli, cli.run())
@@ -127,7 +161,9 @@ def _say(text: str) -> None:
 
 
 @rank_zero_only
-def _announce(cli: ZooCLI) -> None:
+def _announce(cli: ZooCLI, command: str) -> None:
+    if cli.folder is not None and "command" not in read_results(cli.folder):
+        write_results(cli.folder, cli.recipe, {"command": command})
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__
@@ -142,11 +178,15 @@ def _report(cli: ZooCLI, results: dict[str, Any]) -> None:
         return
     write_results(cli.folder, cli.recipe, results)
     for verb, figures in results.items():
+        if not isinstance(figures, dict):
+            continue
         line = "  ".join(
             f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
         )
         print(f"{verb:9s} {line}")
     if not cli.quiet:
+        if cli.trainer.world_size > 1:
+            print(f"measure   zoo test {cli.folder}   (on one device)")
         print(f"run       {cli.folder}")
         for picture in sorted((cli.folder / "figures").glob("*.png")):
             print(f"picture   {picture}")

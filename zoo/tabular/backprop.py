@@ -180,12 +180,14 @@ class Backprop(ZooModule):
             return (activations[-1] - targets).square().sum(1).mean()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Hands the hand-made gradients to the optimizer, averaged over the processes."""
+        """Hands the hand-made gradients to the optimizer, averaged over the processes and over accumulated batches."""
+        batches = self.trainer.accumulate_grad_batches
         for parameter, gradient in zip(self.network.parameters(), self._gradients, strict=True):
             if dist.is_initialized() and self.trainer.world_size > 1:
                 dist.all_reduce(gradient)
                 gradient /= self.trainer.world_size
-            parameter.grad = gradient
+            gradient = gradient.to(parameter.dtype) / batches
+            parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Measures loss and accuracy, or loss and mean absolute error."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ZooError
 from zoo.module import Schedule
 from zoo.vision.classifier import Classifier
 
@@ -47,6 +48,8 @@ class Dense(Classifier):
 
     Args:
         in_features: Number of input values, 784 for a 28x28 image.
+        in_channels: Channels of an image, if the inputs are images.
+        image_size: Height and width of an image, if the inputs are images.
         hidden_size: Width of the hidden layer.
         dropout: Probability of dropping a hidden unit in training.
         input_dropout: Probability of dropping an input value in training.
@@ -55,6 +58,8 @@ class Dense(Classifier):
     def __init__(
         self,
         in_features: int = 784,
+        in_channels: int | None = None,
+        image_size: int | None = None,
         num_classes: int = 10,
         classes: Sequence[str] | None = None,
         mean: Sequence[float] = (0.0,),
@@ -74,9 +79,13 @@ class Dense(Classifier):
             num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, flip, shift, compile=compile
         )
         self.save_hyperparameters()
-        self.in_features = in_features
+        if in_channels and image_size and in_channels * image_size**2 != in_features:
+            raise ZooError(f"in_features is {in_features}, expected {in_channels} x {image_size} x {image_size}")
+        self.in_features, self.in_channels, self.image_size = in_features, in_channels, image_size
         self.network = DenseNet(in_features, self.num_logits, hidden_size, dropout, input_dropout)
 
     def example_input(self) -> Tensor:
-        """One row of zeros."""
+        """One black image, or one row of zeros."""
+        if self.in_channels and self.image_size:
+            return torch.zeros(1, self.in_channels, self.image_size, self.image_size, dtype=torch.uint8)
         return torch.zeros(1, self.in_features)
