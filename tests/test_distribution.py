@@ -36,8 +36,8 @@ def test_wheel_is_small_and_complete(wheel: Path) -> None:
 def test_wheel_works_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     program = (
-        "import zoo, torch; assert '/site/' in zoo.__file__; "
-        "print(len(zoo.list_models(pretrained=True)), zoo.load('dense_iris').classify(torch.zeros(1, 4)))"
+        "import zoo, torch; assert '/site/' in zoo.__file__; flower = torch.tensor([[5.1, 3.5, 1.4, 0.2]]); "
+        "print(len(zoo.list_models(pretrained=True)), zoo.load('dense_iris').classify(flower))"
     )
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(

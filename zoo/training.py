@@ -121,8 +121,8 @@ class ZooCLI(LightningCLI):
             type=bool,
             default=False,
             help="On one CPU process, if neither precision nor channels_last is set, time a few training steps in "
-            "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into the "
-            "run's config.yaml.",
+            "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into "
+            "the run's config.yaml.",
         )
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
@@ -140,6 +140,7 @@ class ZooCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, RuntimeError, MisconfigurationException) as error:
+            self._leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -218,14 +219,16 @@ class ZooCLI(LightningCLI):
             self._leave_no_trace()
             raise
         except (MisconfigurationException, RuntimeError) as error:
-            self._leave_no_trace()
-            if isinstance(error, MisconfigurationException) or "conditioned on metric" in str(error):
-                raise ZooError(_reason(error)) from error
-            raise
+            if not isinstance(error, MisconfigurationException) and "conditioned on metric" not in str(error):
+                raise
+            self._leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
+            raise ZooError(_reason(error)) from error
 
-    def _leave_no_trace(self) -> None:
-        """Removes the folder of a run that never began."""
-        if self._folder_is_new and self.folder is not None and not any(self.folder.rglob("*.ckpt")):
+    def _leave_no_trace(self, first_epoch: bool = False) -> None:
+        """Removes the folder of a run that never began, or did not get through its first epoch."""
+        if not self._folder_is_new or self.folder is None:
+            return
+        if first_epoch or not any(self.folder.rglob("*.ckpt")):
             shutil.rmtree(self.folder, ignore_errors=True)
             for parent in list(self.folder.parents)[:2]:
                 with contextlib.suppress(OSError):
