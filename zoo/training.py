@@ -28,6 +28,7 @@ from lightning.pytorch.callbacks.checkpoint import Checkpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -159,6 +160,8 @@ class ZooCLI(LightningCLI):
                 CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
                 TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
             ]
+        if settings.get("profiler") is None:
+            kwargs["profiler"] = NoProfiler()
         kwargs["plugins"] = [*_as_list(settings.get("plugins")), SealedCheckpointIO()]
         if self.quiet or not sys.stdout.isatty():
             kwargs["enable_progress_bar"] = False
@@ -336,6 +339,30 @@ class EpochLines(Callback):
         self._printed_at = time.monotonic()
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in sorted(trainer.callback_metrics.items()))
         print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)
+
+
+class NoProfiler(Profiler):
+    """Measures nothing, faster than Lightning's own way of doing so.
+
+    Lightning enters a profiling context around every hook of every callback, some seventy times a step, which counts
+    where a step takes a millisecond; this one is always the same empty context.
+    """
+
+    _nothing = contextlib.nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        """Returns an empty context."""
+        return self._nothing
+
+    def start(self, action_name: str) -> None:
+        """Nothing."""
+
+    def stop(self, action_name: str) -> None:
+        """Nothing."""
+
+    def summary(self) -> str:
+        """Nothing."""
+        return ""
 
 
 class SealedCheckpointIO(TorchCheckpointIO):

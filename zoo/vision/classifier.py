@@ -87,7 +87,7 @@ class Classifier(ZooModule):
         shape = (-1,) + (1,) * (inputs.ndim - 2)
         unit = 255 if inputs.dtype == torch.uint8 else 1
         scale = (1.0 / (unit * self.std)).view(shape)
-        normalised = inputs.to(self.std.dtype).mul(scale).sub((self.mean / self.std).view(shape))
+        normalised = torch.addcmul((-self.mean / self.std).view(shape), inputs.to(self.std.dtype), scale)
         return normalised.to(memory_format=torch.channels_last) if self.channels_last else normalised
 
     def augment(self, images: Tensor) -> Tensor:
