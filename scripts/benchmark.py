@@ -275,8 +275,8 @@ def cnn_throughput(bench: Bench) -> list[Row]:
 def dense_throughput(bench: Bench) -> list[Row]:
     """The dense network, whose steps take a few milliseconds, against a hand-written loop and torchvision's way.
 
-    Once as the recipe trains it and once as the notes have it: the recipe's dropout of input pixels takes as long as the
-    rest of the step, whoever writes the loop, and so brings every ratio nearer to one.
+    Once as the recipe trains it and once as the notes have it: the recipe's dropout of input pixels takes as long as
+    the rest of the step, whoever writes the loop, and so brings every ratio nearer to one.
     """
     rounds, batches = (5, 200) if bench.quick else (9, 200)
     rows = []
@@ -380,8 +380,8 @@ def document(rows: list[Row], quick: bool) -> str:
         "within one run; the median of the rounds counts, the first one warms up. The zoo's time is that of its\n"
         "training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that of\n"
         "its bare loop. Validation and the checkpoints written after it are left out, also of the time until an\n"
-        "accuracy. Seconds depend on what else the machine does, and so do ratios where other programs take its cores:\n"
-        "measure on a quiet machine.\n"
+        "accuracy. Where other programs take the machine's cores, seconds and ratios both suffer: measure on a quiet\n"
+        "one.\n"
     )
 
 
