@@ -122,7 +122,7 @@ class ZooModule(LightningModule):
         if self._loss_count:
             self.log("train_loss", self._loss_sum / self._loss_count, sync_dist=True)
         if self.trainer.optimizers:
-            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"])
+            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
 
     def scheduled(self, optimizer: Optimizer, schedule: Schedule) -> Any:
         """Joins an optimizer and a learning-rate schedule that moves with every step.
