@@ -9,12 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from conftest import ROOT, Zoo
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from tiny import tiny_cli
 
 import zoo
 from datamodules import Digits
@@ -219,3 +221,22 @@ def test_evaluation_that_turns_nan_stops_the_run(zoo_command: Zoo, tmp_path: Pat
     (path,) = re.findall(r"last good checkpoint is (\S+);", err)
     state = weights.read_checkpoint(tmp_path / path)["state_dict"]
     assert all(tensor.abs().max() < 100 for tensor in state.values())
+
+
+class InterruptInStep(Callback):
+    """Presses Ctrl-C in the middle of a step."""
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
+        if trainer.global_step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_interrupt_waits_for_the_batch_at_hand(tmp_path: Path) -> None:
+    cli = tiny_cli("dense_iris", tmp_path / "run", callbacks=[InterruptInStep()])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit):
+            cli.run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert cli.trainer.global_step == 6

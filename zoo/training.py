@@ -10,7 +10,9 @@ import logging
 import random
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -183,6 +185,7 @@ class ZooCLI(LightningCLI):
             Figures(folder),
         ]
         if self.verb == "fit":
+            ours.append(InterruptBetweenBatches())
             ours.append(LastCheckpoint(folder / "checkpoints"))
             if not self.quiet:
                 ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
@@ -317,6 +320,50 @@ class SeedEpochs(Callback):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+class InterruptBetweenBatches(Callback):
+    """Lets Ctrl-C stop the training after the batch at hand; a second one stops at once.
+
+    An exception that strikes anywhere, such as inside the queue of TensorBoard's writer thread, can leave a lock behind
+    that the shutdown then waits for without end.
+    """
+
+    def __init__(self) -> None:
+        self._interrupted = False
+        self._previous: Any = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes the signal over, where Python would raise KeyboardInterrupt."""
+        main_thread = threading.current_thread() is threading.main_thread()
+        if main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._previous = signal.signal(signal.SIGINT, self._remember)
+
+    def _remember(self, number: int, frame: Any) -> None:
+        if self._interrupted:
+            raise KeyboardInterrupt
+        self._interrupted = True
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stops if Ctrl-C was pressed during the batch."""
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Stops if Ctrl-C was pressed during the batch."""
+        if self._interrupted:
+            raise KeyboardInterrupt
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Gives the signal back."""
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Gives the signal back, unless Lightning is shutting down and wants to hear no more of it."""
+        if not isinstance(exception, KeyboardInterrupt):
+            self.on_train_end(trainer, pl_module)
 
 
 class EpochLines(Callback):
