@@ -7,17 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datamodules.folder import ImageFolder, Things
     from datamodules.images import Digits, FashionMNIST
+    from datamodules.shapes import Shapes
     from datamodules.tabular import Function1D, Iris
 
 _HOMES = {
     "Digits": "datamodules.images",
     "FashionMNIST": "datamodules.images",
     "Function1D": "datamodules.tabular",
+    "ImageFolder": "datamodules.folder",
     "Iris": "datamodules.tabular",
+    "Shapes": "datamodules.shapes",
+    "Things": "datamodules.folder",
 }
 
-__all__ = ["Digits", "FashionMNIST", "Function1D", "Iris"]
+__all__ = ["Digits", "FashionMNIST", "Function1D", "ImageFolder", "Iris", "Shapes", "Things"]
 
 
 def __getattr__(name: str) -> Any:

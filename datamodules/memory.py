@@ -20,6 +20,35 @@ from datamodules.errors import DataError
 Split = tuple[Tensor, ...]
 
 
+class Picked:
+    """Stands for some rows of a tensor; they are copied only when asked for, so that a mapped tensor stays on disk.
+
+    It can be indexed and split along the first dimension, and tells its shape and type: all that is ever done with a
+    tensor of a :data:`Split`.
+
+    Args:
+        tensor: The whole.
+        positions: Rows that belong to the part, shape ``(N,)``.
+    """
+
+    def __init__(self, tensor: Tensor, positions: Tensor) -> None:
+        self.tensor, self.positions = tensor, positions
+        self.dtype = tensor.dtype
+        self.ndim = tensor.ndim
+        self.shape = torch.Size([len(positions), *tensor.shape[1:]])
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, positions: Any) -> Tensor:
+        """Copies the rows at these positions of the part: a whole batch, or all with ``[:]``."""
+        return self.tensor[self.positions[positions]]
+
+    def split(self, size: int) -> Iterator[Tensor]:
+        """Copies portions of ``size`` rows, one after the other."""
+        return (self[start : start + size] for start in range(0, len(self), size))
+
+
 class Rows(Dataset[Split]):
     """Tensors of equal length; indexing with a tensor of positions gives a whole batch.
 

@@ -1,21 +1,40 @@
-"""Reads picture files of any size and mode into uint8 tensors."""
+"""Reads picture files of any size and mode into uint8 tensors, and keeps what was read in a memory-mapped file."""
 
+import hashlib
+import json
+import logging
+import os
+import stat
+import time
 import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
 import numpy as np
+import PIL
 import torch
+from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from datamodules.errors import DataError
+
+# Below Lightning's logger, so that what silences Lightning silences this.
+log = logging.getLogger("lightning.pytorch.datamodules")
+
+# Raised when the same file would give other pixels than before.
+_VERSION = 1
+_opening = Lock()
 
 
 def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
     """Reads an image file and brings it to one size and one or three channels.
 
     Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the
-    first frame is taken.
+    first frame is taken. Height and width are scaled each by itself: nothing is cut off.
 
     Args:
         path: The file.
@@ -29,11 +48,11 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
         DataError: The file is missing, no image, truncated, or would unpack to an excessive size.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as file:
-                picture = ImageOps.exif_transpose(file)
-                picture = _opaque(picture).convert("L" if channels == 1 else "RGB")
+        with _open(path) as file:
+            # A JPEG many times too large is decoded at a half, a quarter or an eighth, which saves most of the time.
+            file.draft(None, (2 * size, 2 * size))
+            picture = ImageOps.exif_transpose(file)
+            picture = _opaque(picture).convert("L" if channels == 1 else "RGB")
     except FileNotFoundError as error:
         raise DataError(f"no file {path}") from error
     except IsADirectoryError as error:
@@ -42,18 +61,169 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
         raise DataError(f"{path} is no image that can be read; expected PNG, JPEG or the like") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{path} would unpack to an excessive size: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # a damaged file can make a decoder of Pillow raise almost anything
         raise DataError(f"{path} is damaged: {error}") from error
     pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
     return torch.from_numpy(pixels.reshape(size, size, channels).copy()).movedim(2, 0)
 
 
+def _open(path: str | Path) -> Image.Image:
+    # Filters of warnings belong to the whole process, hence one thread at a time; opening reads no more than a header.
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(path)
+
+
 def _opaque(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
         values = np.asarray(picture, dtype=np.float64)
-        highest = 65535.0 if values.max(initial=0) > 255 else 255.0
+        highest = 65535.0 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
         return Image.fromarray(np.clip(values * (255 / highest), 0, 255).astype(np.uint8))
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture
+
+
+class Pictures(NamedTuple):
+    """What was read of a list of files.
+
+    Attributes:
+        pixels: uint8 ``(rows, 3, size, size)``, mapped from a file: what is not looked at takes no memory.
+        rows: Row of each file that could be read; the rows ascend in the order of the list.
+        digests: sha256 of the bytes of each of these files.
+        faults: Why each of the others could not be read.
+    """
+
+    pixels: Tensor
+    rows: dict[str, int]
+    digests: dict[str, str]
+    faults: dict[str, str]
+
+
+def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> Pictures:
+    """Reads picture files in colour, each once: pixels are kept in ``cache`` for all later calls of all processes.
+
+    The kept pixels are good for as long as Pillow's version and the names, sizes and times of the files stay. When
+    some files changed, the others are not decoded again.
+
+    Args:
+        root: Folder of the files.
+        names: Their paths below it.
+        size: Height and width of the result.
+        cache: Folder for the pixels; made if need be.
+
+    Raises:
+        DataError: The folder cannot be written to.
+    """
+    store = _Store(root, names, size, cache)
+    kept = store.load(store.path)
+    if kept is not None:
+        return kept
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f".{store.stem}.lock"):
+            # Another process may have been quicker.
+            kept = store.load(store.path)
+            if kept is None:
+                store.write()
+                kept = store.load(store.path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise DataError(
+            f"cannot keep decoded pictures in {cache} ({reason}); name a folder with --data.cache DIR"
+        ) from error
+    if kept is None:
+        raise DataError(f"{store.path} changed while it was written; delete {cache} and start again")
+    return kept
+
+
+class _Store:
+    """A file of raw pixels, and a JSON file beside it that tells what they are and vouches for them."""
+
+    def __init__(self, root: Path, names: Sequence[str], size: int, cache: Path) -> None:
+        self.root, self.names, self.size, self.cache = root, names, size, cache
+        self.bytes_a_row = 3 * size * size
+        self.stamps: dict[str, list[int]] = {}
+        for name in names:
+            try:
+                status = (root / name).stat()
+            except OSError:  # a link to nowhere, say; decoding will tell
+                self.stamps[name] = [-1, -1]
+            else:
+                self.stamps[name] = [status.st_size, status.st_mtime_ns]
+        self.origin = [_VERSION, PIL.__version__, size]
+        self.key = hashlib.sha256(json.dumps([self.origin, list(self.stamps.items())]).encode()).hexdigest()
+        folder = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
+        self.stem = f"{folder}-{size}"
+        self.path = cache / f"{self.stem}-{self.key[:16]}.json"
+
+    def load(self, path: Path) -> Pictures | None:
+        """Maps kept pixels; None if there are none, or if they are damaged."""
+        if not path.is_file():
+            return None
+        try:
+            told = json.loads(path.read_text(encoding="ascii"))
+            if path == self.path and told["key"] != self.key:
+                raise ValueError("it belongs to other files")
+            digests, faults = told["digests"], told["faults"]
+            pixels = path.with_suffix(".pixels")
+            status, length = pixels.stat(), len(digests) * self.bytes_a_row
+            if [status.st_size, status.st_mtime_ns] != [length, told["written"]]:
+                raise ValueError(f"{pixels.name} has {status.st_size} bytes, expected {length} written by the zoo")
+            flat = torch.from_file(str(pixels), size=length, dtype=torch.uint8) if length else torch.empty(0).byte()
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            log.warning("%s is damaged (%s); decoding again", path, error)
+            return None
+        rows = {name: row for row, name in enumerate(digests)}
+        return Pictures(flat.view(-1, 3, self.size, self.size), rows, digests, faults)
+
+    def write(self) -> None:
+        """Decodes what no earlier file holds; the JSON file comes last, as its presence says that all is well."""
+        start = time.perf_counter()
+        digests: dict[str, str] = {}
+        faults: dict[str, str] = {}
+        pixels = self.path.with_suffix(".pixels")
+        temporary = pixels.with_suffix(f".{os.getpid()}.part")
+        try:
+            with temporary.open("wb") as file:
+                for name, read in zip(self.names, self._read_all(), strict=True):
+                    if isinstance(read, str):
+                        faults[name] = read
+                    else:
+                        digests[name], values = read
+                        file.write(values.numpy().tobytes())
+            temporary.replace(pixels)
+            told = {
+                "key": self.key,
+                "origin": self.origin,
+                "stamps": self.stamps,
+                "digests": digests,
+                "faults": faults,
+                "written": pixels.stat().st_mtime_ns,
+            }
+            temporary.write_text(json.dumps(told), encoding="ascii")
+            temporary.replace(self.path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        log.info("decoded %d pictures in %.1f s into %s", len(digests), time.perf_counter() - start, pixels)
+
+    def _read_all(self) -> Iterator[tuple[str, Tensor] | str]:
+        with ThreadPoolExecutor() as pool:
+            # In portions, so that pictures decoded but not yet written stay few.
+            for start in range(0, len(self.names), 256):
+                yield from pool.map(self._read, self.names[start : start + 256])
+
+    def _read(self, name: str) -> tuple[str, Tensor] | str:
+        path = self.root / name
+        try:
+            # A pipe would block for ever.
+            if not stat.S_ISREG(path.stat().st_mode):
+                return f"{name} is no regular file"
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            return digest, read_picture(path, self.size, 3)
+        except DataError as error:
+            return str(error).replace(str(path), name)
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror}"
