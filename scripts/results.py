@@ -24,7 +24,7 @@ def table() -> str:
         spread = f"{card['seeds_mean']:.4g} ± {card['seeds_std']:.2g} ({len(seeds)})" if len(seeds) > 1 else "-"
         training = card["training"]
         lines.append(
-            f"| `{name}` | {registry.recipe(name).data} | {metric} | {card['metrics'][metric]:.4g} | {spread} "
+            f"| `{name}` | {registry.entry(name).data} | {metric} | {card['metrics'][metric]:.4g} | {spread} "
             f"| {card['parameters']:,} | {human_size(card['bytes'])} "
             f"| {training['seconds']:.0f} s, {training['epochs']} epochs, {training['precision']} |"
         )

@@ -14,6 +14,7 @@ VERBS = {
     "test": ("zoo.commands.train:test", "measure on the test split"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "classify": ("zoo.commands.classify:classify", "name what is in image files"),
+    "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
@@ -57,7 +58,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _usage() -> str:
-    verbs = "\n".join(f"  {verb:10s} {summary}" for verb, (_, summary) in VERBS.items())
+    verbs = "\n".join(f"  {verb:12s} {summary}" for verb, (_, summary) in VERBS.items())
     return (
         "usage: zoo VERB [arguments]     zoo VERB --help     zoo --version\n\n"
         "Models for PyTorch Lightning that people can trust, read, train and import.\n\n"

@@ -24,6 +24,15 @@ class Figures(Callback):
         self.folder = folder / "figures"
         self._outputs: list[dict[str, Tensor]] = []
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draws what the model shows of the training data, without touching the random numbers of the training."""
+        dataset = getattr(trainer.train_dataloader, "dataset", None)
+        if trainer.is_global_zero and isinstance(pl_module, ZooModule) and dataset is not None:
+            with torch.random.fork_rng():
+                torch.manual_seed(0)
+                for name, figure in pl_module.training_figures(dataset).items():
+                    self._write(name, figure)
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws ``learning_curves.png`` from ``metrics.csv``."""
         if not trainer.is_global_zero or trainer.logger is None:

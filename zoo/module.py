@@ -1,5 +1,8 @@
 """What all models of the zoo share: checkpoints that know their class, schedules, a watch over the loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import torch
@@ -7,12 +10,29 @@ from lightning import LightningDataModule, LightningModule
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 
-Schedule = Literal["constant", "cosine", "one_cycle"]
+Schedule = Literal["constant", "cosine", "one_cycle", "plateau"]
+
+_unfilled = ContextVar("unfilled", default=False)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Inside, models are built without reading pretrained weights, since others will be put into them."""
+    token = _unfilled.set(True)
+    try:
+        yield
+    finally:
+        _unfilled.reset(token)
+
+
+def is_unfilled() -> bool:
+    """Whether a model being built will get its weights later; see :func:`unfilled`."""
+    return _unfilled.get()
 
 
 class ZooModule(LightningModule):
@@ -52,6 +72,17 @@ class ZooModule(LightningModule):
 
         Returns:
             Name and picture; nothing where there is nothing to see.
+        """
+        return {}
+
+    def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws what there is to see of the training data before training starts.
+
+        Args:
+            rows: The training data set.
+
+        Returns:
+            Name and picture.
         """
         return {}
 
@@ -131,13 +162,17 @@ class ZooModule(LightningModule):
             optimizer: Its learning rate is the highest of the schedule.
             schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``one_cycle`` (Smith and
                 Topin, 2018) rises for the first fifth of the steps, then falls to nearly zero, while the first beta of
-                Adam moves the other way.
+                Adam moves the other way; ``plateau`` multiplies the rate by 0.3 when ``val_loss`` has not improved for
+                5 epochs.
 
         Raises:
             ZooError: The schedule needs to know when training ends and no end is set.
         """
         if schedule == "constant":
             return optimizer
+        if schedule == "plateau":
+            plateau = ReduceLROnPlateau(optimizer, factor=0.3, patience=5)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
         steps = self.trainer.estimated_stepping_batches
         if steps in (float("inf"), -1):
             raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")
@@ -156,5 +191,5 @@ class ZooModule(LightningModule):
             adam = "betas" in optimizer.param_groups[0]
             scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=0.2, cycle_momentum=adam)
         else:
-            raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle")
+            raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle, plateau")
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -69,6 +69,26 @@ class Recipe:
         return read_card(self.folder) if (self.folder / "card.json").is_file() else None
 
 
+@dataclass(frozen=True)
+class Imported(Recipe):
+    """Published weights without a recipe: made elsewhere and imported."""
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What the card says of the model."""
+        return {"model": read_card(self.folder)["model"], "data": {"class_path": "imported"}}
+
+    @property
+    def text(self) -> str:
+        """One comment, in place of a recipe."""
+        return f"# {self.summary}\n"
+
+    @property
+    def summary(self) -> str:
+        """What the card says."""
+        return read_card(self.folder).get("summary", "Imported weights.")
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Parses a YAML file; only plain data, nothing is executed.
 
@@ -103,7 +123,7 @@ def read_card(folder: Path) -> dict[str, Any]:
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
-    """Lists the recipes whose name matches.
+    """Lists the recipes and imported weights whose name matches.
 
     Args:
         pattern: Shell pattern such as ``"*fashion*"``; a plain word matches anywhere in the name.
@@ -112,10 +132,32 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     Returns:
         Names in alphabetical order.
     """
-    if not any(wildcard in pattern for wildcard in "*?["):
-        pattern = f"*{pattern}*"
-    names = sorted(path.stem for path in RECIPES.glob("*.yaml") if fnmatch.fnmatchcase(path.stem, pattern))
-    return [name for name in names if not pretrained or (CHECKPOINTS / name / "card.json").is_file()]
+    imported = (path.parent.name for path in CHECKPOINTS.glob("*/card.json"))
+    imported = (name for name in imported if not Recipe(name).path.is_file())
+    names = [*list_recipes(pattern), *(name for name in imported if fnmatch.fnmatchcase(name, _anywhere(pattern)))]
+    return sorted(name for name in names if not pretrained or (CHECKPOINTS / name / "card.json").is_file())
+
+
+def list_recipes(pattern: str = "*") -> list[str]:
+    """Lists what can be trained; :func:`list_models` lists imported weights, too."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml") if fnmatch.fnmatchcase(path.stem, _anywhere(pattern)))
+
+
+def _anywhere(pattern: str) -> str:
+    return pattern if any(wildcard in pattern for wildcard in "*?[") else f"*{pattern}*"
+
+
+def entry(name: str) -> Recipe:
+    """Finds a recipe or imported weights by name.
+
+    Raises:
+        ZooError: There is none of that name.
+    """
+    if "/" not in name and Recipe(name).path.is_file():
+        return Recipe(name)
+    if "/" not in name and (CHECKPOINTS / name / "card.json").is_file():
+        return Imported(name)
+    raise ZooError(f"no recipe '{name}'{did_you_mean(name, list_models())}; 'zoo list' shows all")
 
 
 def recipe(name: str) -> Recipe:
@@ -124,9 +166,9 @@ def recipe(name: str) -> Recipe:
     Raises:
         ZooError: There is none of that name.
     """
-    found = Recipe(name)
-    if "/" in name or not found.path.is_file():
-        raise ZooError(f"no recipe '{name}'{did_you_mean(name, list_models())}; 'zoo list' shows all")
+    found = entry(name)
+    if isinstance(found, Imported):
+        raise ZooError(f"'{name}' has no recipe: its weights were imported; 'zoo show {name}' says what they are")
     return found
 
 
@@ -136,7 +178,7 @@ def card(name: str) -> dict[str, Any]:
     Raises:
         ZooError: There is no such recipe, or nothing is published of it.
     """
-    found = recipe(name).card
+    found = entry(name).card
     if found is None:
         raise ZooError(f"nothing is published of '{name}'; 'zoo list --pretrained' shows what is")
     return found

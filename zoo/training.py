@@ -38,7 +38,7 @@ from datamodules.errors import DataError
 from zoo import registry, weights
 from zoo.errors import ZooError, did_you_mean
 from zoo.figures import Figures
-from zoo.module import ZooModule
+from zoo.module import ZooModule, unfilled
 
 # Facts of the data that reach the model as constructor arguments of the same name.
 FACTS = ("num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std")
@@ -140,8 +140,11 @@ class ZooCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Builds everything; an error that a constructor told comes through as it was told."""
+        # Weights that are about to be loaded need none before them, which might have to be fetched.
+        filled_later = self.verb != "fit" or self.checkpoint is not None
         try:
-            super().instantiate_classes()
+            with unfilled() if filled_later else contextlib.nullcontext():
+                super().instantiate_classes()
         except (ValueError, RuntimeError, MisconfigurationException) as error:
             self._leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error

@@ -4,6 +4,7 @@ Nothing loaded here can execute code: published weights are safetensors, Lightni
 ``weights_only=True``, and a class is built only if it is a model of the zoo.
 """
 
+import copy
 import hashlib
 import io
 import json
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.errors import ZooError, did_you_mean
-from zoo.module import ZooModule
+from zoo.module import ZooModule, unfilled
 
 _SEAL = b"sha256:"
 
@@ -46,7 +47,7 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> An
     """
     path = Path(name)
     if str(name) in registry.list_models(pretrained=True):
-        model = load_published(registry.recipe(str(name)).folder)
+        model = load_published(registry.entry(str(name)).folder)
     elif (path / "card.json").is_file():
         model = load_published(path)
     elif (path / "config.yaml").is_file():
@@ -128,7 +129,19 @@ def describe(model: ZooModule) -> dict[str, Any]:
     }
 
 
-def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str, Tensor]) -> None:
+def half(model: ZooModule) -> Any:
+    """A copy whose matrices and kernels are rounded to half precision; what computes stays float32.
+
+    Biases and the statistics of normalisations, which may be large or tiny, are left alone.
+    """
+    rounded = copy.deepcopy(model)
+    for parameter in rounded.parameters():
+        if parameter.ndim > 1:
+            parameter.data = parameter.data.half().float()
+    return rounded
+
+
+def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str, Tensor], half: bool = False) -> None:
     """Writes published weights: all files or none.
 
     Args:
@@ -136,12 +149,17 @@ def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str,
         folder: Where to; whatever was there is replaced in one step.
         card: Facts to keep; ``model``, ``parameters``, ``bytes`` and ``sha256`` are added.
         golden: A few inputs; the model's answer is added, so that loading can be checked anywhere.
+        half: Store matrices and kernels in half the bytes; the model must be one that :func:`half` returned.
     """
     model = model.eval().cpu()
-    weights = save_safetensors({key: value.contiguous() for key, value in model.state_dict().items()})
+    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim > 1} if half else set()
+    weights = save_safetensors(
+        {key: (value.half() if key in matrices else value).contiguous() for key, value in model.state_dict().items()}
+    )
     golden = {**golden, "answer": model.answer(golden).clone()}
     card = {
         **card,
+        "dtype": "float16" if half else "float32",
         "model": describe(model),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "bytes": len(weights),
@@ -179,7 +197,8 @@ def load_published(folder: Path) -> ZooModule:
             f"{folder / 'model.safetensors'} is damaged: sha256 {found[:12]}..., "
             f"the card says {card['sha256'][:12]}...; fetch it again"
         )
-    model = build(card["model"]["class_path"], card["model"]["init_args"])
+    with unfilled():
+        model = build(card["model"]["class_path"], card["model"]["init_args"])
     fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
     return model
 
@@ -201,7 +220,8 @@ def load_checkpoint(path: Path) -> ZooModule:
         raise ZooError(
             f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone"
         )
-    model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
+    with unfilled():
+        model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
     fill(model, checkpoint["state_dict"], path)
     return model
 

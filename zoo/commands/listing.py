@@ -20,7 +20,7 @@ def list_recipes(argv: list[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print an array of objects")
     options = parser.parse_args(argv)
     names = registry.list_models(options.pattern, options.pretrained)
-    rows = [summarise(registry.recipe(name)) for name in names]
+    rows = [summarise(registry.entry(name)) for name in names]
     if options.json:
         print(json.dumps(rows, indent=2))
         return
@@ -75,7 +75,7 @@ def show(argv: list[str]) -> None:
     parser.add_argument("--recipe", action="store_true", help="only the recipe: zoo show NAME --recipe > mine.yaml")
     parser.add_argument("--card", action="store_true", help="only the card, as JSON")
     options = parser.parse_args(argv)
-    recipe = registry.recipe(options.name)
+    recipe = registry.recipe(options.name) if options.recipe else registry.entry(options.name)
     if options.card:
         print(json.dumps(registry.card(options.name), indent=2, ensure_ascii=False))
         return

@@ -6,8 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from zoo import __version__, registry, weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.train import ONE_DEVICE, resolve
@@ -100,9 +98,4 @@ def make_card(
             **{package: version(package) for package in ("torch", "torchvision", "lightning", "torchmetrics")},
         },
         "date": datetime.now(UTC).date().isoformat(),
-        "dtype": str(next(cli.model.parameters()).dtype).removeprefix("torch.") if _has_parameters(cli.model) else None,
     }
-
-
-def _has_parameters(model: torch.nn.Module) -> bool:
-    return next(model.parameters(), None) is not None

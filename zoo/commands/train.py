@@ -61,11 +61,11 @@ def resolve(verb: str, argv: list[str]) -> Target:
     path = Path(first)
     run = None
     if first.startswith("-"):
-        names = [argument for argument in given if argument in registry.list_models()]
+        names = [argument for argument in given if argument in registry.list_recipes()]
         if names:
             raise ZooError(f"the recipe comes first: zoo {verb} {names[0]} {first} ...")
         return Target("custom", given, None, quiet, test)
-    if first in registry.list_models():
+    if first in registry.list_recipes():
         name, config = first, registry.recipe(first).path
     elif (path / "config.yaml").is_file():
         name, config, run = path.resolve().parent.name, path / "config.yaml", path

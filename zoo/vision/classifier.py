@@ -15,6 +15,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from zoo.drawing import draw_confusion_matrix, draw_images
 from zoo.errors import ZooError
 from zoo.module import Schedule, ZooModule
+from zoo.vision.augmentation import Augmentation
+from zoo.vision.normalisation import normalise
 
 
 class Classifier(ZooModule):
@@ -32,8 +34,7 @@ class Classifier(ZooModule):
         weight_decay: Decoupled weight decay, applied to matrices and kernels, not to biases.
         schedule: See :meth:`ZooModule.scheduled`.
         label_smoothing: Share of the target spread over all classes (Szegedy et al., 2016).
-        flip: Mirror half of the training images left to right.
-        shift: Move each training image by up to this many pixels each way, repeating its border.
+        augmentation: How training images are changed; not at all if left out.
         channels_last: Keep images and kernels in channels-last memory format, often faster.
         compile: Compile the network with ``torch.compile`` before training.
 
@@ -57,8 +58,7 @@ class Classifier(ZooModule):
         weight_decay: float,
         schedule: Schedule,
         label_smoothing: float = 0.0,
-        flip: bool = False,
-        shift: int = 0,
+        augmentation: Augmentation | None = None,
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
@@ -69,7 +69,7 @@ class Classifier(ZooModule):
         self.num_classes = num_classes
         self.num_logits = 1 if num_classes == 2 else num_classes
         self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
-        self.label_smoothing, self.flip, self.shift = label_smoothing, flip, shift
+        self.label_smoothing, self.augmentation = label_smoothing, augmentation
         self.channels_last, self.compile_network = channels_last, compile
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
@@ -84,25 +84,7 @@ class Classifier(ZooModule):
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Brings raw inputs to zero mean and unit variance in the model's own precision."""
-        shape = (-1,) + (1,) * (inputs.ndim - 2)
-        unit = 255 if inputs.dtype == torch.uint8 else 1
-        scale = (1.0 / (unit * self.std)).view(shape)
-        normalised = torch.addcmul((-self.mean / self.std).view(shape), inputs.to(self.std.dtype), scale)
-        return normalised.to(memory_format=torch.channels_last) if self.channels_last else normalised
-
-    def augment(self, images: Tensor) -> Tensor:
-        """Flips and shifts uint8 images ``(N, C, H, W)``, each by its own draw, all in a few kernels."""
-        count, _, height, width = images.shape
-        rows = torch.arange(height, device=images.device).expand(count, -1)
-        columns = torch.arange(width, device=images.device).expand(count, -1)
-        if self.flip:
-            mirrored = torch.rand(count, 1, device=images.device) < 0.5
-            columns = torch.where(mirrored, width - 1 - columns, columns)
-        if self.shift:
-            down, right = torch.randint(-self.shift, self.shift + 1, (2, count, 1), device=images.device)
-            rows, columns = (rows + down).clamp(0, height - 1), (columns + right).clamp(0, width - 1)
-        sample = torch.arange(count, device=images.device)[:, None, None]
-        return images.movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+        return normalise(inputs, self.mean, self.std, self.channels_last)
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""
@@ -132,8 +114,8 @@ class Classifier(ZooModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of an augmented batch."""
         inputs, labels = batch
-        if self.flip or self.shift:
-            inputs = self.augment(inputs)
+        if self.augmentation and inputs.dtype == torch.uint8:
+            inputs = self.augmentation(inputs)
         logits = self(inputs)
         true = labels.argmax(1) if labels.ndim == 2 else labels
         self._train_correct.append((self.labels(logits.detach()) == true).sum())
@@ -192,6 +174,15 @@ class Classifier(ZooModule):
         others = [parameter for parameter in self.parameters() if parameter.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
         return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
+
+    def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws some training images as they are and as the network will see them."""
+        if not self.augmentation:
+            return {}
+        images = rows[torch.arange(0, len(rows), max(1, len(rows) // 5))[:5]][0]  # type: ignore[arg-type]
+        columns = [images, *(self.augmentation(images) for _ in range(5))]
+        shown = torch.stack(columns, 1).flatten(0, 1)
+        return {"augmented": draw_images(shown, ["as it is", *[""] * 5] * len(images), "What the network sees")}
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the confusion matrix and, of images, the most confident mistakes."""

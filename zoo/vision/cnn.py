@@ -1,24 +1,29 @@
-"""A small convolutional classifier (the notes' second image classifier; LeCun et al., 1998, in modern dress)."""
+"""Convolutional classifiers of the notes, grey and small, colour and larger (LeCun et al., 1998, in modern dress)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.module import Schedule
+from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
+
+Padding = Literal["same", "valid"]
 
 
 class ConvNet(nn.Sequential):
-    """Two 3x3 convolutions with ReLU and 2x2 max pooling, a dense layer, logits.
+    """3x3 convolutions, each with ReLU and 2x2 max pooling, a dense layer, logits.
 
     Args:
         in_channels: Channels of an image.
         image_size: Height and width of an image.
         num_logits: Number of outputs.
-        channels: Kernels of the first and the second convolution.
+        channels: Kernels of each convolution.
         hidden_size: Width of the dense layer.
+        padding: ``same`` keeps height and width in a convolution, ``valid`` takes a pixel off each border.
         dropout: Probability of dropping a unit of the dense layer in training.
         conv_dropout: Probability of dropping a whole channel after the last pooling in training.
 
@@ -34,18 +39,25 @@ class ConvNet(nn.Sequential):
         num_logits: int,
         channels: Sequence[int] = (32, 64),
         hidden_size: int = 128,
+        padding: Padding = "same",
         dropout: float = 0.0,
         conv_dropout: float = 0.0,
     ) -> None:
         layers: list[nn.Module] = []
+        size = image_size
         for width in channels:
-            layers += [nn.Conv2d(in_channels, width, 3, padding="same"), nn.ReLU(), nn.MaxPool2d(2)]
-            in_channels, image_size = width, image_size // 2
+            layers += [nn.Conv2d(in_channels, width, 3, padding=padding), nn.ReLU(), nn.MaxPool2d(2)]
+            in_channels, size = width, (size - 2 * (padding == "valid")) // 2
+        if size < 1:
+            raise ZooError(
+                f"image_size is {image_size}, too small for {len(channels)} convolutions with {padding!r} padding, "
+                "each of which halves it; use larger images or fewer channels"
+            )
         super().__init__(
             *layers,
             nn.Dropout2d(conv_dropout) if conv_dropout else nn.Identity(),
             nn.Flatten(),
-            nn.Linear(in_channels * image_size**2, hidden_size),
+            nn.Linear(in_channels * size**2, hidden_size),
             nn.ReLU(),
             nn.Dropout(dropout) if dropout else nn.Identity(),
             nn.Linear(hidden_size, num_logits),
@@ -55,11 +67,23 @@ class ConvNet(nn.Sequential):
 class CNN(Classifier):
     """Classifies images with :class:`ConvNet`. See :class:`Classifier` for the arguments not listed.
 
+    The defaults are the notes' network for grey images of 28 pixels; their network for colour images of 150 has
+    ``channels=(32, 64, 128, 128), hidden_size=512, padding="valid"``.
+
     Args:
         in_channels: Channels of an image.
-        image_size: Height and width of an image, at least 4.
+        image_size: Height and width of an image.
+        channels: Kernels of each convolution.
+        hidden_size: Width of the dense layer.
+        padding: ``same`` keeps height and width in a convolution, ``valid`` takes a pixel off each border.
         dropout: Probability of dropping a unit of the dense layer in training.
         conv_dropout: Probability of dropping a whole channel after the last pooling in training.
+        flip: Mirror half of the training images left to right.
+        shift: Move training images; this and the next four as in :class:`Augmentation`.
+        rotation: Turn training images.
+        shear: Shear training images.
+        zoom: Stretch training images.
+        brightness: Lighten and darken training images.
     """
 
     def __init__(
@@ -70,6 +94,9 @@ class CNN(Classifier):
         classes: Sequence[str] | None = None,
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
+        channels: Sequence[int] = (32, 64),
+        hidden_size: int = 128,
+        padding: Padding = "same",
         dropout: float = 0.0,
         conv_dropout: float = 0.0,
         lr: float = 1e-3,
@@ -77,19 +104,24 @@ class CNN(Classifier):
         schedule: Schedule = "constant",
         label_smoothing: float = 0.0,
         flip: bool = False,
-        shift: int = 0,
+        shift: float = 0.0,
+        rotation: float = 0.0,
+        shear: float = 0.0,
+        zoom: float = 0.0,
+        brightness: float = 0.0,
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
+        augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
         super().__init__(
-            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, flip, shift, channels_last,
+            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, channels_last,
             compile,
         )  # fmt: skip
         self.save_hyperparameters()
-        if image_size < 4:
-            raise ZooError(f"image_size is {image_size}, expected at least 4: two poolings halve it twice")
         self.in_channels, self.image_size = in_channels, image_size
-        self.network = ConvNet(in_channels, image_size, self.num_logits, dropout=dropout, conv_dropout=conv_dropout)
+        self.network = ConvNet(
+            in_channels, image_size, self.num_logits, channels, hidden_size, padding, dropout, conv_dropout
+        )
 
     def example_input(self) -> Tensor:
         """One black image."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.module import Schedule
+from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
 
@@ -53,6 +54,8 @@ class Dense(Classifier):
         hidden_size: Width of the hidden layer.
         dropout: Probability of dropping a hidden unit in training.
         input_dropout: Probability of dropping an input value in training.
+        flip: Mirror half of the training images left to right.
+        shift: Move each training image; see :class:`Augmentation`.
     """
 
     def __init__(
@@ -72,11 +75,12 @@ class Dense(Classifier):
         schedule: Schedule = "constant",
         label_smoothing: float = 0.0,
         flip: bool = False,
-        shift: int = 0,
+        shift: float = 0.0,
         compile: bool = False,
     ) -> None:
+        augmentation = Augmentation(flip, shift, rotation=0, shear=0, zoom=0)
         super().__init__(
-            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, flip, shift, compile=compile
+            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, compile=compile
         )
         self.save_hyperparameters()
         if in_channels and image_size and in_channels * image_size**2 != in_features:

@@ -1,0 +1,212 @@
+"""Transfer learning: a pretrained feature extractor and a new head (Donahue et al., 2014; the notes' MobileNetV2)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.module import Schedule
+from zoo.vision import backbone as backbones
+from zoo.vision.augmentation import Augmentation
+from zoo.vision.classifier import Classifier
+from zoo.vision.feature_cache import FeatureCache
+from zoo.vision.normalisation import normalise
+
+
+class TransferNet(nn.Module):
+    """A backbone and a head of one or two dense layers.
+
+    Args:
+        backbone: Maps images to features.
+        in_features: Number of these features.
+        num_logits: Number of outputs.
+        hidden_size: Width of a dense layer with ReLU between features and logits; 0 for none.
+        dropout: Probability of dropping an input of the last layer in training.
+
+    Shape:
+        - Input: ``(N, 3, H, W)``.
+        - Output: ``(N, num_logits)``.
+    """
+
+    def __init__(
+        self, backbone: nn.Module, in_features: int, num_logits: int, hidden_size: int = 0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        layers: list[nn.Module] = [nn.Linear(in_features, hidden_size), nn.ReLU()] if hidden_size else []
+        self.head = nn.Sequential(
+            *layers,
+            nn.Dropout(dropout) if dropout else nn.Identity(),
+            nn.Linear(hidden_size or in_features, num_logits),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns logits."""
+        return self.head(self.backbone(images))
+
+
+class Transfer(Classifier):
+    """Classifies images by the features of a pretrained backbone. See :class:`Classifier` for what is not listed.
+
+    The backbone stays in evaluation mode, so that its batch-norm statistics never change, and is frozen. While it is,
+    the features of each image are computed once and only the head is trained, on these. Later its last blocks can be
+    unfrozen, at a learning rate of their own, on images again.
+
+    Args:
+        weights: A published backbone, a file, ``timm`` for timm's hub, or null for random weights; see
+            :func:`zoo.vision.backbone.find`.
+        backbone: timm's name of the architecture; published weights know theirs, others are those of a
+            ``mobilenetv2_100`` unless said.
+        options: More arguments of ``timm.create_model``; published weights know theirs.
+        pixel_mean: Mean of red, green and blue in 0..1 that the weights want; known with the weights.
+        pixel_std: Standard deviation, likewise.
+        image_size: Height and width of an image.
+        hidden_size: Width of a dense layer with ReLU between features and logits; 0 for none.
+        dropout: Probability of dropping an input of the last layer in training.
+        cache_features: Compute the features of each image only once while the whole backbone is frozen.
+        augmented_copies: Cache the features of so many augmented copies of the training images and train on one copy
+            after the other, an epoch each.
+        unfreeze_blocks: Train so many of the backbone's last blocks, too; the layers behind the last count as one.
+        unfreeze_epoch: From this epoch on, counted from 0.
+        backbone_lr: Highest learning rate of the unfrozen blocks.
+        flip: Mirror half of the training images left to right.
+        shift: Move training images; this and the next four as in :class:`Augmentation`.
+        rotation: Turn training images.
+        shear: Shear training images.
+        zoom: Stretch training images.
+        brightness: Lighten and darken training images.
+
+    Shape:
+        - Input: uint8 ``(N, 3, H, W)``, or grey ``(N, 1, H, W)``; or features ``(N, F)``.
+        - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
+    """
+
+    network: TransferNet
+
+    def __init__(
+        self,
+        weights: str | None = "mobilenetv2_imagenet",
+        backbone: str | None = None,
+        options: dict[str, Any] | None = None,
+        pixel_mean: Sequence[float] | None = None,
+        pixel_std: Sequence[float] | None = None,
+        image_size: int = 224,
+        num_classes: int = 2,
+        classes: Sequence[str] | None = None,
+        hidden_size: int = 0,
+        dropout: float = 0.2,
+        cache_features: bool = True,
+        augmented_copies: int = 0,
+        unfreeze_blocks: int = 0,
+        unfreeze_epoch: int = 0,
+        backbone_lr: float = 1e-4,
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: Schedule = "plateau",
+        label_smoothing: float = 0.0,
+        flip: bool = False,
+        shift: float = 0.0,
+        rotation: float = 0.0,
+        shear: float = 0.0,
+        zoom: float = 0.0,
+        brightness: float = 0.0,
+        channels_last: bool = False,
+        compile: bool = False,
+    ) -> None:
+        source = backbones.find(weights, backbone, options)
+        mean = list(pixel_mean or source.mean)
+        std = list(pixel_std or source.std)
+        augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
+        super().__init__(
+            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, channels_last,
+            compile,
+        )  # fmt: skip
+        self.save_hyperparameters()
+        # What was found is kept, so that a checkpoint can be loaded where the weights that it began with are not.
+        self.hparams.update(backbone=source.name, options=source.options, pixel_mean=mean, pixel_std=std)
+        self.in_channels, self.image_size = 3, image_size
+        self.cache_features, self.augmented_copies = cache_features, augmented_copies
+        self.unfreeze_blocks, self.unfreeze_epoch, self.backbone_lr = unfreeze_blocks, unfreeze_epoch, backbone_lr
+        self._check_copies()
+        extractor = source.build().requires_grad_(False)
+        self.network = TransferNet(extractor, backbones.num_features(extractor), self.num_logits, hidden_size, dropout)
+        self._tuned = backbones.last_blocks(extractor, unfreeze_blocks) if unfreeze_blocks else []
+
+    def _check_copies(self) -> None:
+        frozen_first = not (self.unfreeze_blocks and self.unfreeze_epoch == 0)
+        if self.cache_features and self.augmentation and not self.augmented_copies and frozen_first:
+            raise ZooError(
+                "features that are computed once cannot follow augmentation: train on several augmented copies of each "
+                "image with --model.augmented_copies 8, or compute features anew in every epoch with "
+                "--model.cache_features false"
+            )
+        if self.augmented_copies and not (self.cache_features and self.augmentation):
+            raise ZooError(
+                f"augmented_copies is {self.augmented_copies}, but there is "
+                f"{'no augmentation to make them by' if self.cache_features else 'no cache to keep them in'}; "
+                "leave it out, or set both cache_features and an augmentation such as --model.flip true"
+            )
+
+    def features(self, images: Tensor) -> Tensor:
+        """Returns the backbone's features ``(N, F)`` of raw images; F is 1280 for MobileNetV2."""
+        images = backbones.in_colour(images)
+        return self.network.backbone(normalise(images, self.mean, self.std, self.channels_last))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Returns the logits of raw images, or of features."""
+        return self.network.head(inputs if inputs.ndim == 2 else self.features(inputs))
+
+    def train(self, mode: bool = True) -> "Transfer":
+        """Switches the head; the backbone stays in evaluation mode, also where it is being trained."""
+        super().train(mode)
+        self.network.backbone.eval()
+        return self
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the whole backbone is frozen in the current epoch."""
+        return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
+
+    def configure_callbacks(self) -> list[Callback]:
+        """Brings the cache of features along."""
+        return [FeatureCache(self.augmented_copies)] if self.cache_features else []
+
+    def on_train_epoch_start(self) -> None:
+        """Unfreezes when it is time."""
+        super().on_train_epoch_start()
+        for parameter in self._tuned:
+            parameter.requires_grad_(not self.frozen)
+
+    def on_after_backward(self) -> None:
+        """Averages the gradients of the unfrozen blocks over the processes.
+
+        A distributed trainer looks once, before training, which parameters are trained, and leaves out those that are
+        frozen then.
+        """
+        if self.trainer.world_size > 1 and not self.frozen:
+            for parameter in self._tuned:
+                if parameter.grad is not None:
+                    parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW for the head, and with a rate of its own for the blocks that are or will be unfrozen."""
+        parts = ((list(self.network.head.parameters()), self.lr), (self._tuned, self.backbone_lr))
+        groups = [
+            {
+                "params": [one for one in parameters if (one.ndim > 1) == decayed],
+                "weight_decay": self.weight_decay if decayed else 0.0,
+                "lr": lr,
+            }
+            for parameters, lr in parts
+            for decayed in (True, False)
+            if parameters
+        ]
+        return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
+
+    def example_input(self) -> Tensor:
+        """One black image."""
+        return torch.zeros(1, 3, self.image_size, self.image_size, dtype=torch.uint8)
