@@ -3,9 +3,9 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from lightning.pytorch.utilities import rank_zero_only
@@ -16,8 +16,16 @@ from datamodules.memory import Picked, Split
 from datamodules.pictures import log, read_pictures
 
 _SPLITS = ("train", "val", "test")
+# Two of these are splits, whatever is beside them; one may well be a class.
+_NAMES_OF_SPLITS = {*_SPLITS, "training", "valid", "validation", "dev", "eval", "testing"}
 # Left by operating systems; beginning with a dot is another sign.
 _JUNK = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
+
+
+class _File(NamedTuple):
+    split: str
+    label: int
+    name: str
 
 
 class ImageFolder(Images):
@@ -83,7 +91,6 @@ class ImageFolder(Images):
         self.shares = {"val": val_size, "test": test_size}
         self.on_bad_file = on_bad_file
         self.cache = Path(cache).expanduser() if cache is not None else _default_cache()
-        self._has_splits = False
         self.files = self._find_files()
         self.classes = sorted(self.files["train"])
         self._digests: dict[str, str] = {}
@@ -102,42 +109,49 @@ class ImageFolder(Images):
         }
 
     def _find_files(self) -> dict[str, dict[str, list[str]]]:
-        """Finds the files of each class of each split that has a folder; decodes nothing."""
+        """Finds the files of each class of each split that has a folder; opens none."""
         if not self.root.is_dir():
             found = "is a file" if self.root.exists() else "does not exist"
             raise DataError(f"{self.root} {found}; expected a folder of pictures, name it with --data.root DIR")
         folders = _folders(self.root)
         if not set(folders) <= set(_SPLITS):
-            if "train" in folders and not {"val", "test"}.isdisjoint(folders):
-                others = ", ".join(sorted(set(folders) - set(_SPLITS)))
+            alike = [name for name in folders if name.lower() in _NAMES_OF_SPLITS]
+            if len(alike) > 1:
                 raise DataError(
-                    f"{self.root} holds {others} beside train; "
-                    "expected train, val and test alone, or one folder a class"
+                    f"{self.root} holds {_listed(folders)}; expected folders named train, val and test alone, or one "
+                    "folder a class"
                 )
             return {"train": self._find_classes(self.root)}
-        if folders and "train" not in folders:
-            raise DataError(f"{self.root} holds {' and '.join(folders)}, but no train; add it, or rename them")
         if not folders:
             raise DataError(f"{self.root} holds no folders; expected one folder a class, or train, val and test")
-        self._has_splits = True
-        files = {split: self._find_classes(self.root / split) for split in _SPLITS if split in folders}
-        for split in files:
-            unknown = sorted(set(files[split]) - set(files["train"]))
-            if unknown:
-                raise DataError(
-                    f"{self.root / split} holds {', '.join(unknown)}, but {self.root / 'train'} holds "
-                    f"{', '.join(files['train'])}; expected the same classes in both"
-                )
+        if "train" not in folders:
+            raise DataError(f"{self.root} holds {' and '.join(folders)}, but no train; add it, or rename them")
+        files = {"train": self._find_classes(self.root / "train")}
+        for split in _SPLITS[1:]:
+            if split in folders:
+                files[split] = self._find_classes(self.root / split, files["train"])
         return files
 
-    def _find_classes(self, folder: Path) -> dict[str, list[str]]:
+    def _find_classes(self, folder: Path, known: Mapping[str, list[str]] | None = None) -> dict[str, list[str]]:
+        """Finds the files of each class in a folder, whose classes must be among those that are known."""
         classes = {name: sorted(_walk(folder / name, self.root)) for name in _folders(folder)}
-        in_training = folder.name == "train" or folder == self.root
-        if not in_training:
+        if known is not None:
+            unknown = sorted(set(classes) - set(known))
+            if unknown:
+                raise DataError(
+                    f"{folder} holds {_listed(unknown)}, but {self.root / 'train'} holds {_listed(known)}; expected "
+                    "the same classes in both"
+                )
+            if not any(classes.values()):
+                raise DataError(f"{folder} holds no pictures; put some there, or delete the folder")
             return classes
-        if len(classes) < 2:
-            found = f"one class only, {next(iter(classes))}" if classes else "no folders"
-            raise DataError(f"{folder} holds {found}; expected one folder a class, and at least two")
+        if not classes:
+            raise DataError(f"{folder} holds no folders; expected one folder a class")
+        if len(classes) == 1:
+            (only,) = classes
+            deeper = folder / only
+            hint = f"; did you mean --data.root {deeper}?" if len(_folders(deeper)) > 1 else ""
+            raise DataError(f"{folder} holds one class only, {_printable(only)}; expected at least two{hint}")
         for name, files in classes.items():
             if not files:
                 raise DataError(f"{folder / name} holds no pictures; put some there, or delete the folder")
@@ -146,41 +160,37 @@ class ImageFolder(Images):
     def load(self) -> dict[str, Split]:
         """Reads the pictures, or maps what was read before, and splits them."""
         found = [
-            (split, label, name)
+            _File(split, label, name)
             for split, classes in self.files.items()
             for label, kind in enumerate(self.classes)
             for name in classes.get(kind, ())
         ]
-        pictures = read_pictures(self.root, [name for _, _, name in found], self.image_size, self.cache)
-        good = [(split, label, name) for split, label, name in found if name in pictures.rows]
-        copies = _find_copies(good, pictures.digests)
-        faults = {**pictures.faults, **({} if self._has_splits else copies)}
+        pictures = read_pictures(self.root, [file.name for file in found], self.image_size, self.cache)
+        good = [file for file in found if file.name in pictures.rows]
+        faults = dict(pictures.faults)
+        shares = {split: share for split, share in self.shares.items() if split not in self.files}
+        if shares:
+            # Of a picture in two classes one copy could be trained on and the other tested.
+            faults |= _find_copies([file for file in good if file.split == "train"], pictures.digests)
         self._report(faults, len(found))
-        if self._has_splits:
-            self._tell_of_copies(copies)
-        good = [(split, label, name) for split, label, name in good if name not in faults]
-        self._digests = {name: pictures.digests[name] for _, _, name in good}
-        given = {split: [(label, name) for where, label, name in good if where == split] for split in self.files}
-        missing = {split: share for split, share in self.shares.items() if split not in given}
-        parts = {**given, **self._hold_out(given["train"], missing)} if missing else given
+        good = [file for file in good if file.name not in faults]
+        self._digests = {file.name: pictures.digests[file.name] for file in good}
+        self._tell_of_copies(_find_copies(good, self._digests))
+        parts = {split: [file for file in good if file.split == split] for split in self.files}
+        absent = set(range(self.num_classes)) - {file.label for file in parts["train"]}
+        if absent:
+            names = _listed(self.classes[label] for label in sorted(absent))
+            raise DataError(f"{self.root} has no picture left to train {names} on; expected some of every class")
+        if shares:
+            parts |= self._hold_out(parts["train"], shares)
         splits: dict[str, Split] = {}
         for split in _SPLITS:
             if not parts[split]:
-                raise DataError(f"{self.root / split} holds no pictures; put some there, or delete the folder")
-            rows = torch.tensor([pictures.rows[name] for _, name in parts[split]])
-            labels = torch.tensor([label for label, _ in parts[split]])
+                raise DataError(f"{self.root / split} has no picture left; expected some")
+            rows = torch.tensor([pictures.rows[file.name] for file in parts[split]])
+            labels = torch.tensor([file.label for file in parts[split]])
             splits[split] = (_pick(pictures.pixels, rows), labels)
-        absent = set(range(self.num_classes)) - set(splits["train"][1].tolist())
-        if absent:
-            names = ", ".join(self.classes[label] for label in sorted(absent))
-            raise DataError(f"no picture for training is left of {names}; expected some of every class")
         return splits
-
-    def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
-        """Warns of identical files; the splits are the user's own, so they are left alone."""
-        if copies:
-            example = _printable(next(iter(copies.values())))
-            _tell(f"{len(copies)} files of {self.root} are not only in one split and class; for example {example}")
 
     def _report(self, faults: Mapping[str, str], total: int) -> None:
         """Tells of bad files, and stops unless they are to be skipped."""
@@ -189,46 +199,49 @@ class ImageFolder(Images):
         lines = [f"  {_printable(reason)}" for _, reason in sorted(faults.items())[:10]]
         if len(faults) > 10:
             lines.append(f"  and {len(faults) - 10} more")
-        if self.on_bad_file == "skip":
-            _tell(f"{len(faults)} of {total} files of {self.root} are left out:\n" + "\n".join(lines))
-            return
         listed = "\n".join(lines)
-        raise DataError(
-            f"{len(faults)} of {total} files of {self.root} cannot be used:\n{listed}\n"
-            "mend or remove them; --data.on_bad_file skip leaves them out"
-        )
+        count = f"{len(faults)} of {total} files of {self.root}"
+        if self.on_bad_file == "stop":
+            raise DataError(
+                f"{count} cannot be used:\n{listed}\nmend or remove them; --data.on_bad_file skip leaves them out"
+            )
+        _tell(f"{count} are left out:\n{listed}")
 
-    def _hold_out(
-        self, labelled: Sequence[tuple[int, str]], shares: Mapping[str, float]
-    ) -> dict[str, list[tuple[int, str]]]:
+    def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
+        """Warns of identical files; the splits are the user's own, so they are left alone."""
+        if copies:
+            example = _printable(next(iter(copies.values())))
+            _tell(f"{len(copies)} files of {self.root} are not only in one split and class; for example {example}")
+
+    def _hold_out(self, files: Sequence[_File], shares: Mapping[str, float]) -> dict[str, list[_File]]:
         """Takes a share of every class, identical files together, and leaves the rest to training."""
-        parts: dict[str, list[tuple[int, str]]] = {split: [] for split in ("train", *shares)}
-        for label, kind in enumerate(self.classes):
-            copies: dict[str, list[str]] = defaultdict(list)
-            for other, name in labelled:
-                if other == label:
-                    copies[self._digests[name]].append(name)
-            if len(copies) <= len(shares):
+        copies: dict[int, dict[str, list[_File]]] = defaultdict(lambda: defaultdict(list))
+        for file in files:
+            copies[file.label][self._digests[file.name]].append(file)
+        part_of: dict[str, str] = {}
+        for label, alike in copies.items():
+            if len(alike) <= len(shares):
                 raise DataError(
-                    f"{self.root} has {len(copies)} different pictures of {_printable(kind)}, too few to be split; "
-                    f"expected at least {len(shares) + 1}"
+                    f"{self.root} has {len(alike)} different pictures of {_printable(self.classes[label])}, too few to "
+                    f"be split; expected at least {len(shares) + 1}"
                 )
-            # In the order of a seeded hash a new picture leaves nearly all others where they are.
-            left = sorted(copies, key=lambda digest: hashlib.sha256(f"{self.seed} {digest}".encode()).digest())
-            total = sum(map(len, copies.values()))
-            for split, share in shares.items():
+            # In the order of a seeded hash, a new picture leaves nearly all others where they are.
+            left = sorted(alike, key=lambda digest: hashlib.sha256(f"{self.seed} {digest}".encode()).digest())
+            total = sum(map(len, alike.values()))
+            for needed, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
                 wanted, taken = max(1, round(share * total)), []
-                for digest in left[: len(left) - 1]:
-                    if len(copies[digest]) <= wanted:
+                for digest in left[:-needed]:
+                    if len(alike[digest]) <= wanted:
                         taken.append(digest)
-                        wanted -= len(copies[digest])
-                # Where every picture has many copies, one more than wanted is better than none.
-                taken = taken or [min(left, key=lambda digest: len(copies[digest]))]
+                        wanted -= len(alike[digest])
+                # Where every picture has more copies than are wanted, too many are better than none.
+                taken = taken or [min(left, key=lambda digest: len(alike[digest]))]
                 left = [digest for digest in left if digest not in taken]
-                parts[split] += [(label, name) for digest in taken for name in copies[digest]]
-            parts["train"] += [(label, name) for digest in left for name in copies[digest]]
-        order = {name: position for position, (_, name) in enumerate(labelled)}
-        return {split: sorted(part, key=lambda pair: order[pair[1]]) for split, part in parts.items()}
+                part_of |= dict.fromkeys(taken, split)
+        parts: dict[str, list[_File]] = {split: [] for split in ("train", *shares)}
+        for file in files:
+            parts[part_of.get(self._digests[file.name], "train")].append(file)
+        return parts
 
 
 class Things(ImageFolder):
@@ -281,7 +294,10 @@ class Things(ImageFolder):
 
 
 def _default_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightning-zoo"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightning-zoo"
+    except RuntimeError as error:
+        raise DataError(f"no place for decoded pictures ({error}); name a folder with --data.cache DIR") from error
 
 
 def _folders(folder: Path) -> list[str]:
@@ -296,7 +312,7 @@ def _is_junk(name: str) -> bool:
 def _walk(folder: Path, root: Path) -> Iterator[str]:
     """Files at any depth, relative to the root; folders that links lead to are entered once."""
     seen = set()
-    for path, folders, files in os.walk(folder, followlinks=True):
+    for path, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         status = Path(path).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -306,16 +322,20 @@ def _walk(folder: Path, root: Path) -> Iterator[str]:
         yield from (str((Path(path) / name).relative_to(root)) for name in files if not _is_junk(name))
 
 
-def _find_copies(found: Sequence[tuple[str, int, str]], digests: Mapping[str, str]) -> dict[str, str]:
-    """Finds identical files in two classes, whose labels cannot be trusted, or in two splits."""
-    first: dict[str, tuple[str, int, str]] = {}
+def _raise(error: OSError) -> None:
+    raise DataError(f"cannot look into {error.filename}: {error.strerror}") from error
+
+
+def _find_copies(files: Sequence[_File], digests: Mapping[str, str]) -> dict[str, str]:
+    """Finds identical files in two classes, whose labels cannot both be true, and in two splits."""
+    first: dict[str, _File] = {}
     copies = {}
-    for split, label, name in found:
-        other_split, other_label, other = first.setdefault(digests[name], (split, label, name))
-        if (split, label) != (other_split, other_label):
-            where = "class" if label != other_label else "split"
-            copies[name] = f"{name} is the same picture as {other} of another {where}"
-            copies.setdefault(other, f"{other} is the same picture as {name} of another {where}")
+    for file in files:
+        other = first.setdefault(digests[file.name], file)
+        if (file.split, file.label) != (other.split, other.label):
+            where = "class" if file.label != other.label else "split"
+            copies[file.name] = f"{file.name} is the same picture as {other.name} of another {where}"
+            copies.setdefault(other.name, f"{other.name} is the same picture as {file.name} of another {where}")
     return copies
 
 
@@ -323,6 +343,11 @@ def _pick(pixels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """A slice where the rows follow each other, which is an ordinary tensor, else a selection; neither is a copy."""
     first, last = int(rows[0]), int(rows[-1])
     return pixels[first : last + 1] if last - first + 1 == len(rows) else cast(torch.Tensor, Picked(pixels, rows))
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = [_printable(name) for name in names]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
 
 
 def _printable(text: str) -> str:

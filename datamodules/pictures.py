@@ -1,23 +1,27 @@
 """Reads picture files of any size and mode into uint8 tensors, and keeps what was read in a memory-mapped file."""
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import stat
+import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
 import torch
 from filelock import FileLock
 from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from datamodules.errors import DataError
@@ -104,8 +108,8 @@ class Pictures(NamedTuple):
 def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> Pictures:
     """Reads picture files in colour, each once: pixels are kept in ``cache`` for all later calls of all processes.
 
-    The kept pixels are good for as long as Pillow's version and the names, sizes and times of the files stay. When
-    some files changed, the others are not decoded again.
+    The kept pixels are good for as long as Pillow's version and the names, sizes and times of the files stay; when some
+    of the files change, the others are not decoded again. The folder ``cache`` can be deleted at any time.
 
     Args:
         root: Folder of the files.
@@ -117,17 +121,17 @@ def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> P
         DataError: The folder cannot be written to.
     """
     store = _Store(root, names, size, cache)
-    kept = store.load(store.path)
+    kept = store.load()
     if kept is not None:
         return kept
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f".{store.stem}.lock"):
             # Another process may have been quicker.
-            kept = store.load(store.path)
+            kept = store.load()
             if kept is None:
                 store.write()
-                kept = store.load(store.path)
+                kept = store.load()
     except OSError as error:
         reason = error.strerror or error
         raise DataError(
@@ -139,61 +143,65 @@ def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> P
 
 
 class _Store:
-    """A file of raw pixels, and a JSON file beside it that tells what they are and vouches for them."""
+    """A file of raw pixels, and a JSON file beside it that tells what they are and vouches for them.
+
+    There is one store for a folder and a size; when files change, its successor takes over what is still good.
+    """
 
     def __init__(self, root: Path, names: Sequence[str], size: int, cache: Path) -> None:
         self.root, self.names, self.size, self.cache = root, names, size, cache
-        self.bytes_a_row = 3 * size * size
-        self.stamps: dict[str, list[int]] = {}
-        for name in names:
-            try:
-                status = (root / name).stat()
-            except OSError:  # a link to nowhere, say; decoding will tell
-                self.stamps[name] = [-1, -1]
-            else:
-                self.stamps[name] = [status.st_size, status.st_mtime_ns]
+        self.stamps = {name: _stamp(root / name) for name in names}
+        # All that pixels depend on besides the files.
         self.origin = [_VERSION, PIL.__version__, size]
         self.key = hashlib.sha256(json.dumps([self.origin, list(self.stamps.items())]).encode()).hexdigest()
         folder = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
         self.stem = f"{folder}-{size}"
         self.path = cache / f"{self.stem}-{self.key[:16]}.json"
 
-    def load(self, path: Path) -> Pictures | None:
+    def load(self) -> Pictures | None:
         """Maps kept pixels; None if there are none, or if they are damaged."""
-        if not path.is_file():
-            return None
+        return self._map(self.path)[0] if self.path.is_file() else None
+
+    def _map(self, path: Path) -> tuple[Pictures | None, dict[str, Any]]:
         try:
             told = json.loads(path.read_text(encoding="ascii"))
             if path == self.path and told["key"] != self.key:
                 raise ValueError("it belongs to other files")
-            digests, faults = told["digests"], told["faults"]
-            pixels = path.with_suffix(".pixels")
-            status, length = pixels.stat(), len(digests) * self.bytes_a_row
+            digests, faults, pixels = told["digests"], told["faults"], path.with_suffix(".pixels")
+            status, length = pixels.stat(), len(digests) * 3 * self.size**2
             if [status.st_size, status.st_mtime_ns] != [length, told["written"]]:
-                raise ValueError(f"{pixels.name} has {status.st_size} bytes, expected {length} written by the zoo")
+                raise ValueError(f"{pixels.name} has {status.st_size} bytes, expected {length} as they were written")
             flat = torch.from_file(str(pixels), size=length, dtype=torch.uint8) if length else torch.empty(0).byte()
+            rows = {name: row for row, name in enumerate(digests)}
+            return Pictures(flat.view(-1, 3, self.size, self.size), rows, digests, faults), told
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            log.warning("%s is damaged (%s); decoding again", path, error)
-            return None
-        rows = {name: row for row, name in enumerate(digests)}
-        return Pictures(flat.view(-1, 3, self.size, self.size), rows, digests, faults)
+            log.warning("%s is damaged (%s); its pictures are decoded again", path, error)
+            return None, {}
 
     def write(self) -> None:
-        """Decodes what no earlier file holds; the JSON file comes last, as its presence says that all is well."""
+        """Decodes what no earlier store holds; the JSON file comes last, as its presence says that all is well."""
         start = time.perf_counter()
+        pixels, part = self.path.with_suffix(".pixels"), self.cache / f"{self.stem}-{os.getpid()}.part"
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        pixels = self.path.with_suffix(".pixels")
-        temporary = pixels.with_suffix(f".{os.getpid()}.part")
+        earlier = self._earlier()
+        shown = sys.stderr.isatty() and log.isEnabledFor(logging.WARNING)
         try:
-            with temporary.open("wb") as file:
-                for name, read in zip(self.names, self._read_all(), strict=True):
+            with part.open("wb") as file:
+                for name, read in track(
+                    zip(self.names, self._read_all(earlier), strict=True),
+                    "decoding pictures",
+                    total=len(self.names),
+                    console=Console(stderr=True),
+                    transient=True,
+                    disable=not shown,
+                ):
                     if isinstance(read, str):
                         faults[name] = read
                     else:
                         digests[name], values = read
                         file.write(values.numpy().tobytes())
-            temporary.replace(pixels)
+            part.replace(pixels)
             told = {
                 "key": self.key,
                 "origin": self.origin,
@@ -202,19 +210,41 @@ class _Store:
                 "faults": faults,
                 "written": pixels.stat().st_mtime_ns,
             }
-            temporary.write_text(json.dumps(told), encoding="ascii")
-            temporary.replace(self.path)
+            part.write_text(json.dumps(told), encoding="ascii")
+            part.replace(self.path)
         finally:
-            temporary.unlink(missing_ok=True)
-        log.info("decoded %d pictures in %.1f s into %s", len(digests), time.perf_counter() - start, pixels)
+            part.unlink(missing_ok=True)
+        decoded = len(self.names) - len(earlier)
+        log.info("decoded %d pictures in %.1f s into %s", decoded, time.perf_counter() - start, pixels)
+        for old in self.cache.glob(f"{self.stem}-*"):
+            if old not in (self.path, pixels):
+                # Who has it mapped keeps it, where the system allows it to be deleted at all.
+                with contextlib.suppress(OSError):
+                    old.unlink()
 
-    def _read_all(self) -> Iterator[tuple[str, Tensor] | str]:
+    def _earlier(self) -> dict[str, tuple[str, Tensor] | str]:
+        """What earlier stores of the folder tell of files that have not changed."""
+        found: dict[str, tuple[str, Tensor] | str] = {}
+        for path in self.cache.glob(f"{self.stem}-*.json"):
+            kept, told = self._map(path)
+            if kept is None or told.get("origin") != self.origin:
+                continue
+            for name, stamp in self.stamps.items():
+                if told["stamps"].get(name) == stamp:
+                    row = kept.rows.get(name)
+                    found[name] = kept.faults[name] if row is None else (kept.digests[name], kept.pixels[row])
+        return found
+
+    def _read_all(self, earlier: Mapping[str, tuple[str, Tensor] | str]) -> Iterator[tuple[str, Tensor] | str]:
         with ThreadPoolExecutor() as pool:
             # In portions, so that pictures decoded but not yet written stay few.
             for start in range(0, len(self.names), 256):
-                yield from pool.map(self._read, self.names[start : start + 256])
+                names = self.names[start : start + 256]
+                fresh = pool.map(self._read, [name for name in names if name not in earlier])
+                yield from (earlier[name] if name in earlier else next(fresh) for name in names)
 
     def _read(self, name: str) -> tuple[str, Tensor] | str:
+        """Decodes a picture: sha256 of the file and pixels, or what is wrong with it."""
         path = self.root / name
         try:
             # A pipe would block for ever.
@@ -227,3 +257,12 @@ class _Store:
             return str(error).replace(str(path), name)
         except OSError as error:
             return f"{name} cannot be read: {error.strerror}"
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """Size and time of a file, None if it cannot be opened: what changes when the contents do."""
+    try:
+        status = path.stat()
+    except OSError:  # a link to nowhere, say
+        return None
+    return [status.st_size, status.st_mtime_ns] if os.access(path, os.R_OK) else None

@@ -34,8 +34,8 @@ class Shapes(Images):
 
     classes = ["circle", "cross", "ring", "square", "star", "triangle"]
     in_channels = 3
-    mean = [0.493, 0.493, 0.493]
-    std = [0.234, 0.234, 0.234]
+    mean = [0.5, 0.5, 0.5]
+    std = [0.2325, 0.2325, 0.2325]
 
     def __init__(
         self,

@@ -11,13 +11,14 @@ from sklearn.datasets import load_digits, load_iris
 
 import datamodules
 from datamodules.errors import DataError
-from datamodules.memory import EpochBatches, InMemory, Rows
+from datamodules.memory import EpochBatches, InMemory, Picked, Rows
 
 IN_MEMORY: list[InMemory] = [
     datamodules.Iris(),
     datamodules.Digits(),
     datamodules.Function1D(points=50),
     datamodules.FashionMNIST(str(ROOT / "data")),
+    datamodules.Shapes(32, train_size=3000, val_size=300, test_size=300),
 ]
 every_data = pytest.mark.parametrize("data", IN_MEMORY, ids=lambda data: type(data).__name__)
 
@@ -50,16 +51,26 @@ def _whole_function() -> torch.Tensor:
     return points.float()[:, None]
 
 
+def _whole_shapes() -> torch.Tensor:
+    splits = datamodules.Shapes(32, train_size=3000, val_size=300, test_size=300).splits
+    whole = torch.cat([images for images, _ in splits.values()])
+    assert len(whole.unique(dim=0)) == len(whole)
+    return whole
+
+
 # Every row of each source: the splits together must be these, no row twice and none left out.
 WHOLE: dict[str, Callable[[], torch.Tensor]] = {
     "Iris": lambda: torch.from_numpy(load_iris().data).float(),
     "Digits": lambda: torch.from_numpy(load_digits().images * (255 / 16)).round()[:, None],
     "Function1D": _whole_function,
     "FashionMNIST": _whole_fashion_mnist,
+    "Shapes": _whole_shapes,
 }
 
 
-@pytest.mark.parametrize("data", [IN_MEMORY[0], IN_MEMORY[1], IN_MEMORY[3]], ids=lambda data: type(data).__name__)
+@pytest.mark.parametrize(
+    "data", [IN_MEMORY[0], IN_MEMORY[1], IN_MEMORY[3], IN_MEMORY[4]], ids=lambda data: type(data).__name__
+)
 def test_splits_are_stratified_and_seeded(data: InMemory) -> None:
     shares = [split[1].bincount(minlength=3) / len(split[1]) for split in data.splits.values()]
     for share in shares[1:]:
@@ -101,6 +112,16 @@ def test_batches_cover_every_row_once(size: int, batch_size: int, processes: int
     seen = torch.cat([batch for one in batches for batch in one])
     assert sorted(seen.tolist()) == list(range(size))
     assert max(len(batch) for one in batches for batch in one) <= batch_size
+
+
+def test_part_of_a_mapped_tensor_is_indexed_as_if_copied() -> None:
+    whole = torch.arange(24).view(12, 2)
+    positions = torch.tensor([1, 4, 5, 11])
+    part, copy = Picked(whole, positions), whole[positions]
+    for index in (torch.tensor([2, 0]), slice(None), slice(1, 3), 2):
+        assert torch.equal(part[index], copy[index])
+    assert torch.equal(torch.cat(list(part.split(3))), copy)
+    assert (len(part), part.shape, part.ndim, part.dtype) == (4, copy.shape, 2, copy.dtype)
 
 
 def test_order_depends_on_seed_and_epoch_alone() -> None:
