@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -51,6 +52,46 @@ def draw_images(images: Tensor, titles: Sequence[str], heading: str) -> Figure:
         axes.imshow(image[0] if grey else image.movedim(0, -1), cmap="gray" if grey else None, vmin=0, vmax=255)
         axes.set_title(title, fontsize=8)
         axes.axis("off")
+    return figure
+
+
+class SheetPicture(NamedTuple):
+    """A picture of a contact sheet.
+
+    Attributes:
+        pixels: uint8 ``(3, H, W)``.
+        aspect: Height through width in which it is shown.
+        caption: What stands below.
+        heat: Where to colour it, 0 to 1, ``(h, w)``; None for nowhere.
+    """
+
+    pixels: Tensor
+    aspect: float
+    caption: str
+    heat: Tensor | None = None
+
+
+def draw_contact_sheet(pictures: Sequence[SheetPicture], heading: str) -> Figure:
+    """Draws pictures in a grid, each over its caption; those with a heat map are grey where it is zero."""
+    columns = min(8, max(1, round((4 / 3 * len(pictures)) ** 0.5)))
+    lines = ceil(len(pictures) / columns)
+    figure = Figure(figsize=(max(1.5 * columns, 4.5), 1.95 * lines + 0.7), layout="constrained", dpi=130)
+    figure.suptitle(heading, fontsize=10, parse_math=False)
+    for place, picture in enumerate(pictures, start=1):
+        axes = figure.add_subplot(lines, columns, place)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("lightgrey")
+        axes.set_xlabel(picture.caption, fontsize=8, parse_math=False)
+        pixels = picture.pixels.movedim(0, -1).numpy()
+        if picture.heat is None:
+            axes.imshow(pixels, extent=(0, 1, 0, 1))
+        else:
+            axes.imshow(pixels.mean(2), cmap="gray", vmin=0, vmax=255, extent=(0, 1, 0, 1))
+            # The root lifts what is weak, so that only what is nothing stays grey.
+            alpha = 0.65 * picture.heat.sqrt().numpy()
+            heat = picture.heat.numpy()
+            axes.imshow(heat, cmap="turbo", vmin=0, vmax=1, alpha=alpha, interpolation="bilinear", extent=(0, 1, 0, 1))
+        axes.set_aspect(picture.aspect)
     return figure
 
 

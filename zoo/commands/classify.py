@@ -1,56 +1,326 @@
-"""``zoo classify``: image files in, class names and probabilities out."""
+"""``zoo classify``: pictures in, class names and probabilities out."""
 
 import csv
+import os
+import re
+import shutil
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from PIL import ExifTags, Image
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor, nn
 
+from datamodules.errors import DataError
 from datamodules.pictures import read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
 
-_BATCH = 64
+_BATCH = 32
+# A contact sheet of so many pictures, each of at most so many pixels, can still be looked at.
+_ON_SHEET, _THUMBNAIL = 48, 192
+# Skipped files that are told by name.
+_NAMED = 3
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    image: Path
+    rank: int
+    name: str
+    probability: float
 
 
 def classify(argv: list[str]) -> None:
-    """Names what is in image files.
+    """Names what is in pictures.
 
-    Pictures of any size and mode are brought to what the model was trained on: its size, grey or colour.
+    Pictures of any size and mode are brought to what the model was trained on: its size, grey or colour. What is no
+    picture is an error if it was named itself, and is skipped in folders and patterns. Outputs that exist are replaced.
     """
     parser = Arguments("classify", classify.__doc__)
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument(
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image files, folders (with all that is below) and quoted patterns such as 'photos/**/*.jpg'",
+    )
     parser.add_argument("--top", type=int, help="how many classes to name (default 3)")
-    parser.add_argument("--csv", metavar="OUT", help="write the table to this file, too")
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table to this file, too")
+    parser.add_argument(
+        "--plot", type=Path, metavar="OUT.png", help=f"draw the first {_ON_SHEET} pictures with their predicted classes"
+    )
+    parser.add_argument(
+        "--explain", action="store_true", help="colour those pictures where the predicted class is seen (Grad-CAM)"
+    )
     options = parser.parse_args(argv)
-    model = weights.load(options.name)
-    if not getattr(model, "image_size", None):
-        raise ZooError(f"'{options.name}' takes no images: {type(model).__name__} was trained on other data")
+    _check_outputs(options.csv, options.plot, options.explain)
+    model = load_classifier(options.name)
     if options.top is None:
         options.top = min(3, model.num_classes)
     if not 1 <= options.top <= model.num_classes:
         raise ZooError(f"--top is {options.top}, expected 1 to {model.num_classes}")
-    pictures = [read_picture(path, model.image_size, model.in_channels) for path in options.images]
-    chunks = torch.stack(pictures).split(_BATCH)
-    probabilities = torch.cat([model.probabilities(chunk) for chunk in chunks])
-    best = probabilities.topk(options.top)
-    rows = [
-        (image, rank, model.classes[index], probability)
-        for image, values, indices in zip(options.images, best.values.tolist(), best.indices.tolist(), strict=True)
+    grad_cam = GradCAM(model) if options.explain else None
+    files = find_files(options.images)
+    for out in (options.csv, options.plot):
+        if out is not None and out.exists() and any(out.samefile(file) for file in files):
+            raise ZooError(f"{out} is among the pictures to classify and would be overwritten; write to another file")
+    printer = _Printer(files, model.classes)
+    skipped: list[Path] = []
+    sheet: list[SheetPicture] = []
+    count = 0
+    # Results go through a temporary file, so that a failure half-way leaves the file of an earlier call alone.
+    with tempfile.TemporaryFile("w+", newline="", encoding="utf-8") as spool:
+        writer = csv.writer(spool)
+        writer.writerow(("image", "rank", "class", "probability"))
+        for paths, images in _read_batches(files, model.image_size, model.in_channels, skipped):
+            rows = _classify_batch(model, paths, images, options.top)
+            printer.print(rows)
+            writer.writerows((row.image, row.rank, row.name, f"{row.probability:.6f}") for row in rows)
+            if options.plot is not None and len(sheet) < _ON_SHEET:
+                chosen = slice(_ON_SHEET - len(sheet))
+                heats = None if grad_cam is None else grad_cam(images[chosen])
+                sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], heats)
+            count += len(paths)
+        if not count:
+            raise ZooError(f"none of the {len(files)} files found can be read as a picture, such as {skipped[0]}")
+        if options.csv is not None:
+            spool.seek(0)
+            with options.csv.open("w", newline="", encoding="utf-8") as file:
+                shutil.copyfileobj(spool, file)
+    if options.plot is not None:
+        of_all = f"the first {len(sheet)} of {count:,} pictures" if count > len(sheet) else f"{count} pictures"
+        heading = f"{options.name}: {of_all if count > 1 else '1 picture'}"
+        if options.explain:
+            heading += "\ncoloured where the predicted class is seen (Grad-CAM)"
+        draw_contact_sheet(sheet, heading).savefig(options.plot)
+    if skipped:
+        names = [str(path) for path in skipped[:_NAMED]] + [f"{len(skipped) - _NAMED} more"] * (len(skipped) > _NAMED)
+        print(
+            f"zoo: skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}",
+            file=sys.stderr,
+        )
+
+
+def load_classifier(name: str) -> Any:
+    """Loads a model that names classes of images.
+
+    Raises:
+        ZooError: The model takes something else, or names no classes.
+    """
+    model = weights.load(name)
+    kind = type(model).__name__
+    if not getattr(model, "image_size", None):
+        raise ZooError(f"'{name}' takes no images: {kind} was trained on other data")
+    if not getattr(model, "classes", None) or not hasattr(model, "probabilities"):
+        raise ZooError(f"'{name}' names no classes: {kind} is no classifier; 'zoo list' shows the family of each model")
+    return model
+
+
+def _check_outputs(table: Path | None, plot: Path | None, explain: bool) -> None:
+    """Tells before anything is classified what could not be written after it."""
+    for flag, out in (("--csv", table), ("--plot", plot)):
+        if out is None:
+            continue
+        if out.is_dir():
+            raise ZooError(f"{flag} {out} is a folder, expected a file to write")
+        if not out.parent.is_dir():
+            raise ZooError(f"no folder {out.parent} to write {out.name} into")
+        if not os.access(out if out.exists() else out.parent, os.W_OK):
+            raise ZooError(f"{flag} {out} cannot be written: permission denied")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ZooError(f"--plot is {plot}, expected a name that ends in .png")
+    if plot is not None and table is not None and plot.resolve() == table.resolve():
+        raise ZooError(f"--csv and --plot both name {plot}, expected two files")
+    if explain and plot is None:
+        raise ZooError("--explain colours the pictures of --plot; add --plot OUT.png")
+    if explain and find_spec("captum") is None:
+        raise ZooError("explaining needs captum; install with: pip install captum")
+
+
+def find_files(arguments: Iterable[str]) -> dict[Path, bool]:
+    """Finds the files that are meant by names of files, names of folders and patterns.
+
+    Folders and patterns give their files in natural order (``2.png`` before ``10.png``), hidden ones left out; a folder
+    gives all that is below it.
+
+    Returns:
+        Each file once, and whether it was named itself.
+
+    Raises:
+        ZooError: A file does not exist, or a folder or a pattern gives none.
+    """
+    files: dict[Path, bool] = {}
+    for argument in arguments:
+        path = Path(argument)
+        pattern = next((place for place, part in enumerate(path.parts) if re.search(r"[*?[]", part)), None)
+        if path.is_dir():
+            found, told = _find_below(path, "*"), f"no file in the folder {argument}"
+        elif path.exists():
+            files[path] = True
+            continue
+        elif pattern is not None:
+            found = _find_below(Path(*path.parts[:pattern]), str(Path(*path.parts[pattern:])))
+            told = f"no file matches '{argument}'"
+        else:
+            found, told = [], f"no file {argument}"
+        if not found:
+            raise ZooError(told)
+        for file in found:
+            files.setdefault(file, False)
+    return files
+
+
+def _find_below(folder: Path, pattern: str) -> list[Path]:
+    found: set[Path] = set()
+    for match in folder.glob(pattern):
+        found.update(match.rglob("*") if match.is_dir() else [match])
+    wanted = Path(pattern).parts
+    shown = [
+        path
+        for path in found
+        if not any(part.startswith(".") and part not in wanted for part in path.relative_to(folder).parts)
+        and path.is_file()
+    ]
+    return sorted(shown, key=lambda path: (_natural(path), str(path)))
+
+
+def _natural(path: Path) -> list[list[str | int]]:
+    parts = [re.split(r"(\d+)", part.casefold()) for part in path.parts]
+    return [[int(run) if run.isdecimal() else run for run in runs] for runs in parts]
+
+
+def _read_batches(
+    files: dict[Path, bool], size: int, channels: int, skipped: list[Path]
+) -> Iterator[tuple[list[Path], Tensor]]:
+    """Reads pictures, a batch at a time; appends to ``skipped`` what is none and was not named itself."""
+    paths: list[Path] = []
+    pictures: list[Tensor] = []
+    for path, named in files.items():
+        try:
+            pictures.append(read_picture(path, size, channels))
+        except DataError:
+            if named:
+                raise
+            skipped.append(path)
+        else:
+            paths.append(path)
+        if len(paths) == _BATCH:
+            yield paths, torch.stack(pictures)
+            paths, pictures = [], []
+    if paths:
+        yield paths, torch.stack(pictures)
+
+
+def _classify_batch(model: Any, paths: Sequence[Path], images: Tensor, top: int) -> list[Row]:
+    best = model.probabilities(images).topk(top)
+    return [
+        Row(path, rank, model.classes[index], probability)
+        for path, values, indices in zip(paths, best.values.tolist(), best.indices.tolist(), strict=True)
         for rank, (probability, index) in enumerate(zip(values, indices, strict=True), start=1)
     ]
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("image", "class"):
-        table.add_column(column)
-    table.add_column("probability", justify="right")
-    for image, rank, name, probability in rows:
-        table.add_row(image if rank == 1 else "", name, f"{probability:.4f}")
-    Console().print(table)
-    if options.csv:
-        with Path(options.csv).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("image", "rank", "class", "probability"))
-            writer.writerows((image, rank, name, f"{probability:.6f}") for image, rank, name, probability in rows)
+
+
+class _Printer:
+    """Prints the table a batch at a time, with columns that suit all batches."""
+
+    def __init__(self, files: Iterable[Path], classes: Iterable[str]) -> None:
+        image = max(cell_len(str(file)) for file in files)
+        name = max(cell_len(word) for word in ("class", *classes))
+        others = name + len("probability") + 4
+        terminal = Console()
+        self.console = Console(markup=False, width=None if terminal.is_terminal else max(image, 5) + others)
+        self.widths = max(min(image, self.console.width - others), 5), name
+        self.header = True
+
+    def print(self, rows: Sequence[Row]) -> None:
+        """Prints the rows of a batch, under the names of the columns if they are the first."""
+        table = Table(box=None, header_style="bold", pad_edge=False, show_header=self.header)
+        table.add_column("image", width=self.widths[0], overflow="fold")
+        table.add_column("class", width=self.widths[1])
+        table.add_column("probability", justify="right", width=len("probability"))
+        for row in rows:
+            table.add_row(str(row.image) if row.rank == 1 else "", row.name, f"{row.probability:.4f}")
+        self.console.print(table)
+        self.header = False
+
+
+class GradCAM:
+    """Finds where in an image its predicted class is seen (Selvaraju et al., 2017, arXiv:1610.02391).
+
+    The feature maps that are weighed are those of the last convolution whose outputs still lie at different places of
+    the image, after the normalisation and activation that follow it: before them, most maps of a network with ReLU are
+    negative and explain nothing.
+
+    Args:
+        model: A classifier of images; it cannot be trained any more.
+
+    Raises:
+        ZooError: The model has no such convolution.
+    """
+
+    def __init__(self, model: Any) -> None:
+        convolution, self.layer = _last_feature_maps(model)
+        # Gradients reach down to the convolution and no further, which spares the memory of all that lies before it.
+        model.requires_grad_(False)
+        convolution.requires_grad_()
+        self.model = model
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Returns the heat maps ``(N, 1, H, W)`` of uint8 images: from 0 to 1 in each, or all 0 if nothing is seen."""
+        from captum.attr import LayerAttribution, LayerGradCam
+
+        heat = LayerGradCam(self._evidence, self.layer).attribute(self.model.normalise(images), relu_attributions=True)
+        heat = LayerAttribution.interpolate(heat, tuple(images.shape[-2:]), "bilinear").detach()
+        return heat / heat.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
+
+    def _evidence(self, inputs: Tensor) -> Tensor:
+        """What speaks for the predicted class; a single logit speaks for class 1, and its negative for class 0."""
+        logits = self.model.network(inputs)
+        return logits.squeeze(1).abs() if logits.shape[1] == 1 else logits.amax(1)
+
+
+def _last_feature_maps(model: Any) -> tuple[nn.Module, nn.Module]:
+    """The last convolution with outputs of more than a pixel, and the last layer whose outputs have the same pixels."""
+    ran: list[tuple[nn.Module, torch.Size]] = []
+
+    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
+            ran.append((layer, output.shape))
+
+    leaves = [layer for layer in model.network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    with torch.inference_mode():
+        model(model.example_input())
+    for hook in hooks:
+        hook.remove()
+    places = [place for place, (layer, _) in enumerate(ran) if isinstance(layer, nn.Conv2d)]
+    if not places:
+        raise ZooError(f"{type(model).__name__} has no convolutions, which --explain looks into; leave --explain out")
+    convolution, wanted = ran[places[-1]]
+    return convolution, [layer for layer, shape in ran[places[-1] :] if shape[-2:] == wanted[-2:]][-1]
+
+
+def _sheet_pictures(rows: Sequence[Row], heats: Tensor | None) -> list[SheetPicture]:
+    pictures = []
+    for place, row in enumerate(rows):
+        with Image.open(row.image) as file:
+            width, height = file.size
+            if file.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
+                width, height = height, width
+        # In colour even for a model that takes grey, and no larger than it is: what is small shows its pixels.
+        pixels = read_picture(row.image, min(_THUMBNAIL, max(width, height)), 3)
+        caption = f"{textwrap.fill(row.name, 20)}\n{row.probability:.0%}"
+        pictures.append(SheetPicture(pixels, height / width, caption, None if heats is None else heats[place, 0]))
+    return pictures
