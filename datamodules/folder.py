@@ -229,15 +229,16 @@ class ImageFolder(Images):
             left = sorted(alike, key=lambda digest: hashlib.sha256(f"{self.seed} {digest}".encode()).digest())
             total = sum(map(len, alike.values()))
             for needed, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
-                wanted, taken = max(1, round(share * total)), []
+                wanted, taken = max(1, round(share * total)), 0
+                # Later splits, and training, need a picture each.
                 for digest in left[:-needed]:
-                    if len(alike[digest]) <= wanted:
-                        taken.append(digest)
-                        wanted -= len(alike[digest])
-                # Where every picture has more copies than are wanted, too many are better than none.
-                taken = taken or [min(left, key=lambda digest: len(alike[digest]))]
-                left = [digest for digest in left if digest not in taken]
-                part_of |= dict.fromkeys(taken, split)
+                    if taken + len(alike[digest]) <= wanted:
+                        part_of[digest] = split
+                        taken += len(alike[digest])
+                if not taken:
+                    # Every picture has more copies than are wanted; too many are better than none.
+                    part_of[min(left, key=lambda digest: len(alike[digest]))] = split
+                left = [digest for digest in left if digest not in part_of]
         parts: dict[str, list[_File]] = {split: [] for split in ("train", *shares)}
         for file in files:
             parts[part_of.get(self._digests[file.name], "train")].append(file)
@@ -259,7 +260,7 @@ class Things(ImageFolder):
         seed: Determines the order of the training batches.
 
     Raises:
-        DataError: The folder is missing, or the pictures are not all there.
+        DataError: The folder is missing, or a file in it is damaged.
     """
 
     def __init__(
