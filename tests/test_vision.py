@@ -75,9 +75,10 @@ def test_shift_moves_each_image_by_whole_pixels_and_repeats_the_border() -> None
 def test_flip_mirrors_about_half_of_the_images() -> None:
     torch.manual_seed(0)
     images = IMAGES[:1].expand(400, -1, -1, -1)
-    mirrored = [not torch.equal(image, IMAGES[0]) for image in FLIP(images)]
+    flipped = FLIP(images)
+    mirrored = [not torch.equal(image, IMAGES[0]) for image in flipped]
     assert 150 < sum(mirrored) < 250
-    assert torch.equal(FLIP(images)[mirrored.index(True)], IMAGES[0].flip(-1))
+    assert torch.equal(flipped[mirrored.index(True)], IMAGES[0].flip(-1))
 
 
 def test_classes_must_fit() -> None:

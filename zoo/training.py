@@ -484,6 +484,7 @@ def quieten(quiet: bool) -> None:
     for message in (
         "LightningCLI's args parameter",
         ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",
+        "Found .* module\\(s\\) in eval mode at the start of training",  # a frozen backbone
         "The number of training batches .* is smaller than the logging interval",
         "The '.*_dataloader' does not have many workers",
         "Checkpoint directory .* exists and is not empty",

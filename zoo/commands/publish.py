@@ -12,11 +12,15 @@ from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.training import ZooCLI, read_results, write_results
 
+# From so many parameters on the file is worth halving.
+LARGE = 1_000_000
+
 
 def publish(argv: list[str]) -> None:
     """Measures a run's best checkpoint on the test split and writes weights, card and golden tensors.
 
-    This is the one place where a recipe's test split is read. Further runs of the same recipe with other seeds are
+    This is the one place where a recipe's test split is read. Weights of large models are stored in half precision if
+    the figure they are judged by does not move. Further runs of the same recipe with other seeds are
     measured, too, and give the card its spread.
     """
     parser = Arguments("publish", publish.__doc__)
@@ -48,8 +52,9 @@ def publish(argv: list[str]) -> None:
     if len(set(seeds)) < len(seeds):
         raise ZooError(f"the runs have seeds {seeds}, expected different ones")
     spread = [(other.config["seed_everything"], found) for other, found in measured]
+    model, metrics, is_half = in_half_precision(cli, metrics)
     card = make_card(cli, name, options.run, metrics, spread)
-    weights.save(cli.model, folder, card, cli.model.golden(cli.datamodule))
+    weights.save(model, folder, card, model.golden(cli.datamodule), half=is_half)
     print(f"published {folder}: " + ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()))
 
 
@@ -65,6 +70,21 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
     results = cli.run()
     write_results(run, name, results)
     return cli, {key: float(f"{value:.6g}") for key, value in results["test"].items()}
+
+
+def in_half_precision(cli: ZooCLI, metrics: dict[str, float]) -> tuple[Any, dict[str, float], bool]:
+    """Rounds a large model, if the figure it is judged by stays exactly what it is.
+
+    Returns:
+        The model to publish, its metrics, and whether it was rounded.
+    """
+    if sum(parameter.numel() for parameter in cli.model.parameters()) < LARGE:
+        return cli.model, metrics, False
+    rounded = weights.half(cli.model)
+    (found,) = cli.trainer.test(rounded, datamodule=cli.datamodule, verbose=False)
+    measured = {key.removeprefix("test_"): float(f"{value:.6g}") for key, value in found.items()}
+    same = measured[cli.model.metric] == metrics[cli.model.metric]
+    return (rounded, measured, True) if same else (cli.model, metrics, False)
 
 
 def make_card(

@@ -200,7 +200,7 @@ def num_features(network: Any) -> int:
 
 
 def last_blocks(network: Any, count: int) -> list[nn.Parameter]:
-    """The parameters of the last blocks, as timm groups its models; the layers after the last block count as one.
+    """The parameters of the last blocks, as timm groups its models; what follows the last block belongs to it.
 
     Raises:
         ZooError: There are fewer.

@@ -70,7 +70,7 @@ class Transfer(Classifier):
         cache_features: Compute the features of each image only once while the whole backbone is frozen.
         augmented_copies: Cache the features of so many augmented copies of the training images and train on one copy
             after the other, an epoch each.
-        unfreeze_blocks: Train so many of the backbone's last blocks, too; the layers behind the last count as one.
+        unfreeze_blocks: Train so many of the backbone's last blocks, too, and the layers after the last.
         unfreeze_epoch: From this epoch on, counted from 0.
         backbone_lr: Highest learning rate of the unfrozen blocks.
         flip: Mirror half of the training images left to right.
