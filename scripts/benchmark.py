@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule, Trainer
@@ -34,10 +35,12 @@ from rich.table import Table
 from torch import Tensor
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import Compose, Normalize, ToTensor
+from torchvision.transforms import Compose, Normalize, ToTensor, v2
 
+from datamodules import ImageFolder
 from zoo.commands.train import resolve
 from zoo.training import ZooCLI, has_bfloat16
+from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
 Batches = Iterator[tuple[Tensor, Tensor]]
@@ -312,6 +315,145 @@ def time_to_accuracy(bench: Bench) -> list[Row]:
     return rows
 
 
+def transfer(bench: Bench) -> list[Row]:
+    """The frozen recipe, whose features are computed once."""
+    rounds, epochs = 3, 20
+    passes, cached, uncached, float32 = [], [], [], []
+    for _ in range(rounds):
+        cli = bench.cli("mobilenetv2_things", f"--trainer.max_epochs={epochs}", "--trainer.callbacks=null")
+        cli.datamodule.setup("fit")
+        images = [cli.datamodule.splits[split][0] for split in ("train", "val")]
+        with cli.trainer.precision_plugin.forward_context():
+            passes.append(feature_seconds(cli.model, images))
+        float32.append(feature_seconds(cli.model, images))
+        cached.append(fit_seconds(cli))
+        anew = ("--model.cache_features=false", "--trainer.max_epochs=1", "--trainer.callbacks=null")
+        uncached.append(epochs * fit_seconds(bench.cli("mobilenetv2_things", *anew)))
+    cost = statistics.median(fit / one for fit, one in zip(cached, passes, strict=True))
+    gain = statistics.median(slow / fast for slow, fast in zip(uncached, cached, strict=True))
+    quicker = statistics.median(slow / fast for slow, fast in zip(float32, passes, strict=True))
+    figure = f"{cost:.2f} x ({statistics.median(cached):.1f} to {statistics.median(passes):.1f} s)"
+    recomputed = f"{gain:.1f} x ({statistics.median(uncached):.0f} s, {epochs} times one epoch)"
+    what = f"mobilenetv2_things, {epochs} epochs"
+    return [
+        Row(f"{what}: to one pass of feature extraction, training and validation", figure, "<= 1.50 x", cost <= 1.5),
+        Row(f"{what}: recomputing features in every epoch to computing them once", recomputed, ">= 10 x", gain >= 10),
+        Row(
+            "feature extraction as the recipe's timing chooses: gain over float32, channels first",
+            f"{quicker:.2f} x",
+            ">= 1.00 x",
+            quicker >= 1 if has_bfloat16() else None,
+        ),
+    ]
+
+
+def fit_seconds(cli: ZooCLI) -> float:
+    """Seconds of a training from its first epoch to its last, feature extraction included."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        return float(cli.run()["fit"]["seconds"])
+
+
+def feature_seconds(model: Any, images: Sequence[Tensor]) -> float:
+    """Seconds that a model's backbone takes for all images."""
+    model.eval()
+    with torch.inference_mode():
+        model.features(images[0][:64])
+        start = time.perf_counter()
+        for split in images:
+            for part in split.split(64):
+                model.features(part)
+        return time.perf_counter() - start
+
+
+def augmentation(bench: Bench) -> list[Row]:
+    """The notes' augmentation, a batch at a time and image by image."""
+    images = torch.randint(0, 256, (100, 3, 150, 150), dtype=torch.uint8)
+    pictures = [Image.fromarray(image.movedim(0, -1).numpy()) for image in images]
+    notes = Augmentation()
+    ranges = dict(degrees=40, translate=(0.2, 0.2), scale=(0.8, 1.2), shear=0.2)
+    warp = v2.RandomAffine(**ranges, interpolation=v2.InterpolationMode.BILINEAR)  # type: ignore[arg-type]
+    one = v2.Compose([warp, v2.RandomHorizontalFlip()])
+    contenders: dict[str, Callable[[], object]] = {
+        "zoo": lambda: notes(images),
+        "torchvision on tensors": lambda: [one(image) for image in images],
+        "torchvision on PIL images": lambda: [one(picture) for picture in pictures],
+    }
+    rates: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(3 if bench.quick else 9):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            rates[name].append(len(images) / (time.perf_counter() - start))
+    medians = {name: statistics.median(found[1:]) for name, found in rates.items()}
+    quickest = max(list(medians)[1:], key=lambda name: medians[name])
+    ratio = medians["zoo"] / medians[quickest]
+    figure = f"{ratio:.1f} x ({medians['zoo']:,.0f} to {medians[quickest]:,.0f} images/s)"
+    what = f"augmentation of 150x150 colour images: one warp of the batch to {quickest}, bilinear both"
+    keras = medians["zoo"] / 159
+    return [
+        Row(what, figure, ">= 10 x", ratio >= 10),
+        Row(
+            "the same to 159 images/s, once measured with Keras' ImageDataGenerator on another core",
+            f"{keras:.0f} x", ">= 10 x", keras >= 10,
+        ),
+    ]  # fmt: skip
+
+
+def folder(bench: Bench) -> list[Row]:
+    """Pictures in a folder: decoded once, then mapped."""
+    count = 300 if bench.quick else 1000
+    photos = write_photos(bench.folder / "photos", count, (640, 480))
+    data = ImageFolder(str(photos), cache=str(bench.folder / "cache"))
+    seconds = []
+    for epoch in range(2):
+        start = time.perf_counter()
+        loader: Any = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        for _ in loader:
+            pass
+        seconds.append(time.perf_counter() - start)
+    ratio = seconds[0] / seconds[1]
+    rows = [
+        Row(
+            f"ImageFolder of {count} JPEGs of 640x480: first epoch to second, data alone",
+            f"{ratio:.0f} x ({seconds[0]:.1f} to {seconds[1]:.3f} s)", ">= 20 x", ratio >= 20,
+        )
+    ]  # fmt: skip
+    if sys.platform == "linux":
+        few, many = 300, 3000
+        held = {size: held_memory(write_photos(bench.folder / f"{size}", size, (160, 120))) for size in (few, many)}
+        more = (held[many] - held[few]) / 1e6
+        decoded = (many - few) * 3 * 150**2 / 1e6
+        figure = f"{more:.0f} MB more of its own memory, {decoded:.0f} MB more pixels"
+        rows.append(Row(f"ImageFolder of {many} pictures instead of {few}, an epoch", figure, "< 50 MB", more < 50))
+    return rows
+
+
+def write_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
+    """Writes JPEGs of two classes."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / ("cat", "dog")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        coarse = Image.fromarray(generator.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+        coarse.resize(size, Image.Resampling.BICUBIC).save(path, quality=90)
+    return folder
+
+
+def held_memory(photos: Path) -> int:
+    """Bytes of anonymous memory that a process holds after an epoch, pages of mapped files left out."""
+    program = (
+        "import sys; from datamodules import ImageFolder; data = ImageFolder(sys.argv[1], cache=sys.argv[2])\n"
+        "data.setup()\n"
+        "for _ in data.train_dataloader(): pass\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('RssAnon')))"
+    )
+    command = [sys.executable, "-c", program, str(photos), str(photos.parent / f"cache-{photos.name}")]
+    subprocess.run(command, check=True, capture_output=True)  # decodes, which takes memory of its own
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) * 1024
+
+
 def commands(bench: Bench) -> list[Row]:
     """Start-up of the commands that need no torch."""
     zoo = str(Path(sysconfig.get_path("scripts")) / "zoo")
@@ -347,6 +489,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "cnn": cnn_throughput,
     "dense": dense_throughput,
     "accuracy": time_to_accuracy,
+    "transfer": transfer,
+    "augmentation": augmentation,
+    "folder": folder,
     "commands": commands,
     "memory": memory,
 }

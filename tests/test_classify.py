@@ -19,6 +19,7 @@ from zoo import weights
 from zoo.commands import classify
 from zoo.drawing import SheetPicture
 from zoo.vision.cnn import CNN
+from zoo.vision.grad_cam import GradCAM
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +200,7 @@ def test_explained_sheet_of_a_model_of_two_classes(zoo_command: Zoo, tmp_path: P
 def test_explaining_names_the_missing_package(zoo_command: Zoo, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classify, "find_spec", lambda name: None)
     code, _, err = zoo_command("classify", "cnn_digits", photos, "--plot", "sheet.png", "--explain")
-    assert (code, "pip install captum" in err) == (2, True)
+    assert (code, "lightning-zoo[explain]" in err) == (2, True)
 
 
 class Brightness(nn.Module):
@@ -233,6 +234,6 @@ def test_heat_lies_on_what_the_predicted_class_is_seen_in(sign: float, num_logit
     images = torch.zeros(3, 1, 8, 8, dtype=torch.uint8)
     images[0, :, 1:3, 5:7] = 250
     images[1, :, 6:, :2] = 100
-    heat = classify.GradCAM(Brightness(sign, num_logits).eval())(images)
+    heat = GradCAM(Brightness(sign, num_logits).eval())(images)
     torch.testing.assert_close(heat[:2], (images[:2] > 0).float())
     assert torch.equal(heat[2], torch.zeros(1, 8, 8)), "in a black image there is nothing to see"

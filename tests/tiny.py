@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 
+from PIL import Image
+
+from datamodules import Shapes
 from zoo import registry
 from zoo.training import ZooCLI
 
@@ -23,9 +28,33 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         f"--trainer.{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()
     ]
     data = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--tune_precision=false"]
+    if registry.recipe(name).data in ("ImageFolder", "Things"):
+        data += [f"--data.init_args.root={photos()}", "--data.init_args.image_size=48"]
+    if registry.recipe(name).data == "Shapes":
+        data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
+    if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
+        data += ["--model.init_args.unfreeze_epoch=1"]
     if registry.recipe(name).data == "FashionMNIST":
         data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.train_size=500"]
     return ["--config", str(registry.recipe(name).path), *data, *flags]
+
+
+def photos() -> Path:
+    """A folder of pictures of three classes, in place of a user's; made on first use."""
+    folder = ROOT / "data" / "tiny_photos"
+    folder.parent.mkdir(exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            data = Shapes(image_size=40, train_size=180, val_size=6, test_size=6)
+            images, labels = data.splits["train"]
+            with TemporaryDirectory(dir=folder.parent) as scratch:
+                for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+                    if label < 3:
+                        path = Path(scratch) / "photos" / data.classes[label] / f"{number}.png"
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        Image.fromarray(image.movedim(0, -1).numpy()).save(path)
+                (Path(scratch) / "photos").rename(folder)
+    return folder
 
 
 def tiny_cli(

@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from datamodules.errors import DataError
 from datamodules.pictures import read_picture
@@ -25,6 +25,7 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
+from zoo.vision.grad_cam import GradCAM
 
 _BATCH = 32
 # A contact sheet of so many pictures, each of at most so many pixels, can still be looked at.
@@ -146,7 +147,7 @@ def _check_outputs(table: Path | None, plot: Path | None, explain: bool) -> None
     if explain and plot is None:
         raise ZooError("--explain colours the pictures of --plot; add --plot OUT.png")
     if explain and find_spec("captum") is None:
-        raise ZooError("explaining needs captum; install with: pip install captum")
+        raise ZooError("explaining needs captum; install it with: pip install 'lightning-zoo[explain]'")
 
 
 def find_files(arguments: Iterable[str]) -> dict[Path, bool]:
@@ -254,62 +255,6 @@ class _Printer:
             table.add_row(str(row.image) if row.rank == 1 else "", row.name, f"{row.probability:.4f}")
         self.console.print(table)
         self.header = False
-
-
-class GradCAM:
-    """Finds where in an image its predicted class is seen (Selvaraju et al., 2017, arXiv:1610.02391).
-
-    The feature maps that are weighed are those of the last convolution whose outputs still lie at different places of
-    the image, after the normalisation and activation that follow it: before them, most maps of a network with ReLU are
-    negative and explain nothing.
-
-    Args:
-        model: A classifier of images; it cannot be trained any more.
-
-    Raises:
-        ZooError: The model has no such convolution.
-    """
-
-    def __init__(self, model: Any) -> None:
-        convolution, self.layer = _last_feature_maps(model)
-        # Gradients reach down to the convolution and no further, which spares the memory of all that lies before it.
-        model.requires_grad_(False)
-        convolution.requires_grad_()
-        self.model = model
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Returns the heat maps ``(N, 1, H, W)`` of uint8 images: from 0 to 1 in each, or all 0 if nothing is seen."""
-        from captum.attr import LayerAttribution, LayerGradCam
-
-        heat = LayerGradCam(self._evidence, self.layer).attribute(self.model.normalise(images), relu_attributions=True)
-        heat = LayerAttribution.interpolate(heat, tuple(images.shape[-2:]), "bilinear").detach()
-        return heat / heat.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
-
-    def _evidence(self, inputs: Tensor) -> Tensor:
-        """What speaks for the predicted class; a single logit speaks for class 1, and its negative for class 0."""
-        logits = self.model.network(inputs)
-        return logits.squeeze(1).abs() if logits.shape[1] == 1 else logits.amax(1)
-
-
-def _last_feature_maps(model: Any) -> tuple[nn.Module, nn.Module]:
-    """The last convolution with outputs of more than a pixel, and the last layer whose outputs have the same pixels."""
-    ran: list[tuple[nn.Module, torch.Size]] = []
-
-    def note(layer: nn.Module, inputs: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.ndim == 4 and min(output.shape[-2:]) > 1:
-            ran.append((layer, output.shape))
-
-    leaves = [layer for layer in model.network.modules() if not list(layer.children())]
-    hooks = [layer.register_forward_hook(note) for layer in leaves]
-    with torch.inference_mode():
-        model(model.example_input())
-    for hook in hooks:
-        hook.remove()
-    places = [place for place, (layer, _) in enumerate(ran) if isinstance(layer, nn.Conv2d)]
-    if not places:
-        raise ZooError(f"{type(model).__name__} has no convolutions, which --explain looks into; leave --explain out")
-    convolution, wanted = ran[places[-1]]
-    return convolution, [layer for layer, shape in ran[places[-1] :] if shape[-2:] == wanted[-2:]][-1]
 
 
 def _sheet_pictures(rows: Sequence[Row], heats: Tensor | None) -> list[SheetPicture]:

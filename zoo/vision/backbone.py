@@ -112,19 +112,32 @@ def find(weights: str | None, name: str | None, options: dict[str, Any] | None) 
     Raises:
         ZooError: There are no such weights, or they cannot be had.
     """
-    if weights is None or is_unfilled():
+    if weights is None:
         return Source(name or "mobilenetv2_100", options or {})
     path = Path(weights)
-    if weights in registry.list_models(pretrained=True):
-        return _of_published(registry.entry(weights).folder, name)
-    if (path / "card.json").is_file():
-        return _of_published(path, name)
+    folder = registry.entry(weights).folder if weights in registry.list_models(pretrained=True) else path
+    if is_unfilled():
+        return _described(folder, name, options)
+    if (folder / "card.json").is_file():
+        return _of_published(folder, name)
     if weights == "timm":
         return _of_hub(name or "mobilenetv2_100", options or {})
     if path.is_file():
         return _of_file(path, name or "mobilenetv2_100", options or {})
     known = ", ".join(registry.list_models("*_imagenet", pretrained=True))
     raise ZooError(f"no weights {weights!r}; expected published ones ({known}), a file, or 'timm' for timm's hub")
+
+
+def _described(folder: Path, name: str | None, options: dict[str, Any] | None) -> Source:
+    """What is known of a backbone whose weights are not wanted."""
+    if name is None and (folder / "card.json").is_file():
+        arguments = registry.read_card(folder)["model"]["init_args"]
+        name = arguments.get("backbone", arguments.get("name"))
+        mean, std = (arguments.get(key, arguments.get(f"pixel_{key}", HALF)) for key in ("mean", "std"))
+        return Source(str(name), arguments.get("options") or {}, mean, std)
+    name = name or "mobilenetv2_100"
+    config = timm.get_pretrained_cfg(name)
+    return Source(name, options or {}, list(config.mean), list(config.std)) if config else Source(name, options or {})
 
 
 def _of_published(folder: Path, name: str | None) -> Source:

@@ -41,7 +41,7 @@ class FeatureCache(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Puts features, or images again, into the validation data."""
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+        if trainer.state.fn == "fit":
             self._swap(trainer, pl_module, "val", _rows(trainer.val_dataloaders), 0)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
