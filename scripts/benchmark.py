@@ -370,8 +370,7 @@ def augmentation(bench: Bench) -> list[Row]:
     images = torch.randint(0, 256, (100, 3, 150, 150), dtype=torch.uint8)
     pictures = [Image.fromarray(image.movedim(0, -1).numpy()) for image in images]
     notes = Augmentation()
-    ranges = dict(degrees=40, translate=(0.2, 0.2), scale=(0.8, 1.2), shear=0.2)
-    warp = v2.RandomAffine(**ranges, interpolation=v2.InterpolationMode.BILINEAR)  # type: ignore[arg-type]
+    warp = v2.RandomAffine(40, (0.2, 0.2), (0.8, 1.2), 0.2, v2.InterpolationMode.BILINEAR)
     one = v2.Compose([warp, v2.RandomHorizontalFlip()])
     contenders: dict[str, Callable[[], object]] = {
         "zoo": lambda: notes(images),

@@ -1,11 +1,12 @@
 """The affine warp: what Keras does to one image at a time, to a whole batch."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
+from scipy import ndimage  # type: ignore[import-untyped]
 
 from zoo.errors import ZooError
 from zoo.vision import augmentation
@@ -40,7 +41,7 @@ def keras(
 @pytest.mark.parametrize("seed", range(4))
 def test_warp_is_that_of_keras(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(seed)
-    draws = []
+    draws: list[Any] = []
 
     def draw(low: float, high: float, shape: int | tuple[int, ...], device: torch.device) -> torch.Tensor:
         draws.append(low + (high - low) * torch.rand(shape, generator=generator))

@@ -132,7 +132,7 @@ def test_foreign_data_sets_cannot_be_cached() -> None:
     trainer = Trainer(
         max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
     )
-    with pytest.raises(ZooError, match="--model.cache_features false"):
+    with pytest.raises(ZooError, match=r"--model\.cache_features false"):
         trainer.fit(model, loader)
 
 
@@ -201,7 +201,7 @@ def test_weights_from_a_file(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(ZooError, match="do not fit timm's mobilenetv2_100"):
         build(weights=str(path), backbone="mobilenetv2_100")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ZooError, match="damaged|refused"):
+    with pytest.raises(ZooError, match=r"damaged|refused"):
         build(weights=str(path))
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
-
 from PIL import Image
 
 from datamodules import Shapes
