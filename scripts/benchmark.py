@@ -370,7 +370,7 @@ def augmentation(bench: Bench) -> list[Row]:
     images = torch.randint(0, 256, (100, 3, 150, 150), dtype=torch.uint8)
     pictures = [Image.fromarray(image.movedim(0, -1).numpy()) for image in images]
     notes = Augmentation()
-    warp = v2.RandomAffine(40, (0.2, 0.2), (0.8, 1.2), 0.2, v2.InterpolationMode.BILINEAR)
+    warp = v2.RandomAffine([-40, 40], (0.2, 0.2), (0.8, 1.2), 0.2, v2.InterpolationMode.BILINEAR)
     one = v2.Compose([warp, v2.RandomHorizontalFlip()])
     contenders: dict[str, Callable[[], object]] = {
         "zoo": lambda: notes(images),

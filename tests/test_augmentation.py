@@ -1,18 +1,19 @@
 """The affine warp: what Keras does to one image at a time, to a whole batch."""
 
 import dataclasses
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage  # type: ignore[import-untyped]
 
 from zoo.errors import ZooError
 from zoo.vision import augmentation
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.cnn import CNN
 
+ndimage: Any = import_module("scipy.ndimage")
 OFF = Augmentation(flip=False, shift=0, rotation=0, shear=0, zoom=0)
 SMOOTH = ndimage.gaussian_filter(np.random.default_rng(0).random((40, 56, 3)), (3, 3, 0))
 IMAGE = torch.from_numpy((255 * (SMOOTH - SMOOTH.min()) / np.ptp(SMOOTH)).astype(np.uint8)).movedim(2, 0)
