@@ -36,6 +36,7 @@ MUST_REACH = {
     "cnn_fashion_mnist": ("accuracy", 0.935, 421_642),
     "dense_fashion_mnist": ("accuracy", 0.900, 101_770),
     "dense_iris": ("accuracy", 0.95, None),
+    "mobilenetv2_things": ("accuracy", 0.80, None),
 }
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -239,6 +240,13 @@ def test_card_reaches_what_was_promised(name: str) -> None:
     assert parameters in (None, card["parameters"])
 
 
+def test_transfer_beats_training_from_scratch() -> None:
+    transferred = zoo.card("mobilenetv2_things")["metrics"]
+    scratch = [zoo.card(name)["metrics"]["accuracy"] for name in ("cnn_things", "cnn_things_augmented")]
+    assert transferred["balanced_accuracy"] >= 0.70
+    assert transferred["accuracy"] >= max(scratch) + 0.15
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_metrics_can_be_measured_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +254,11 @@ def test_published_metrics_can_be_measured_again(name: str, tmp_path: Path, monk
     from zoo.training import read_results
 
     monkeypatch.chdir(tmp_path)
-    flags = [f"--data.init_args.root={ROOT / 'data'}"] if registry.recipe(name).data == "FashionMNIST" else []
+    roots = {"FashionMNIST": ROOT / "data", "Things": ROOT / "data" / "things8"}
+    root = roots.get(registry.recipe(name).data)
+    if registry.recipe(name).data == "Things" and not roots["Things"].is_dir():
+        pytest.skip("needs data/things8; scripts/things.py --download builds it")
+    flags = [f"--data.init_args.root={root}"] if root else []
     assert test([name, "--quiet", *flags]) == 0
     (run,) = (tmp_path / "runs" / name).iterdir()
     assert read_results(run)["test"] == pytest.approx(zoo.card(name)["metrics"], rel=1e-3, abs=2e-4)
