@@ -285,8 +285,7 @@ class Things(ImageFolder):
             **super().source,
             "name": "things8: 678 colour pictures of 8 kinds of things, from Debian's tuxpaint-stamps-default and "
             "openclipart-png",
-            "url": "https://packages.debian.org/bookworm/tuxpaint-stamps-default, "
-            "https://packages.debian.org/bookworm/openclipart-png",
+            "url": "Debian packages tuxpaint-stamps-default and openclipart-png; scripts/things.py joins them",
             "licence": "GPL-2 (stamps), public domain (clip art)",
         }
 

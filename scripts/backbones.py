@@ -143,7 +143,7 @@ def publish(name: str) -> None:
     package, _, version = carrier.package.partition("==")
     source = {
         "name": carrier.summary,
-        "url": f"https://pypi.org/project/{package}/{version}/",
+        "url": f"Python package {package} {version}",
         "licence": carrier.licence,
         f"sha256 of {Path(carrier.member).name}": carrier.member_sha256,
         "probe": "logistic regression on the features of things8, trained on its training split, measured on its "

@@ -19,14 +19,15 @@ def table() -> str:
     ]
     for name in registry.list_models(pretrained=True):
         card = registry.card(name)
-        metric = card["metric"]
-        seeds = card["seeds"]
+        metric, seeds, training = card["metric"], card.get("seeds", {}), card.get("training")
+        value, balanced = card["metrics"][metric], card["metrics"].get("balanced_accuracy", 0.0)
+        # Where classes are of very different size, accuracy alone flatters.
+        figure = f"{value:.4g} (balanced {balanced:.4g})" if balanced and abs(balanced - value) > 0.01 else f"{value:.4g}"
         spread = f"{card['seeds_mean']:.4g} ± {card['seeds_std']:.2g} ({len(seeds)})" if len(seeds) > 1 else "-"
-        training = card["training"]
+        how = f"{training['seconds']:.0f} s, {training['epochs']} epochs, {training['precision']}" if training else "-"
         lines.append(
-            f"| `{name}` | {registry.entry(name).data} | {metric} | {card['metrics'][metric]:.4g} | {spread} "
-            f"| {card['parameters']:,} | {human_size(card['bytes'])} "
-            f"| {training['seconds']:.0f} s, {training['epochs']} epochs, {training['precision']} |"
+            f"| `{name}` | {registry.entry(name).data} | {metric} | {figure} | {spread} "
+            f"| {card['parameters']:,} | {human_size(card['bytes'])} | {how} |"
         )
     return "\n".join(lines)
 
