@@ -11,6 +11,7 @@ import torch
 from conftest import ROOT
 
 import zoo
+from zoo import registry
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_is_small_and_complete(wheel: Path) -> None:
     assert wheel.stat().st_size < 60_000_000
     names = set(zipfile.ZipFile(wheel).namelist())
-    for recipe in zoo.list_models():
+    for recipe in registry.list_recipes():
         assert f"zoo/recipes/{recipe}.yaml" in names
     for published in zoo.list_models(pretrained=True):
         assert {f"zoo/checkpoints/{published}/{file}" for file in ("card.json", "model.safetensors")} <= names

@@ -54,6 +54,12 @@ def fill(root: Path, **counts: int) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def _heard(caplog: pytest.LogCaptureFixture) -> None:
+    """Undoes the silence that a quiet run in another test has left."""
+    caplog.set_level("INFO", logger=pictures.log.name)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Two classes of ten pictures."""
