@@ -22,7 +22,9 @@ def table() -> str:
         metric, seeds, training = card["metric"], card.get("seeds", {}), card.get("training")
         value, balanced = card["metrics"][metric], card["metrics"].get("balanced_accuracy", 0.0)
         # Where classes are of very different size, accuracy alone flatters.
-        figure = f"{value:.4g} (balanced {balanced:.4g})" if balanced and abs(balanced - value) > 0.01 else f"{value:.4g}"
+        figure = (
+            f"{value:.4g} (balanced {balanced:.4g})" if balanced and abs(balanced - value) > 0.01 else f"{value:.4g}"
+        )
         spread = f"{card['seeds_mean']:.4g} ± {card['seeds_std']:.2g} ({len(seeds)})" if len(seeds) > 1 else "-"
         how = f"{training['seconds']:.0f} s, {training['epochs']} epochs, {training['precision']}" if training else "-"
         lines.append(

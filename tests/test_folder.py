@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, Zoo
 from PIL import Image
 from torch import Tensor
 
@@ -629,3 +629,14 @@ def test_shapes_do_not_depend_on_machine_or_size_of_other_splits() -> None:
 def test_shapes_refuse_what_cannot_be_drawn(options: dict[str, int], told: str) -> None:
     with pytest.raises(DataError, match=told):
         Shapes(**options)
+
+
+def test_refused_folder_leaves_no_run(tmp_path: Path, zoo_command: Zoo) -> None:
+    root = fill(tmp_path / "photos", cat=10, dog=10)
+    (root / "cat" / "text.jpg").write_text("no picture")
+    arguments = ["fit", "mobilenetv2_folder", "--data.root", root, "--data.image_size=32", "--trainer.max_epochs=1"]
+    code, _, err = zoo_command(*arguments)
+    assert code == 2
+    assert "1 of 21 files" in err
+    assert "--data.on_bad_file skip" in err
+    assert not (tmp_path / "runs").exists()

@@ -145,7 +145,7 @@ class ZooCLI(LightningCLI):
         try:
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
-        except (ValueError, RuntimeError, MisconfigurationException) as error:
+        except (ZooError, DataError, ValueError, RuntimeError, MisconfigurationException) as error:
             self._leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
 

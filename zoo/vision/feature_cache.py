@@ -3,8 +3,7 @@
 from typing import Any, Protocol, cast
 
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning import Trainer
 from torch import Tensor
 
 from zoo.errors import ZooError
@@ -19,7 +18,7 @@ class _Rows(Protocol):
     def __getitem__(self, positions: Tensor) -> tuple[Tensor, ...]: ...
 
 
-class FeatureCache(Callback):
+class FeatureCache:
     """Lets a :class:`~zoo.vision.transfer.Transfer` whose backbone is frozen train on features instead of images.
 
     Features are computed in the trainer's precision, each process a share of them, when an epoch first needs them. The
@@ -31,22 +30,21 @@ class FeatureCache(Callback):
 
     def __init__(self, copies: int = 0) -> None:
         self.copies = copies
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all features."""
         self._features: dict[tuple[str, int], Tensor] = {}
         self._images: dict[str, tuple[Any, ...]] = {}
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Puts features, or images again, into the training data."""
+    def before_training(self, trainer: Trainer, model: Any) -> None:
+        """Puts features, or images again, into the training data of the coming epoch."""
         copy = trainer.current_epoch % self.copies if self.copies else 0
-        self._swap(trainer, pl_module, "train", _rows(trainer.train_dataloader), copy)
+        self._swap(trainer, model, "train", _rows(trainer.train_dataloader), copy)
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def before_validation(self, trainer: Trainer, model: Any) -> None:
         """Puts features, or images again, into the validation data."""
-        if trainer.state.fn == "fit":
-            self._swap(trainer, pl_module, "val", _rows(trainer.val_dataloaders), 0)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forgets."""
-        self._features, self._images = {}, {}
+        self._swap(trainer, model, "val", _rows(trainer.val_dataloaders), 0)
 
     def _swap(self, trainer: Trainer, model: Any, split: str, rows: _Rows, copy: int) -> None:
         images = self._images.setdefault(split, rows.tensors)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
@@ -130,6 +129,7 @@ class Transfer(Classifier):
         self.hparams.update(backbone=source.name, options=source.options, pixel_mean=mean, pixel_std=std)
         self.in_channels, self.image_size = 3, image_size
         self.cache_features, self.augmented_copies = cache_features, augmented_copies
+        self._cache = FeatureCache(augmented_copies)
         self.unfreeze_blocks, self.unfreeze_epoch, self.backbone_lr = unfreeze_blocks, unfreeze_epoch, backbone_lr
         self._check_copies()
         extractor = source.build().requires_grad_(False)
@@ -171,15 +171,26 @@ class Transfer(Classifier):
         """Whether the whole backbone is frozen in the current epoch."""
         return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
 
-    def configure_callbacks(self) -> list[Callback]:
-        """Brings the cache of features along."""
-        return [FeatureCache(self.augmented_copies)] if self.cache_features else []
+    def on_fit_start(self) -> None:
+        """Starts without features, for the data may be other than before."""
+        self._cache.clear()
 
     def on_train_epoch_start(self) -> None:
-        """Unfreezes when it is time."""
+        """Unfreezes when it is time; until then the epoch is one of features."""
         super().on_train_epoch_start()
         for parameter in self._tuned:
             parameter.requires_grad_(not self.frozen)
+        if self.cache_features:
+            self._cache.before_training(self.trainer, self)
+
+    def on_validation_start(self) -> None:
+        """Lets the validation during training run on features, too."""
+        if self.cache_features and self.trainer.state.fn == "fit":
+            self._cache.before_validation(self.trainer, self)
+
+    def on_fit_end(self) -> None:
+        """Frees the memory."""
+        self._cache.clear()
 
     def on_after_backward(self) -> None:
         """Averages the gradients of the unfrozen blocks over the processes.
