@@ -250,3 +250,25 @@ def test_half_precision_is_stored_and_computes_in_float32(tmp_path: Path) -> Non
     loaded = zoo.load(tmp_path / "half")
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert torch.equal(loaded(IMAGES), zoo.load(tmp_path / "whole")(IMAGES))
+
+
+def test_frozen_backbone_is_borrowed_and_not_stored_again(tmp_path: Path) -> None:
+    model = Transfer(num_classes=3)
+    weights.save(model, tmp_path / "whole", {}, {"input": IMAGES})
+    weights.save(model, tmp_path / "head", {}, {"input": IMAGES}, borrow=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "head")]
+    assert sizes[1] < 0.01 * sizes[0]
+    assert torch.equal(zoo.load(tmp_path / "head")(IMAGES), zoo.load(tmp_path / "whole")(IMAGES))
+    card = json.loads((tmp_path / "head" / "card.json").read_text())
+    card["borrows"]["network.backbone."]["sha256"] = "0" * 64
+    (tmp_path / "head" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ZooError, match=r"needs mobilenetv2_imagenet with sha256 000000000000"):
+        zoo.load(tmp_path / "head")
+
+
+def test_changed_backbone_is_stored(tmp_path: Path) -> None:
+    model = Transfer(num_classes=3)
+    model.network.backbone.conv_stem.weight.data[0] += 1e-3  # type: ignore[union-attr, operator, index]
+    weights.save(model, tmp_path / "tuned", {}, {"input": IMAGES}, borrow=True)
+    torch.testing.assert_close(zoo.load(tmp_path / "tuned")(IMAGES), model(IMAGES))
+    assert json.loads((tmp_path / "tuned" / "card.json").read_text())["borrows"] == {}

@@ -91,6 +91,14 @@ class ZooModule(LightningModule):
         batch = next(iter(data.test_dataloader()))
         return {"input": batch[0][:8].contiguous()}
 
+    def borrowed(self) -> dict[str, str]:
+        """Parts of the state that may equal other published weights, so that these need not be stored again.
+
+        Returns:
+            Beginning of the keys here -> name of published weights, whose keys go on after ``network.``.
+        """
+        return {}
+
     @torch.inference_mode()
     def answer(self, golden: dict[str, Tensor]) -> Tensor:
         """The output that belongs to the inputs of a golden file."""

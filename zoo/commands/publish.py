@@ -54,7 +54,7 @@ def publish(argv: list[str]) -> None:
     spread = [(other.config["seed_everything"], found) for other, found in measured]
     model, metrics, is_half = in_half_precision(cli, metrics)
     card = make_card(cli, name, options.run, metrics, spread)
-    weights.save(model, folder, card, model.golden(cli.datamodule), half=is_half)
+    weights.save(model, folder, card, model.golden(cli.datamodule), is_half, borrow=options.to == registry.CHECKPOINTS)
     print(f"published {folder}: " + ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()))
 
 

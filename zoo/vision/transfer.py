@@ -218,6 +218,10 @@ class Transfer(Classifier):
         ]
         return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
 
+    def borrowed(self) -> dict[str, str]:
+        """A backbone that stayed frozen is still the published one."""
+        return {"network.backbone.": str(self.hparams["weights"])} if not self.unfreeze_blocks else {}
+
     def example_input(self) -> Tensor:
         """One black image."""
         return torch.zeros(1, 3, self.image_size, self.image_size, dtype=torch.uint8)
