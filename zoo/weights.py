@@ -232,7 +232,10 @@ def _equals(state: dict[str, Tensor], prefix: str, name: str) -> bool:
 def _lent(folder: Path, prefix: str, name: str, sha256: str) -> dict[str, Tensor]:
     """The weights that a published model shares with another, under the keys that they have in the first."""
     lender = registry.entry(name).folder
-    if registry.read_card(lender)["sha256"] != sha256:
+    card = registry.read_card(lender)
+    if card.get("borrows"):
+        raise ZooError(f"{folder} borrows from {name}, which borrows itself; fetch both again")
+    if card["sha256"] != sha256:
         raise ZooError(f"{folder} needs {name} with sha256 {sha256[:12]}..., this zoo holds another; fetch both again")
     state = load_published(lender).state_dict()
     return {prefix + key.removeprefix("network."): state[key] for key in state if key.startswith("network.")}
