@@ -39,8 +39,9 @@ def keras(
     return np.stack(channels)
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["float32", "mixed precision"])
 @pytest.mark.parametrize("seed", range(4))
-def test_warp_is_that_of_keras(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warp_is_that_of_keras(seed: int, mixed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(seed)
     draws: list[Any] = []
 
@@ -49,7 +50,8 @@ def test_warp_is_that_of_keras(seed: int, monkeypatch: pytest.MonkeyPatch) -> No
         return draws[-1]
 
     monkeypatch.setattr(augmentation, "_between", draw)
-    (warped,) = Augmentation(flip=False, shear=20.0)(IMAGE[None])
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        (warped,) = Augmentation(flip=False, shear=20.0)(IMAGE[None])
     rotation, shear, (zoom_x, zoom_y), (right, down), _ = (part.squeeze(-1).tolist() for part in draws)
     height, width = IMAGE.shape[1:]
     expected = keras(

@@ -222,7 +222,7 @@ def load_published(folder: Path) -> ZooModule:
 
 def _equals(state: dict[str, Tensor], prefix: str, name: str) -> bool:
     """Whether a part of a state is that of published weights, to the last bit."""
-    if name not in registry.list_models(pretrained=True):
+    if name not in registry.list_models(pretrained=True) or registry.card(name).get("borrows"):
         return False
     lent = _lent(registry.entry(name).folder, prefix, name, registry.card(name)["sha256"])
     part = {key: value for key, value in state.items() if key.startswith(prefix)}
