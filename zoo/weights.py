@@ -79,8 +79,8 @@ def create(name: str, **overrides: Any) -> Any:
         **overrides: Constructor arguments of the model that differ from the recipe's, such as ``num_classes=5``.
 
     Returns:
-        The model with fresh weights. Facts of the recipe's data (class names, mean, ...) come from its card where one
-        is published, else from the model's defaults.
+        The model with fresh weights, but for a backbone that it begins with. Facts of the recipe's data (class names,
+        mean, ...) come from its card where one is published, else from the model's defaults.
 
     Raises:
         ZooError: There is no such recipe or argument.
