@@ -63,6 +63,8 @@ class ImageFolder(Images):
     """
 
     in_channels = 3
+    # What is published of a model must not show anybody's photos.
+    private = True
 
     def __init__(
         self,
@@ -268,6 +270,8 @@ class Things(ImageFolder):
     Raises:
         DataError: The folder is missing, or a file in it is damaged.
     """
+
+    private = False
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ from torch import Tensor
 from datamodules import ImageFolder, Shapes, Things, pictures
 from datamodules.errors import DataError
 from datamodules.memory import Rows
+from zoo.vision.cnn import CNN
 
 RED, BLUE, WHITE = (230, 20, 20), (20, 20, 230), (255, 255, 255)
 SIZE = 8
@@ -701,3 +702,13 @@ def test_refused_folder_leaves_no_run(tmp_path: Path, zoo_command: Zoo) -> None:
     assert "1 of 21 files" in err
     assert "--data.on_bad_file skip" in err
     assert not (tmp_path / "runs").exists()
+
+
+def test_published_weights_show_nobody_s_photos(root: Path, folder: Folder) -> None:
+    data = folder(root)
+    data.setup()
+    golden = CNN(in_channels=3, image_size=SIZE, num_classes=2).golden(data)["input"]
+    photos = data.splits["test"][0][:]
+    assert golden.shape[1:] == photos.shape[1:]
+    assert golden.dtype == torch.uint8
+    assert not any(torch.equal(image, photo) for image in golden for photo in photos)
