@@ -627,7 +627,7 @@ def test_pixels_stay_on_disk(folder: Folder, tmp_path: Path) -> None:
         return max(_own_memory() for images, _ in data.train_dataloader() if images.sum() > 0) - before
 
     growth()  # decodes, and makes what is made once in a process
-    assert growth() < 10 * picture, "more than a few batches of two pictures are in memory"
+    assert growth() < 30 * picture, "half of the 60 pictures are in memory, though batches have two"
 
 
 def _own_memory() -> int:
