@@ -242,3 +242,30 @@ def test_published_image_models_classify_files(zoo_command: Zoo, tmp_path: Path,
     code, out, _ = zoo_command("classify", name, tmp_path / "black.png")
     assert code == 0
     assert sum(row in out for row in zoo.card(name)["classes"]) >= 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["cnn_digits", "--model.mean", "[0.9]"],
+            "--model.mean is for the data to say, which says [0.305]; leave it out",
+        ),
+        (["cnn_shapes", "--model.image_size=32"], "which says 64; use --data.image_size"),
+    ],
+)
+def test_facts_of_the_data_cannot_be_given_to_the_model(
+    arguments: list[str], expected: str, zoo_command: Zoo, tmp_path: Path
+) -> None:
+    code, _, err = zoo_command("fit", *arguments)
+    assert code == 2
+    assert expected in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_facts_of_the_data_cannot_stand_in_a_recipe(zoo_command: Zoo, tmp_path: Path) -> None:
+    recipe = registry.recipe("cnn_digits").text.replace("init_args:", "init_args:\n    mean: [0.9]", 1)
+    (tmp_path / "mine.yaml").write_text(recipe)
+    code, _, err = zoo_command("fit", "mine.yaml")
+    assert code == 2
+    assert "model.init_args.mean is for the data to say" in err

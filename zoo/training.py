@@ -85,6 +85,8 @@ class ZooCLI(LightningCLI):
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.more_callbacks = callbacks
+        self.args_given = args
+        self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         self.checkpoint: Path | None = None
         self._folder_is_new = False
         self._trained: dict[str, Any] = {}
@@ -151,10 +153,23 @@ class ZooCLI(LightningCLI):
         try:
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
+            self._check_facts()
             self._check_classes()
         except (ZooError, DataError, ValueError, RuntimeError, MisconfigurationException) as error:
             self._leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
+
+    def _check_facts(self) -> None:
+        """Refuses facts that were given to the model: only the data can state them, and nobody would notice."""
+        given = {flag: flag.rpartition(".")[2] for flag in self.flags if flag.startswith("--model.")}
+        for section in _sections("model", self.args_given):
+            given |= {f"model.init_args.{name}": name for name in section.get("init_args", {})}
+        for flag, fact in given.items():
+            if fact in FACTS:
+                says = getattr(self.datamodule, fact, None)
+                told = f"says {says}" if says is not None else "does not state it, so the model's default stands"
+                advice = f"use --data.{fact}" if fact in self.datamodule.hparams else "leave it out"
+                raise ZooError(f"{flag} is for the data to say, which {told}; {advice}")
 
     def _check_classes(self) -> None:
         trained, found = self._trained.get("classes"), getattr(self.datamodule, "classes", None)

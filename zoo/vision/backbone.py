@@ -1,6 +1,7 @@
 """Pretrained feature extractors: image models of timm (Wightman, 2019) without their classifiers."""
 
 import difflib
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +181,7 @@ def _of_file(path: Path, name: str, options: dict[str, Any]) -> Source:
         state = load_file(path) if is_safe else torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ZooError(f"{path} is damaged or holds no weights: {' '.join(str(error).split())[:200]}") from error
-    except Exception as error:  # pickle.UnpicklingError, from a file that would run code
+    except pickle.UnpicklingError as error:
         raise ZooError(f"{path} was refused: it holds more than tensors, and loading it might run code") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
