@@ -32,8 +32,9 @@ def test_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path, kill: s
     command = [sys.executable, "-m", "zoo.cli", "fit", "dense_iris", *LONG]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores Ctrl-C
+    )  # fmt: skip
     try:
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt")):
@@ -233,7 +234,7 @@ class InterruptInStep(Callback):
 
 def test_interrupt_waits_for_the_batch_at_hand(tmp_path: Path) -> None:
     cli = tiny_cli("dense_iris", tmp_path / "run", callbacks=[InterruptInStep()])
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit):
             cli.run()
