@@ -91,6 +91,9 @@ class Baseline(Forecaster):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Nothing to learn."""
 
+    def on_train_epoch_end(self) -> None:
+        """Nothing to log: there is neither a loss nor a learning rate."""
+
     def configure_optimizers(self) -> None:
         """Nothing to optimise."""
 

@@ -70,8 +70,8 @@ class CausalConvNet(nn.Module):
         kernel_size: Size of the kernels.
         receptive_field: Steps that an output shall see at least; as many layers as that takes are built.
         gated: Use :class:`GatedBlock` behind a projection, instead of plain convolutions with ReLU.
-        stride: Of the first plain convolution: all further ones look at every ``stride``-th place only. With output
-            ``vector``.
+        stride: Of the first plain convolution, with output ``vector``: all further ones look at every ``stride``-th of
+            its places only. More than ``kernel_size`` would skip values.
         output: ``vector`` or ``sequence``.
 
     Shape:
@@ -110,8 +110,10 @@ class CausalConvNet(nn.Module):
         dilations: list[int] = []
         seen = 1
         while seen < receptive_field:
-            dilations.append(2 ** len(dilations))
-            seen += (kernel_size - 1) * dilations[-1] * (stride if len(dilations) > 1 else 1)
+            # Behind a stride neighbours are ``stride`` steps apart; dilation begins anew, or places would be skipped.
+            behind = len(dilations) - (stride > 1)
+            dilations.append(2 ** max(behind, 0))
+            seen += (kernel_size - 1) * dilations[-1] * (stride if dilations[1:] else 1)
         self.receptive_field, self.horizon, self.output = seen, horizon, output
         self.project = nn.Conv1d(num_series, channels, 1) if gated else None
         self.layers = nn.ModuleList()

@@ -14,8 +14,7 @@ def draw_forecasts(targets: Tensor, forecasts: Tensor) -> Figure:
     """Draws series and what was forecast of them one step ahead and, if there are more, at the farthest step.
 
     Args:
-        targets: True values, ``(N, H, C)``; row ``n`` follows window ``n``, one step after row ``n - 1``. NaN is not
-            drawn.
+        targets: True values, ``(N, H, C)``; each row begins one step after the row before.
         forecasts: Forecasts, likewise.
     """
     steps, horizon, series = targets.shape
@@ -27,7 +26,7 @@ def draw_forecasts(targets: Tensor, forecasts: Tensor) -> Figure:
         for colour, step in zip(COLOURS[1::-1], sorted({0, horizon - 1}), strict=False):
             name = f"forecast {step + 1} step{'s' if step else ''} ahead"
             axes.plot(np.arange(steps) + step, ahead[:, step], color=colour, linewidth=1, label=name)
-        error = np.nanmean(np.abs(ahead - truth))
+        error = np.abs(ahead - truth).mean()
         axes.set_title(f"{_name(number, series)}mean absolute error {error:.4g}")
         axes.grid(alpha=0.25)
     axes.legend(frameon=False)
@@ -39,7 +38,7 @@ def draw_residuals(residuals: Tensor) -> Figure:
     """Draws what forecasts left over, truth less forecast: over time, and how it is distributed.
 
     Args:
-        residuals: One row a step, ``(N, C)``; NaN is not drawn.
+        residuals: One row a step, ``(N, C)``.
     """
     series = residuals.shape[1]
     panels = min(series, PANELS)
@@ -51,10 +50,8 @@ def draw_residuals(residuals: Tensor) -> Figure:
         left.plot(values, color=COLOURS[0], linewidth=0.8)
         left.axhline(0, color="black", linewidth=0.5)
         left.set_ylabel("truth - forecast")
-        known = values[np.isfinite(values)]
-        right.hist(known, bins="auto", orientation="horizontal", color=COLOURS[0])
-        mean, std = (known.mean(), known.std()) if len(known) else (np.nan, np.nan)
-        left.set_title(f"{_name(number, series)}mean {mean:.3g}, standard deviation {std:.3g}")
+        right.hist(values, bins="auto", orientation="horizontal", color=COLOURS[0])
+        left.set_title(f"{_name(number, series)}mean {values.mean():.3g}, standard deviation {values.std():.3g}")
     left.set_xlabel("step of the evaluated period")
     right.set_xlabel("how often")
     return figure

@@ -25,8 +25,7 @@ class Forecaster(ZooModule):
     """Base of the forecasters; a subclass adds ``self.network``, which maps normalised windows to normalised forecasts.
 
     Inputs and forecasts are in the series' own unit. Several series are forecast together, each normalised by itself.
-    An evaluation counts every value of its targets once, except those that are NaN: they mark steps that a model may
-    look at but is not judged by. Of a sequence only the last step counts, since windows overlap.
+    An evaluation counts every value of its targets; of a sequence only the last step, since windows overlap.
 
     Args:
         num_series: Number of series, ``C``.

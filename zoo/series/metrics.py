@@ -18,11 +18,10 @@ class Errors(Metric):
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, errors: Tensor, losses: Tensor, scales: Tensor) -> None:
-        """Adds errors ``(..., C)``, their losses and the naive errors ``(C,)``; what is NaN does not count."""
+        """Adds errors ``(..., C)``, their losses and the scales of MASE, ``(C,)``."""
         columns = torch.stack([losses, errors.abs(), errors.square(), errors.abs() / scales])
-        counted = ~errors.isnan()
-        self.sums += torch.where(counted, columns, 0).flatten(1).sum(1)
-        self.count += counted.sum()
+        self.sums += columns.flatten(1).sum(1)
+        self.count += errors.numel()
 
     def compute(self) -> dict[str, Tensor]:
         """Loss, MAE, MSE, RMSE and MASE."""

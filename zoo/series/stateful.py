@@ -19,9 +19,9 @@ class Stateful(Carrying):
     Batches are lanes: row ``n`` of a batch goes on where row ``n`` of the batch before ended. Gradients end where a
     batch begins. Every epoch of training starts with an empty state.
 
-    An evaluation during training starts from a copy of the state of the last training lane, which ends where the
-    evaluated steps begin; under several processes that is the last lane of the last one. Any other evaluation, and one
-    whose first targets are NaN and so brings what went before, starts with an empty state. Every step counts.
+    An evaluation during training starts with a copy of the state of the last training lane, which ends where the
+    evaluated steps begin; of several processes that is the last lane of the last one. Any other evaluation first reads
+    what the data module gives as ``history(split)``, all that lies before. Every step counts.
 
     The state is no part of checkpoints, nor need it be: a resumed run starts with a new epoch.
 
@@ -100,26 +100,34 @@ class Stateful(Carrying):
         return self.error(self.agree(self._read(self.normalise(inputs)), targets), self.normalise(targets))
 
     def on_validation_epoch_start(self) -> None:
-        """Copies the state of the last training lane, if there is one."""
-        self._evaluation_state = None
-        if self.trainer.state.fn != "fit" or self.trainer.sanity_checking or self.state is None:
-            return
-        last = tuple(part[:, -1:].cpu() for part in self.state)
-        if self.trainer.world_size > 1:
-            last = self.trainer.strategy.broadcast(last, src=self.trainer.world_size - 1)
-        self._evaluation_state = tuple(part.to(self.device) for part in last)
+        """Starts with a copy of the training's state, or with what precedes the validation."""
+        if self.trainer.state.fn != "fit":
+            self._evaluation_state = self._read_history("val")
+        elif self.trainer.sanity_checking or self.state is None:
+            self._evaluation_state = None
+        else:
+            last = tuple(part[:, -1:].cpu() for part in self.state)
+            if self.trainer.world_size > 1:
+                last = self.trainer.strategy.broadcast(last, src=self.trainer.world_size - 1)
+            self._evaluation_state = tuple(part.to(self.device) for part in last)
 
     def on_test_epoch_start(self) -> None:
-        """Starts with an empty state."""
-        self._evaluation_state = None
+        """Starts with what precedes the test."""
+        self._evaluation_state = self._read_history("test")
+
+    def _read_history(self, split: str) -> State | None:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        history = data.history(split).to(self.device) if hasattr(data, "history") else None
+        if history is None or not history.shape[1]:
+            return None
+        return self.predict_on(self.normalise(history), None)[1]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors of every step; gives back one row a step, ``(T, N, C)``."""
         inputs, targets = batch
         state = self._evaluation_state
         if batch_idx == 0 and state is not None:
-            has_context = bool(targets[:, 0].isnan().any())
-            state = None if has_context else tuple(part.expand(-1, len(inputs), -1).contiguous() for part in state)
+            state = tuple(part.expand(-1, len(inputs), -1).contiguous() for part in state)
         self._check_lanes(state, inputs)
         forecasts, self._evaluation_state = self.predict_on(self.normalise(inputs), state)
         measured = self.measure(self.denormalise(self.agree(forecasts, targets)), targets)
@@ -128,9 +136,9 @@ class Stateful(Carrying):
     test_step = validation_step
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the lanes one after the other, without the steps that do not count."""
-        counted = ~outputs["targets"].isnan().all(2).T
-        return super().figures({name: steps.transpose(0, 1)[counted][:, None] for name, steps in outputs.items()}, rows)
+        """Draws the lanes one after the other."""
+        lanes = {name: steps.transpose(0, 1).flatten(0, 1)[:, None] for name, steps in outputs.items()}
+        return super().figures(lanes, rows)
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Reads the whole history and carries the state on."""
