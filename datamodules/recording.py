@@ -5,12 +5,12 @@ import difflib
 import io
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import compress
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import pandas as pd
 
 from datamodules.errors import DataError
 from datamodules.timeline import Timeline
@@ -241,20 +241,28 @@ def _to_times(path: Path, name: str, cells: list[str], lines: np.ndarray, time_f
         expected = "a whole number as in the rows before"
         times = np.array([0 if bad else int(cell) for cell, bad in zip(cells, wrong, strict=True)], dtype=np.int64)
     else:
-        try:
-            parsed = pd.to_datetime(pd.Series(cells), format=time_format or "ISO8601", errors="coerce", utc=True)
-        except ValueError as error:
-            raise DataError(f"time_format is '{time_format}': {error}") from error
-        wrong = parsed.isna().to_numpy()
+        moments = [_to_moment(cell, time_format) for cell in cells]
+        wrong = np.array([moment is None for moment in moments])
         expected = "a time such as 2024-01-31 or 2024-01-31 14:30, or one described by --data.time_format '%d.%m.%Y'"
         if time_format is not None:
             expected = f"a time written as {time_format}"
-        times = parsed.dt.tz_localize(None).to_numpy().astype("M8[us]")
+        times = np.array(moments, dtype="M8[us]")
     if wrong.any():
         raise DataError(
             f"{path} {_listed(lines[wrong])}: '{next(compress(cells, wrong))}' in column '{name}'; expected {expected}"
         )
     return times
+
+
+def _to_moment(text: str, time_format: str | None) -> datetime | None:
+    try:
+        if time_format is not None:
+            moment = datetime.strptime(text, time_format)
+        else:
+            moment = datetime.fromisoformat(f"{text}-01" if re.fullmatch(r"\d{4}-\d\d", text) else text)
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo is not None else moment
+    except (ValueError, OverflowError):
+        return None
 
 
 def _is_compact_date(text: str) -> bool:

@@ -181,7 +181,7 @@ class Series(LightningDataModule):
     @property
     def source(self) -> dict[str, str]:
         """Where the series comes from: name, address, licence and checksum, for model cards."""
-        raise NotImplementedError(f"{type(self).__name__} does not name its source")
+        return {"name": self.recording.name, "url": "local data", "licence": "that of your data"}
 
     def folds(self, count: int, refit: bool = True) -> list[Self]:
         """Roll-forward partitioning: the test period is forecast piece by piece, each with all that was known before.
@@ -433,7 +433,7 @@ class CO2(Series):
         weeks, there = np.arange(len(measured)), np.isfinite(measured)
         values = np.interp(weeks, weeks[there], measured[there])[:, None]
         self.interpolated = int((~there).sum())
-        recording = Recording("CO2", values, ["co2"], Timeline(np.datetime64("1958-03-29"), 7))
+        recording = Recording("CO2", values, ["co2"], Timeline(np.datetime64(column.index[0].date()), 7))
         periods = divide(recording, val, test)
         super().__init__(recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed)
         self.save_hyperparameters()

@@ -45,7 +45,8 @@ class Timeline:
         """
         if times.dtype.kind == "i":
             return cls(int(times[0]), _commonest(np.diff(times)))
-        candidates = [cls._fixed(times), cls._monthly(times), cls._business(times)]
+        # Months first: July, August and September also begin 31 days apart.
+        candidates = [cls._monthly(times), cls._fixed(times), cls._business(times)]
         explaining = [timeline for timeline in candidates if timeline is not None and timeline.holds(times).all()]
         return min(explaining, key=lambda timeline: timeline.number(times)[-1], default=cls._fixed(times))
 

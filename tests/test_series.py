@@ -402,7 +402,7 @@ def test_pictures_of_an_evaluation(name: str) -> None:
     pictures = model.figures(joined, Batches())
     assert pictures.keys() == {"forecasts", "residuals"}
     truth = pictures["forecasts"].axes[0].lines[0].get_ydata()
-    assert len(np.asarray(truth)) == (10 if steps == 2 else 24)
+    assert len(np.asarray(truth)) == (11 if steps == 2 else 24)
 
 
 @pytest.mark.parametrize(

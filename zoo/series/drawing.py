@@ -22,7 +22,8 @@ def draw_forecasts(targets: Tensor, forecasts: Tensor) -> Figure:
     figure = Figure(figsize=(10, 1 + 3 * panels), layout="constrained", dpi=110)
     for number, axes in enumerate(figure.subplots(panels, 1, sharex=True, squeeze=False)[:, 0]):
         truth, ahead = targets[:, :, number].numpy(), forecasts[:, :, number].numpy()
-        axes.plot(np.arange(steps), truth[:, 0], color="black", linewidth=3, alpha=0.25, label="truth")
+        whole = np.concatenate([truth[:, 0], truth[-1, 1:]])
+        axes.plot(whole, color="black", linewidth=3, alpha=0.25, label="truth")
         for colour, step in zip(COLOURS[1::-1], sorted({0, horizon - 1}), strict=False):
             name = f"forecast {step + 1} step{'s' if step else ''} ahead"
             axes.plot(np.arange(steps) + step, ahead[:, step], color=colour, linewidth=1, label=name)
@@ -50,7 +51,7 @@ def draw_residuals(residuals: Tensor) -> Figure:
         left.plot(values, color=COLOURS[0], linewidth=0.8)
         left.axhline(0, color="black", linewidth=0.5)
         left.set_ylabel("truth - forecast")
-        right.hist(values, bins="auto", orientation="horizontal", color=COLOURS[0])
+        right.hist(values, bins=40, orientation="horizontal", color=COLOURS[0])
         left.set_title(f"{_name(number, series)}mean {values.mean():.3g}, standard deviation {values.std():.3g}")
     left.set_xlabel("step of the evaluated period")
     right.set_xlabel("how often")
