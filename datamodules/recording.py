@@ -48,8 +48,8 @@ def read_csv(
 ) -> Recording:
     """Reads series from a CSV file: UTF-8, its first line names the columns.
 
-    Cells are separated by commas, semicolons or tabs; with the latter two, numbers may have decimal commas. Times are
-    ISO 8601 (``2024-01-31``, ``2024-01-31 14:30``; with an offset they become UTC), whole numbers, or anything that
+    Cells are separated by commas, tabs or semicolons; with semicolons numbers may have decimal commas. Times are ISO
+    8601 (``2024-01-31``, ``2024-01-31 14:30``; with an offset they become UTC), whole numbers, or anything that
     ``time_format`` describes. They must follow each other at equal distances: of time, of months, or from Monday to
     Friday. Without a column of times the rows are taken to be equidistant and are numbered from zero.
 
@@ -87,7 +87,7 @@ def read_csv(
                 "--data.repair+=missing interpolate"
             )
     if missing.any():
-        done.append(f"{missing.sum()} missing cells")
+        done.append(f"missing cells ({missing.sum()})")
 
     if written is None:
         timeline, numbers = Timeline(), np.arange(len(values))
@@ -95,33 +95,21 @@ def read_csv(
         times = _to_times(path, str(time), written, lines, time_format)
         if (np.diff(times.astype(np.int64)) < 0).any():
             times, values, lines = _sort(path, times, values, lines, "order" in repairs)
-            done.append("order of rows")
+            done.append("rows sorted")
         if (np.diff(times.astype(np.int64)) == 0).any():
             count = len(times)
             times, values, lines = _merge(path, times, values, lines, "duplicates" in repairs)
-            done.append(f"{count - len(times)} duplicates")
+            done.append(f"duplicates ({count - len(times)})")
         timeline, numbers, absent_steps = _number(path, times, lines, "gaps" in repairs)
         if absent_steps:
-            done.append(f"{absent_steps} absent steps")
+            done.append(f"absent steps ({absent_steps})")
 
-    complete = np.flatnonzero(~np.isnan(values).any(1))
-    if not len(complete):
-        raise DataError(f"{path} has no row without missing cells")
-    kept = slice(complete[0], complete[-1] + 1)
-    values, numbers = values[kept], numbers[kept]
     if done:
-        timeline = Timeline(_first(timeline.at(numbers[:1])), timeline.every, timeline.unit, timeline.day)
-        grid = np.arange(numbers[0], numbers[-1] + 1)
-        present = ~np.isnan(values)
-        values = np.stack(
-            [np.interp(grid, numbers[there], column[there]) for column, there in zip(values.T, present.T, strict=True)],
-            axis=1,
-        )
+        values, numbers = _fill(path, values, numbers)
+        first = timeline.at(numbers[:1])[0]
+        start = first if isinstance(first, np.datetime64) else int(first)
+        timeline = Timeline(start, timeline.every, timeline.unit, timeline.day)
     return Recording(str(path), values, list(columns), timeline, ", ".join(done))
-
-
-def _first(times: np.ndarray) -> int | np.datetime64:
-    return int(times[0]) if times.dtype.kind == "i" else times[0]
 
 
 def _read_columns(
@@ -138,6 +126,8 @@ def _read_columns(
     delimiter = max(",;\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[int] = []
+    # Spreadsheets leave empty rows below the last one.
+    filled = 0
     try:
         header = [name.strip() for name in next(reader, [])]
         wanted = _choose(path, header, value, time)
@@ -145,25 +135,21 @@ def _read_columns(
         columns: list[list[str]] = [[] for _ in wanted]
         for row in reader:
             if row and len(row) != len(header):
-                hint = (
-                    "; decimal commas need ; between the cells" if delimiter == "," and len(row) > len(header) else ""
-                )
+                hint = "; decimal commas need ; between the cells" if delimiter == "," else ""
                 raise DataError(
                     f"{path} line {reader.line_num}: {len(row)} cells, expected {len(header)} as in line 1{hint}"
                 )
             lines.append(reader.line_num)
             for column, place in zip(columns, places, strict=True):
                 column.append(row[place].strip() if row else "")
+            if any(map(str.strip, row)):
+                filled = len(lines)
     except csv.Error as error:
         raise DataError(f"{path} line {reader.line_num}: {error}") from error
-    # What spreadsheets leave below the last row.
-    while lines and not any(column[-1] for column in columns):
-        lines.pop()
-        for column in columns:
-            column.pop()
-    if not lines:
+    if not filled:
         raise DataError(f"{path} has no rows below its first line; expected some")
-    return dict(zip(wanted, columns, strict=True)), np.array(lines), delimiter != ","
+    cells = {name: column[:filled] for name, column in zip(wanted, columns, strict=True)}
+    return cells, np.array(lines[:filled]), delimiter == ";"
 
 
 def _read_text(path: Path) -> str:
@@ -202,7 +188,8 @@ def _choose(path: Path, header: list[str], value: Sequence[str] | None, time: st
         if header.count(name) != 1:
             close = difflib.get_close_matches(name, header, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
-            raise DataError(f"{path} has {header.count(name) or 'no'} columns '{name}'; {hint}")
+            found = f"{header.count(name)} columns" if name in header else "no column"
+            raise DataError(f"{path} has {found} '{name}'; {hint}")
     return wanted
 
 
@@ -321,6 +308,21 @@ def _number(path: Path, times: np.ndarray, lines: np.ndarray, allowed: bool) -> 
             f"a row every {step}; {absent} are absent in all; add them, or {cure}"
         )
     return timeline, numbers, absent
+
+
+def _fill(path: Path, values: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Interpolates between the first and the last row that lack nothing."""
+    complete = np.flatnonzero(~np.isnan(values).any(1))
+    if not len(complete):
+        raise DataError(f"{path} has no row without missing cells")
+    kept = slice(complete[0], complete[-1] + 1)
+    values, numbers = values[kept], numbers[kept]
+    steps = np.arange(numbers[0], numbers[-1] + 1)
+    present = ~np.isnan(values)
+    columns = [
+        np.interp(steps, numbers[there], column[there]) for column, there in zip(values.T, present.T, strict=True)
+    ]
+    return np.stack(columns, axis=1), steps
 
 
 def _written(time: np.datetime64 | np.integer) -> str:

@@ -500,6 +500,15 @@ def test_times_may_be_old_or_coarse(tmp_path: Path, times: list[str], step: str 
     assert (timeline.step, str(timeline.start)) == (step, first)
 
 
+def test_empty_rows_below_the_last_are_no_rows(tmp_path: Path) -> None:
+    assert read_csv(write(tmp_path, "n,note\n1,a\n2,\n,\n\n , \n"), "n").values[:, 0].tolist() == [1, 2]
+
+
+def test_last_value_may_not_be_missing_unnoticed(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 4: no number in column 'n'"):
+        read_csv(write(tmp_path, "n,note\n1,a\n2,b\n,c\n"), "n")
+
+
 def test_other_ways_of_writing_dates_can_be_described(tmp_path: Path) -> None:
     path = write(tmp_path, "day;sold\n03.02.2024;1\n04.02.2024;2\n")
     assert str(read_csv(path, time="day", time_format="%d.%m.%Y").timeline.start) == "2024-02-03"
@@ -513,8 +522,8 @@ def test_other_ways_of_writing_dates_can_be_described(tmp_path: Path) -> None:
         ("1.5,2\n3,4\n", "line 1: 1.5, 2; expected the names of the columns"),
         ("day,sold\n2024-01-01,1\n2024-01-02,2,3\n", "line 3: 3 cells, expected 2 as in line 1; decimal commas need ;"),
         ("day,sold,sold\n2024-01-01,1,2\n", "has 2 columns 'sold'"),
-        ("day,price\n2024-01-01,1\n", "has no columns 'sold'; there are day, price"),
-        ("day,sould\n2024-01-01,1\n", "has no columns 'sold'; did you mean 'sould'?"),
+        ("day,price\n2024-01-01,1\n", "has no column 'sold'; there are day, price"),
+        ("day,sould\n2024-01-01,1\n", "has no column 'sold'; did you mean 'sould'?"),
         (daily("01,1", "02,many", "03,3", "04,few"), "lines 3, 5: 'many' in column 'sold' is not a number; expected"),
         (daily("01,1", "02,inf"), "line 3: infinite in column 'sold'"),
         (daily("01,1", "02,", "03,n/a"), r"lines 3, 4: no number in column 'sold'; .* --data.repair\+=missing"),
@@ -531,6 +540,7 @@ def test_other_ways_of_writing_dates_can_be_described(tmp_path: Path) -> None:
             daily("01,1", "03,2", "05,3", "06,4"),
             "line 5: 2024-01-06 is no whole number of steps of 2 days after 2024-01-01; expected equal distances",
         ),
+        ("day\tsold\n2024-01-01\t1,234\n", "line 2: '1,234' in column 'sold' is not a number"),
         ('day,sold\n2024-01-01,"1\n', "line 2: unexpected end of data"),
     ],
 )
@@ -579,18 +589,18 @@ def test_unclear_wishes_are_refused(tmp_path: Path, options: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("rows", "repair", "values", "repaired"),
     [
-        (["01,1", "02,", "03,nan", "04,4"], ["missing"], [1, 2, 3, 4], "2 missing cells"),
-        (["01,", "02,2", "03,3", "04,"], ["missing"], [2, 3], "2 missing cells"),
-        (["03,3", "01,1", "02,2"], ["order"], [1, 2, 3], "order of rows"),
-        (["01,1", "02,2", "02,4", "03,3"], ["duplicates"], [1, 3, 3], "1 duplicates"),
-        (["01,1", "02,2", "05,5", "06,6"], ["gaps"], [1, 2, 3, 4, 5, 6], "2 absent steps"),
+        (["01,1", "02,", "03,nan", "04,4"], ["missing"], [1, 2, 3, 4], "missing cells (2)"),
+        (["01,", "02,2", "03,3", "04,"], ["missing"], [2, 3], "missing cells (2)"),
+        (["03,3", "01,1", "02,2"], ["order"], [1, 2, 3], "rows sorted"),
+        (["01,1", "02,2", "02,4", "03,3"], ["duplicates"], [1, 3, 3], "duplicates (1)"),
+        (["01,1", "02,2", "05,5", "06,6"], ["gaps"], [1, 2, 3, 4, 5, 6], "absent steps (2)"),
         (
             ["06,6", "01,1", "02,2", "02,2", "05,"],
             ["gaps", "missing", "duplicates", "order"],
             [1, 2, 3, 4, 5, 6],
-            "1 missing cells, order of rows, 1 duplicates, 2 absent steps",
+            "missing cells (1), rows sorted, duplicates (1), absent steps (2)",
         ),
-        (["01,1", "02,", "02,2", "03,3"], ["missing", "duplicates"], [1, 2, 3], "1 missing cells, 1 duplicates"),
+        (["01,1", "02,", "02,2", "03,3"], ["missing", "duplicates"], [1, 2, 3], "missing cells (1), duplicates (1)"),
     ],
     ids=["missing", "ends", "order", "duplicates", "gaps", "all", "missing duplicate"],
 )
