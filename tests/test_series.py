@@ -136,6 +136,19 @@ def test_sequences_of_any_length(name: str) -> None:
             assert model(inputs).shape == (3, length if model.output == "sequence" else 2, 2)
 
 
+@pytest.mark.parametrize("name", ["linear", "dense", "seasonal difference", "causal conv"])
+def test_of_long_windows_only_the_end_is_seen(name: str) -> None:
+    model, inputs = make(name), noise(3, 40, 2)
+    torch.testing.assert_close(model(inputs), model(inputs[:, -16:]))
+
+
+def test_bidirectional_network_ends_where_each_direction_ends() -> None:
+    network, inputs = make("bidirectional lstm").network, noise(3, 12, 2)
+    _, (hidden, _) = network.recurrent(inputs)
+    expected = network.head(torch.cat([hidden[-2], hidden[-1]], 1)).unflatten(1, (2, 2))
+    torch.testing.assert_close(network(inputs), expected)
+
+
 @pytest.mark.parametrize("name", ["stateful rnn", "stateful lstm"])
 def test_stateful_pass_over_chunks_equals_one_over_the_whole(name: str) -> None:
     model, series = make(name), noise(3, 50, 2)
