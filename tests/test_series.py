@@ -20,7 +20,7 @@ from zoo.series.causal_conv import CausalConv, CausalConvNet
 from zoo.series.conv_lstm import ConvLSTM
 from zoo.series.forecaster import Forecaster
 from zoo.series.linear import DenseForecaster, Linear
-from zoo.series.recurrent import Recurrent
+from zoo.series.recurrent import Recurrent, RecurrentNet
 from zoo.series.stateful import Stateful
 
 SMALL: dict[str, Any] = {"num_series": 2, "window": 12, "mean": [5.0, -5.0], "std": [2.0, 3.0]}
@@ -144,6 +144,7 @@ def test_of_long_windows_only_the_end_is_seen(name: str) -> None:
 
 def test_bidirectional_network_ends_where_each_direction_ends() -> None:
     network, inputs = make("bidirectional lstm").network, noise(3, 12, 2)
+    assert isinstance(network, RecurrentNet)
     _, (hidden, _) = network.recurrent(inputs)
     expected = network.head(torch.cat([hidden[-2], hidden[-1]], 1)).unflatten(1, (2, 2))
     torch.testing.assert_close(network(inputs), expected)
