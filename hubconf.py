@@ -4,7 +4,7 @@ from functools import partial
 
 import zoo
 
-dependencies = ["torch", "torchvision", "lightning", "torchmetrics", "safetensors", "yaml", "matplotlib"]
+dependencies = ["torch", "torchvision", "lightning", "torchmetrics", "timm", "safetensors", "yaml", "matplotlib"]
 
 # torch.hub finds entry points among the names of this module.
 globals().update({name: partial(zoo.load, name) for name in zoo.list_models(pretrained=True)})

@@ -63,6 +63,8 @@ class ImageFolder(Images):
     """
 
     in_channels = 3
+    # What is published of a model must not show anybody's photos.
+    private = True
 
     def __init__(
         self,
@@ -86,11 +88,11 @@ class ImageFolder(Images):
             )
         if on_bad_file not in ("stop", "skip"):
             raise DataError(f"on_bad_file is {on_bad_file!r}; there are stop, skip")
-        self.root = Path(root)
+        self.root = _expanded(root, "--data.root")
         self.image_size = image_size
         self.shares = {"val": val_size, "test": test_size}
         self.on_bad_file = on_bad_file
-        self.cache = Path(cache).expanduser() if cache is not None else _default_cache()
+        self.cache = _expanded(cache, "--data.cache") if cache is not None else _default_cache()
         self.files = self._find_files()
         self.classes = sorted(self.files["train"])
         self._digests: dict[str, str] = {}
@@ -143,6 +145,12 @@ class ImageFolder(Images):
                     "the same classes in both"
                 )
             if not any(classes.values()):
+                loose = _files(folder)
+                if loose:
+                    raise DataError(
+                        f"{folder} holds {_listed(loose)}, but no pictures in class folders; expected one folder a "
+                        f"class, as in {self.root / 'train'}; move pictures without a class elsewhere"
+                    )
                 raise DataError(f"{folder} holds no pictures; put some there, or delete the folder")
             return classes
         if not classes:
@@ -263,6 +271,8 @@ class Things(ImageFolder):
         DataError: The folder is missing, or a file in it is damaged.
     """
 
+    private = False
+
     def __init__(
         self,
         root: str = "data/things8",
@@ -272,7 +282,7 @@ class Things(ImageFolder):
         eval_batch_size: int = 256,
         seed: int = 0,
     ) -> None:
-        if not Path(root).is_dir():
+        if not _expanded(root, "--data.root").is_dir():
             raise DataError(f"no folder {root}; scripts/things.py builds it from Debian's packages")
         super().__init__(
             root, image_size, cache=cache, batch_size=batch_size, eval_batch_size=eval_batch_size, seed=seed
@@ -293,6 +303,14 @@ class Things(ImageFolder):
         """Nothing, since they are known."""
 
 
+def _expanded(path: str, option: str) -> Path:
+    """Puts the home folder in place of ``~``, which the shell leaves alone in ``--data.root=~/photos``."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{option} is {path}, but there is no such home folder; give the whole path") from error
+
+
 def _default_cache() -> Path:
     try:
         return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightning-zoo"
@@ -303,6 +321,11 @@ def _default_cache() -> Path:
 def _folders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name))
+
+
+def _files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.is_dir() and not _is_junk(entry.name))
 
 
 def _is_junk(name: str) -> bool:

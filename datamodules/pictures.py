@@ -19,7 +19,7 @@ import numpy as np
 import PIL
 import torch
 from filelock import FileLock
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
@@ -30,7 +30,14 @@ from datamodules.errors import DataError
 log = logging.getLogger("lightning.pytorch.datamodules")
 
 # Raised when the same file would give other pixels than before.
-_VERSION = 1
+_VERSION = 2
+# Pillow goes by content, whatever the name: left to itself it takes an EPS for a picture and starts Ghostscript.
+# JPEG stands for MPO too. TGA is not here, since it has no signature: other files pass for it.
+_FORMATS = ["PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "ICO"]
+if "avif" in features.modules:  # since Pillow 11.3
+    _FORMATS.append("AVIF")
+# What follows "ftyp" at the beginning of a HEIF file; "mif1" and "msf1" can be AVIF, which is tried first.
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _opening = Lock()
 
 
@@ -39,6 +46,8 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
 
     Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the
     first frame is taken. Height and width are scaled each by itself: nothing is cut off.
+
+    PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, ICO and, where Pillow can, AVIF are read, whatever the file's name.
 
     Args:
         path: The file.
@@ -49,7 +58,7 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
         uint8 tensor ``(channels, size, size)``.
 
     Raises:
-        DataError: The file is missing, no image, truncated, or would unpack to an excessive size.
+        DataError: The file is missing, no image of these formats, truncated, or would unpack to an excessive size.
     """
     try:
         with _open(path) as file:
@@ -62,6 +71,10 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder, expected an image file") from error
     except UnidentifiedImageError as error:
+        if _is_heif(path):
+            raise DataError(
+                f"{path} is a HEIC or HEIF picture, which cannot be read; convert it to JPEG first"
+            ) from error
         raise DataError(f"{path} is no image that can be read; expected PNG, JPEG or the like") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{path} would unpack to an excessive size: {error}") from error
@@ -75,7 +88,13 @@ def _open(path: str | Path) -> Image.Image:
     # Filters of warnings belong to the whole process, hence one thread at a time; opening reads no more than a header.
     with _opening, warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path)
+        return Image.open(path, formats=_FORMATS)
+
+
+def _is_heif(path: str | Path) -> bool:
+    with Path(path).open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in _HEIF_BRANDS
 
 
 def _opaque(picture: Image.Image) -> Image.Image:
@@ -230,7 +249,8 @@ class _Store:
             if kept is None or told.get("origin") != self.origin:
                 continue
             for name, stamp in self.stamps.items():
-                if told["stamps"].get(name) == stamp:
+                # What could not be opened is tried again: it costs nothing, and the reason may be another.
+                if stamp is not None and told["stamps"].get(name) == stamp:
                     row = kept.rows.get(name)
                     found[name] = kept.faults[name] if row is None else (kept.digests[name], kept.pixels[row])
         return found

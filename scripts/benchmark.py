@@ -320,15 +320,17 @@ def transfer(bench: Bench) -> list[Row]:
     rounds, epochs = 3, 20
     passes, cached, uncached, float32 = [], [], [], []
     for _ in range(rounds):
-        cli = bench.cli("mobilenetv2_things", f"--trainer.max_epochs={epochs}", "--trainer.callbacks=null")
+        # Without Lightning's trial run of the validation, whose features would be computed before the clock starts.
+        plain = ("--trainer.callbacks=null", "--trainer.num_sanity_val_steps=0")
+        cli = bench.cli("mobilenetv2_things", f"--trainer.max_epochs={epochs}", *plain)
         cli.datamodule.setup("fit")
         images = [cli.datamodule.splits[split][0] for split in ("train", "val")]
         with cli.trainer.precision_plugin.forward_context():
             passes.append(feature_seconds(cli.model, images))
         float32.append(feature_seconds(cli.model, images))
         cached.append(fit_seconds(cli))
-        anew = ("--model.cache_features=false", "--trainer.max_epochs=1", "--trainer.callbacks=null")
-        uncached.append(epochs * fit_seconds(bench.cli("mobilenetv2_things", *anew)))
+        anew = ("--model.cache_features=false", "--trainer.max_epochs=1")
+        uncached.append(epochs * fit_seconds(bench.cli("mobilenetv2_things", *anew, *plain)))
     cost = statistics.median(fit / one for fit, one in zip(cached, passes, strict=True))
     gain = statistics.median(slow / fast for slow, fast in zip(uncached, cached, strict=True))
     quicker = statistics.median(slow / fast for slow, fast in zip(float32, passes, strict=True))
@@ -496,6 +498,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
 }
 
 
+SECTION = "## "
+
+
 def machine() -> str:
     """Processor, cores and bfloat16 support, in words."""
     try:
@@ -507,25 +512,30 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores ({torch.get_num_threads()} threads used), {bfloat16} bfloat16"
 
 
-def document(rows: list[Row], quick: bool) -> str:
-    """The table as a Markdown file."""
+def section(name: str, rows: list[Row], quick: bool) -> str:
+    """The rows of a benchmark, with when and on what they were measured, in Markdown."""
     header = ("what", "figure", "target", "verdict")
     lines = [header, ("---",) * len(header), *(row.cells for row in rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, lightning {lightning.__version__}"
+    when = f"{date.today().isoformat()}{' (--quick)' if quick else ''}"
+    return f"{SECTION}{name}\n\n{when}, {machine()}; {versions}.\n\n{table}\n"
+
+
+def document(measured: dict[str, str], before: str) -> str:
+    """All sections, those that were not measured now as they were before, in Markdown."""
+    known = {part.partition("\n")[0]: SECTION + part for part in before.split(SECTION)[1:]}
+    sections = {name: measured.get(name, known.get(name)) for name in BENCHMARKS}
     return (
         "# Benchmarks\n\n"
         "Written by scripts/benchmark.py; do not edit.\n\n"
-        f"- date: {date.today().isoformat()}{' (--quick)' if quick else ''}\n"
-        f"- machine: {machine()}\n"
-        f"- versions: {versions}\n\n"
-        f"{table}\n\n"
         "Throughput is a ratio of images per second (in brackets the zoo's and the other's), both trained in turns\n"
         "within one run; the median of the rounds counts, the first one warms up. The zoo's time is that of its\n"
         "training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that of\n"
         "its bare loop. Validation and the checkpoints written after it are left out, also of the time until an\n"
-        "accuracy. Where other programs take the machine's cores, seconds and ratios both suffer: measure on a quiet\n"
-        "one.\n"
+        "accuracy; of transfer learning they are counted. Where other programs take the machine's cores, seconds and\n"
+        "ratios both suffer: measure on a quiet one.\n\n"
+        + "\n".join(text.rstrip("\n") + "\n" for text in sections.values() if text)
     )
 
 
@@ -535,25 +545,27 @@ def main() -> None:
     names = ", ".join(BENCHMARKS)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, metavar="NAME", help=f"some of {names}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, noisier figures")
+    default = Path(__file__).parents[1] / "benchmarks.md"
     parser.add_argument(
-        "--out", type=Path, help="file to write; benchmarks.md if all benchmarks run, else none unless named"
+        "--out", type=Path, default=default, help="file to write; it keeps what it tells of benchmarks that do not run"
     )
     arguments = parser.parse_args()
     console = Console()
     rows: list[Row] = []
+    sections: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in arguments.only or BENCHMARKS:
             start = time.perf_counter()
             found = BENCHMARKS[name](Bench(Path(folder), arguments.quick))
             console.print(f"{name} took {time.perf_counter() - start:.0f} s: {', '.join(row.figure for row in found)}")
             rows += found
+            sections[name] = section(name, found, arguments.quick)
     table = Table("what", "figure", "target", "verdict")
     for row in rows:
         table.add_row(*row.cells)
     console.print(table)
-    out = arguments.out or (None if arguments.only else Path(__file__).parents[1] / "benchmarks.md")
-    if out is not None:
-        out.write_text(document(rows, arguments.quick), encoding="utf-8")
+    before = arguments.out.read_text(encoding="utf-8") if arguments.out.is_file() else ""
+    arguments.out.write_text(document(sections, before), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ def keras(
     return np.stack(channels)
 
 
+@pytest.mark.parametrize("mixed", [False, True], ids=["float32", "mixed precision"])
 @pytest.mark.parametrize("seed", range(4))
-def test_warp_is_that_of_keras(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_warp_is_that_of_keras(seed: int, mixed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(seed)
     draws: list[Any] = []
 
@@ -49,7 +50,8 @@ def test_warp_is_that_of_keras(seed: int, monkeypatch: pytest.MonkeyPatch) -> No
         return draws[-1]
 
     monkeypatch.setattr(augmentation, "_between", draw)
-    (warped,) = Augmentation(flip=False, shear=20.0)(IMAGE[None])
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        (warped,) = Augmentation(flip=False, shear=20.0)(IMAGE[None])
     rotation, shear, (zoom_x, zoom_y), (right, down), _ = (part.squeeze(-1).tolist() for part in draws)
     height, width = IMAGE.shape[1:]
     expected = keras(
@@ -92,8 +94,12 @@ def test_warp_flips_half_of_the_images() -> None:
 def test_only_training_is_augmented() -> None:
     model = CNN(in_channels=3, image_size=16, num_classes=3, rotation=90, shift=0.4)
     images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
-    before = model.eval()(images)
-    assert torch.equal(model(images), before)
+    seen: list[torch.Tensor] = []
+    model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for step in (model.training_step, model.validation_step):
+        step((images, torch.tensor([0, 1, 2, 0])), 0)
+    assert not torch.equal(seen[0], model.normalise(images))
+    assert torch.equal(seen[1], model.normalise(images))
     assert not OFF
     assert Augmentation()
 

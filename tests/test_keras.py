@@ -1,6 +1,7 @@
 """``zoo import-keras``: files as Keras writes them, made here of random weights."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,12 @@ def test_backbone_computes_what_keras_computes(network: Any, zoo_command: Zoo, t
     assert zoo_command("import-keras", path)[0] == 2, "nothing is overwritten unasked"
 
 
-@pytest.mark.parametrize("nested", [True, False])
-@pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (2, "softmax"), (3, "softmax")])
+@pytest.mark.parametrize(
+    ("outputs", "activation", "nested"),
+    [(1, "sigmoid", True), (2, "softmax", True), (3, "softmax", False), (1, "linear", False), (3, "linear", True)],
+)
 def test_whole_classifier_with_the_head_of_the_mask_classifier(
-    network: Any, zoo_command: Zoo, tmp_path: Path, nested: bool, outputs: int, activation: str
+    network: Any, zoo_command: Zoo, tmp_path: Path, outputs: int, activation: str, nested: bool
 ) -> None:
     hidden, last = dense("dense", 1280, 16, "relu"), dense("dense_1", 16, outputs, activation)
     kernels = [hidden["kernel"], last["kernel"]]
@@ -97,8 +100,9 @@ def test_whole_classifier_with_the_head_of_the_mask_classifier(
     head = [layer("AveragePooling2D"), layer("Flatten"), hidden, layer("Dropout", rate=0.5), last]
     path = write(tmp_path / "masks.h5", network, head, nested=nested)
     classes = ["mask", "none", "other"][: max(outputs, 2)]
-    code, _, err = zoo_command("import-keras", path, "--classes", ",".join(classes))
+    code, out, err = zoo_command("import-keras", path, "--classes", ", ".join(classes))
     assert (code, err) == (0, "")
+    assert "its class probabilities by" in out
     model = zoo.load(tmp_path / "masks")
     assert model.classes == classes
     assert (model.image_size, model.hparams["dropout"]) == (64, 0.5)
@@ -116,6 +120,82 @@ def test_rescaling_layer_is_honoured(network: Any, zoo_command: Zoo, tmp_path: P
     torch.testing.assert_close(model.features(IMAGES), network(IMAGES / 255), rtol=1e-4, atol=1e-4)
 
 
+def constant(kind: str, number: float, **config: Any) -> list[dict[str, Any]]:
+    """An operation with a constant, as Keras 2 and as Keras 3 write it."""
+    tensor = {"class_name": "__keras_tensor__", "config": {"keras_history": ["input", 0, 0]}}
+    old = {**layer("TFOpLambda", **config), "inbound_nodes": [["input", 0, 0, {"y": number, "name": None}]]}
+    return [old, {**layer(kind), "inbound_nodes": [{"args": [tensor, number], "kwargs": {}}]}]
+
+
+DIVISIONS = constant("TrueDivide", 51.0, function="math.truediv")
+SUBTRACTIONS = constant("Subtract", 2.0, function="math.subtract")
+
+
+@pytest.mark.parametrize("keras_version", [2, 3])
+def test_the_input_of_the_official_tutorial_is_understood(
+    network: Any, zoo_command: Zoo, tmp_path: Path, keras_version: int
+) -> None:
+    flips = {"class_name": "Sequential", "config": {"layers": [layer("RandomFlip"), layer("RandomRotation")]}}
+    first = [flips, DIVISIONS[keras_version - 2], SUBTRACTIONS[keras_version - 2]]
+    path = write(tmp_path / "tutorial.h5", network, [layer("GlobalAveragePooling2D")], first=first)
+    code, _, err = zoo_command("import-keras", path)
+    assert (code, err) == (0, "")
+    model = zoo.load(tmp_path / "tutorial")
+    torch.testing.assert_close(model.features(IMAGES), network(IMAGES / 51 - 2), rtol=1e-4, atol=1e-4)
+
+
+def test_an_input_that_is_not_understood_is_refused(network: Any, zoo_command: Zoo, tmp_path: Path) -> None:
+    two_tensors = {**layer("Subtract"), "inbound_nodes": [{"args": [{}, {}], "kwargs": {}}]}
+    head = [dense("a", 1280, 3, "softmax")]
+    path = write(tmp_path / "model.h5", network, head, first=[two_tensors, layer("Normalization")])
+    code, _, err = zoo_command("import-keras", path)
+    assert code == 2
+    assert "holds Normalization, Subtract" in err
+
+
+def test_a_head_without_dense_layers_is_not_dropped(network: Any, zoo_command: Zoo, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.h5", network, [layer("Conv2D"), layer("GlobalAveragePooling2D")])
+    code, _, err = zoo_command("import-keras", path)
+    assert code == 2
+    assert "the head holds Conv2D" in err
+    assert zoo_command("import-keras", path, "--backbone")[0] == 0
+
+
+def test_a_wrong_head_would_be_noticed(
+    network: Any, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "model.h5", network, [dense("a", 1280, 3, "softmax")])
+    right = keras.KerasMobileNetV2.head_layers
+    monkeypatch.setattr(
+        keras.KerasMobileNetV2, "head_layers", lambda found: [(weight, bias.flip(0)) for weight, bias in right(found)]
+    )
+    code, _, err = zoo_command("import-keras", path)
+    assert code == 2
+    assert "the converted class probabilities differ from Keras'" in err
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--overwrite"]])
+def test_a_folder_without_a_model_is_never_replaced(
+    network: Any, zoo_command: Zoo, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("a cat")
+    code, _, err = zoo_command("import-keras", write(tmp_path / "photos.h5", network), *arguments)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "holds no model" in err
+    assert "--overwrite" not in err
+    assert (tmp_path / "photos" / "cat.jpg").read_text() == "a cat"
+
+
+def test_a_model_is_replaced_when_asked(network: Any, zoo_command: Zoo, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.h5", network)
+    assert zoo_command("import-keras", path)[0] == 0
+    assert "--overwrite replaces it" in zoo_command("import-keras", path)[2]
+    assert zoo_command("import-keras", path, "--overwrite", "--licence", "MIT")[0] == 0
+    assert json.loads((tmp_path / "model" / "card.json").read_text())["licence"] == "MIT"
+
+
 def test_a_wrong_conversion_would_be_noticed(
     network: Any, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +211,14 @@ def test_a_wrong_conversion_would_be_noticed(
     ("head", "arguments", "expected"),
     [
         ([layer("MultiHeadAttention")], [], "the head holds MultiHeadAttention, expected pooling"),
+        ([layer("BatchNormalization", epsilon=1e-3)], [], "the head holds BatchNormalization"),
+        ([layer("Activation", activation="relu")], [], "the head holds Activation"),
+        ([layer("AveragePooling2D", pool_size=[3, 3])], [], "the head holds AveragePooling2D"),
+        ([dense("a", 1280, 3, "sigmoid")], [], "3 outputs with 'sigmoid', expected 'softmax' or 'linear'; --backbone"),
+        ([dense("a", 1280, 2, "sigmoid")], [], "2 outputs with 'sigmoid', expected 'softmax'"),
+        ([dense("a", 1280, 1, "softmax")], [], "1 outputs with 'softmax', expected 'sigmoid'"),
+        ([dense("a", 5120, 3, "softmax")], [], "a has a kernel (5120, 3)"),
+        ([dense("a", 1280, 8, "relu"), dense("b", 9, 3, "softmax")], [], "b has a kernel (9, 3)"),
         ([dense(name, 8, 8, "relu") for name in ("a", "bb", "ccc")], [], "the head has 3 dense layers"),
         ([dense("a", 1280, 8, "tanh"), dense("b", 8, 3, "softmax")], [], "first layer has 'tanh'"),
         ([dense("a", 1280, 3, "softmax")], ["--classes", "a,b"], "names 2, the model has 3 classes"),
@@ -161,3 +249,106 @@ def test_other_files_are_refused(zoo_command: Zoo, tmp_path: Path) -> None:
         code, _, err = zoo_command("import-keras", tmp_path / name)
         assert (code, len(err.strip().splitlines())) == (2, 1)
         assert expected in err
+
+
+def top_level(file: h5py.File) -> None:
+    file["model_weights/number"] = np.zeros(3)
+    file["number"] = np.zeros(3)
+    del file["model_weights/Conv1"]
+
+
+def damaged_config(file: h5py.File) -> None:
+    file.attrs["model_config"] = "{damaged"
+
+
+def other_config(file: h5py.File) -> None:
+    file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": [1]}})
+
+
+def huge_images(file: h5py.File) -> None:
+    start = layer("InputLayer", batch_shape=[None, 10**6, 10**6, 3])
+    file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {"layers": [start]}})
+
+
+def replaced(file: h5py.File, name: str, **arguments: Any) -> None:
+    del file[name]
+    file.create_dataset(name, dtype="f4", **arguments)
+
+
+def sixteen_tebibytes(file: h5py.File) -> None:
+    replaced(file, "model_weights/bn_Conv1/bn_Conv1/gamma:0", shape=(2**42,), chunks=(2**20,))
+
+
+def sixteen_tebibytes_in_the_head(file: h5py.File) -> None:
+    replaced(file, "model_weights/a/a/kernel:0", shape=(1280, 2**32), chunks=(1, 2**20))
+
+
+def external(file: h5py.File) -> None:
+    replaced(file, "model_weights/a/a/kernel:0", shape=(1280, 3), external=[("/etc/passwd", 0, 1280 * 12)])
+
+
+def virtual(file: h5py.File) -> None:
+    layout = h5py.VirtualLayout((1280, 3), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "kernel", (1280, 3))
+    del file["model_weights/a/a/kernel:0"]
+    file.create_virtual_dataset("model_weights/a/a/kernel:0", layout)
+
+
+def linked(file: h5py.File) -> None:
+    del file["model_weights"]
+    file["model_weights"] = h5py.ExternalLink("model.h5", "/model_weights")
+
+
+def linked_layer(file: h5py.File) -> None:
+    del file["model_weights/Conv1"]
+    file["model_weights/Conv1"] = h5py.ExternalLink("model.h5", "/model_weights/Conv1")
+
+
+def other_width(file: h5py.File) -> None:
+    del file["model_weights/block_3_expand/block_3_expand/kernel:0"]
+    file["model_weights/block_3_expand/block_3_expand/kernel:0"] = np.zeros((1, 1, 8, 48), np.float32)
+
+
+def without_bias(file: h5py.File) -> None:
+    del file["model_weights/a/a/bias:0"]
+
+
+def text(file: h5py.File) -> None:
+    del file["model_weights/a/a/bias:0"]
+    file["model_weights/a/a/bias:0"] = ["one", "two", "three"]
+
+
+def weights_of_keras_3(file: h5py.File) -> None:
+    file.clear()
+    file["layers/functional/layers/conv2d/vars/0"] = np.zeros((3, 3, 3, 16))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (top_level, "1 of its 104 layers are missing, such as Conv1"),
+        (damaged_config, "is damaged: its model_config cannot be read (JSONDecodeError"),
+        (other_config, "is damaged: its model_config cannot be read (TypeError"),
+        (huge_images, "images of 1000000 pixels, expected 32 to 1024"),
+        (sixteen_tebibytes, "gamma:0 has shape (4398046511104,), MobileNetV2 has (16,)"),
+        (sixteen_tebibytes_in_the_head, "larger than anything that fits MobileNetV2"),
+        (external, "kernel:0 lie in other files"),
+        (virtual, "kernel:0 lie in other files"),
+        (linked, "keeps its weights in another file"),
+        (linked_layer, "1 of its 104 layers are missing, such as Conv1"),
+        (other_width, "MobileNetV2 has (1, 1, 16, 96)"),
+        (without_bias, "the layer a has kernel, expected bias, kernel"),
+        (text, "expected floating-point numbers"),
+        (weights_of_keras_3, "is of Keras 3's save_weights, which does not keep the names of layers; save the whole"),
+    ],
+)
+def test_damaged_and_hostile_files_are_refused(
+    network: Any, zoo_command: Zoo, tmp_path: Path, change: Callable[[h5py.File], None], expected: str
+) -> None:
+    path = write(tmp_path / "model.h5", network, [dense("a", 1280, 3, "softmax")])
+    with h5py.File(path, "a") as file:
+        change(file)
+    code, _, err = zoo_command("import-keras", path)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert expected in err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]

@@ -34,9 +34,13 @@ MUST_REACH = {
     "backprop_sine": ("mae", 0.00030, 251),
     "cnn_digits": ("accuracy", 0.985, None),
     "cnn_fashion_mnist": ("accuracy", 0.935, 421_642),
+    "cnn_shapes": ("accuracy", 0.85, None),
+    "cnn_shapes_augmented": ("accuracy", 0.95, None),
     "dense_fashion_mnist": ("accuracy", 0.900, 101_770),
     "dense_iris": ("accuracy", 0.95, None),
+    "efficientnet_lite0_things": ("accuracy", 0.80, None),
     "mobilenetv2_things": ("accuracy", 0.80, None),
+    "mobilenetv2_things_finetuned": ("accuracy", 0.80, None),
 }
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -238,6 +242,13 @@ def test_card_reaches_what_was_promised(name: str) -> None:
     measured = card["metrics"][metric]
     assert measured <= bound if metric == "mae" else measured >= bound
     assert parameters in (None, card["parameters"])
+
+
+@pytest.mark.parametrize("name", ["cnn_shapes", "cnn_things"])
+def test_augmentation_beats_none_with_every_seed(name: str) -> None:
+    plain, augmented = (zoo.card(card)["seeds"].values() for card in (name, f"{name}_augmented"))
+    assert min(len(plain), len(augmented)) >= 3
+    assert min(augmented) > max(plain) + 0.05
 
 
 def test_transfer_beats_training_from_scratch() -> None:

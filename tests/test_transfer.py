@@ -1,6 +1,7 @@
 """Transfer learning: the backbone stays what it was, its features are computed once, its last blocks can be tuned."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,19 @@ from typing import Any
 import pytest
 import timm
 import torch
+from conftest import Zoo
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from safetensors.torch import save_file
+from tiny import photos
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 import zoo
 from datamodules import Shapes
-from zoo import weights
+from zoo import registry, weights
 from zoo.errors import ZooError
+from zoo.training import ZooCLI, read_results
 from zoo.vision.backbone import Backbone
 from zoo.vision.transfer import Transfer
 
@@ -93,7 +97,8 @@ def test_features_are_computed_once() -> None:
     count = CountImages(model)
     trainer = fit(model, 5, [count])
     assert count.seen == 60 + 30
-    assert trainer.datamodule.splits["train"][0].dtype == torch.uint8, "the data module keeps its images"  # type: ignore[attr-defined]
+    for loader in (trainer.train_dataloader, trainer.val_dataloaders):
+        assert loader.dataset.tensors[0].dtype == torch.uint8, "the data has its images back"  # type: ignore[union-attr]
 
 
 def test_augmented_copies_take_turns() -> None:
@@ -113,6 +118,9 @@ def test_augmented_copies_take_turns() -> None:
         ({"augmented_copies": 3}, "no augmentation to make them by"),
         ({"flip": True, "augmented_copies": 3, "cache_features": False}, "no cache to keep them in"),
         ({"unfreeze_blocks": 99}, "expected 0 to 18"),
+        ({"unfreeze_blocks": -1}, "unfreeze_blocks is -1, expected 0 or more"),
+        ({"flip": True, "augmented_copies": -3}, "augmented_copies is -3, expected 0 or more"),
+        ({"backbone": "vit_tiny_patch16_224", "image_size": 192}, "images of 224 pixels, not of 192"),
         ({"backbone": "mobilnetv2_100"}, "timm has no model 'mobilnetv2_100'; did you mean 'mobilenetv2_100'"),
         ({"options": {"nonsense": 1}}, "does not take these options"),
         ({"weights": "nowhere.pth"}, "no weights 'nowhere.pth'; expected published ones .*_imagenet.*'timm'"),
@@ -250,3 +258,91 @@ def test_half_precision_is_stored_and_computes_in_float32(tmp_path: Path) -> Non
     loaded = zoo.load(tmp_path / "half")
     assert {parameter.dtype for parameter in loaded.parameters()} == {torch.float32}
     assert torch.equal(loaded(IMAGES), zoo.load(tmp_path / "whole")(IMAGES))
+
+
+def test_frozen_backbone_is_borrowed_and_not_stored_again(tmp_path: Path) -> None:
+    model = Transfer(num_classes=3)
+    weights.save(model, tmp_path / "whole", {}, {"input": IMAGES})
+    weights.save(model, tmp_path / "head", {}, {"input": IMAGES}, borrow=True)
+    sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("whole", "head")]
+    assert sizes[1] < 0.01 * sizes[0]
+    assert torch.equal(zoo.load(tmp_path / "head")(IMAGES), zoo.load(tmp_path / "whole")(IMAGES))
+    card = json.loads((tmp_path / "head" / "card.json").read_text())
+    card["borrows"]["network.backbone."]["sha256"] = "0" * 64
+    (tmp_path / "head" / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ZooError, match=r"needs mobilenetv2_imagenet with sha256 000000000000"):
+        zoo.load(tmp_path / "head")
+
+
+def test_changed_backbone_is_stored(tmp_path: Path) -> None:
+    model = Transfer(num_classes=3)
+    model.network.backbone.conv_stem.weight.data[0] += 1e-3  # type: ignore[union-attr, operator, index]
+    weights.save(model, tmp_path / "tuned", {}, {"input": IMAGES}, borrow=True)
+    torch.testing.assert_close(zoo.load(tmp_path / "tuned")(IMAGES), model(IMAGES))
+    assert json.loads((tmp_path / "tuned" / "card.json").read_text())["borrows"] == {}
+
+
+def test_model_that_borrows_can_be_a_start(tmp_path: Path) -> None:
+    weights.save(
+        Transfer(num_classes=3, weights="mobilenetv2_things"), tmp_path / "new", {}, {"input": IMAGES}, borrow=True
+    )
+    assert json.loads((tmp_path / "new" / "card.json").read_text())["borrows"] == {}
+
+
+def test_both_parts_are_compiled() -> None:
+    model = build(compile=True)
+    model.setup("fit")
+    assert all(part._compiled_call_impl is not None for part in (model.network.backbone, model.network.head))
+
+
+def test_copies_depend_on_the_seed() -> None:
+    inputs = []
+    for seed in (0, 0, 1):
+        model = build(flip=True, rotation=30, augmented_copies=1)
+        count = CountImages(model)
+        trainer = Trainer(
+            max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            callbacks=[count],
+        )  # fmt: skip
+        torch.manual_seed(seed)
+        trainer.fit(model, datamodule=shapes())
+        inputs += count.inputs
+    assert torch.equal(inputs[0], inputs[1])
+    assert not torch.allclose(inputs[0], inputs[2])
+
+
+@pytest.fixture
+def run(zoo_command: Zoo, tmp_path: Path) -> Path:
+    """A short run that began with a published backbone, named together with its architecture, in a folder."""
+    weights.save(Backbone("mobilenetv2_035", {"pad_type": "same"}), tmp_path / "start", {}, {"input": IMAGES})
+    arguments = ["--data.root", photos(), "--data.image_size=48", "--model.backbone=mobilenetv2_035", "--quiet"]
+    arguments += ["--model.weights=start", "--trainer.max_epochs=1", "--tune_precision=false"]
+    assert zoo_command("fit", "mobilenetv2_folder", *arguments)[0] == 0
+    (run,) = (tmp_path / "runs" / "mobilenetv2_folder").iterdir()
+    return run
+
+
+def test_run_is_measured_where_the_weights_it_began_with_are_gone(run: Path, zoo_command: Zoo, tmp_path: Path) -> None:
+    assert zoo_command("validate", run, "--quiet")[0] == 0
+    before = read_results(run)["validate"]
+    (tmp_path / "start").rename(tmp_path / "gone")
+    assert zoo_command("validate", run, "--quiet")[0] == 0
+    assert read_results(run)["validate"] == before
+    assert zoo_command("fit", run, "--trainer.max_epochs=2", "--quiet")[0] == 0
+    assert weights.load(run).hparams["options"] == {"pad_type": "same"}
+
+
+def test_other_classes_than_trained_are_refused(run: Path, zoo_command: Zoo, tmp_path: Path) -> None:
+    renamed = tmp_path / "photos"
+    shutil.copytree(photos(), renamed)
+    (renamed / "circle").rename(renamed / "zebra")
+    code, _, err = zoo_command("test", run, "--data.root", renamed)
+    assert code == 2
+    assert "was trained to tell circle, cross, ring; the data has cross, ring, zebra" in err
+
+
+def test_learning_rate_is_sought_on_the_pretrained_backbone(tmp_path: Path) -> None:
+    args = ["--config", str(registry.recipe("mobilenetv2_folder").path), "--data.root", str(photos())]
+    cli = ZooCLI([*args, "--tune_precision=false"], "lr-find", "mobilenetv2_folder", tmp_path / "run", quiet=True)
+    ours, theirs = cli.model.network.backbone.state_dict(), zoo.load("mobilenetv2_imagenet").network.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

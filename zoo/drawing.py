@@ -28,8 +28,9 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[s
     figure = Figure(figsize=(size, size), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(count), classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(count), classes)
+    # A class may be called "$_$", which is no formula.
+    axes.set_xticks(range(count), classes, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+    axes.set_yticks(range(count), classes, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(f"{np.trace(counts) / max(counts.sum(), 1):.2%} of {counts.sum():,} right; rows in per cent")
@@ -50,7 +51,7 @@ def draw_images(images: Tensor, titles: Sequence[str], heading: str) -> Figure:
         axes = figure.add_subplot(lines, columns, place)
         grey = image.shape[0] == 1
         axes.imshow(image[0] if grey else image.movedim(0, -1), cmap="gray" if grey else None, vmin=0, vmax=255)
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title, fontsize=8, parse_math=False)
         axes.axis("off")
     return figure
 

@@ -87,9 +87,22 @@ class ZooModule(LightningModule):
         return {}
 
     def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
-        """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`."""
-        batch = next(iter(data.test_dataloader()))
-        return {"input": batch[0][:8].contiguous()}
+        """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`.
+
+        Of data that is private, such as somebody's photos, noise of the same shape.
+        """
+        inputs = next(iter(data.test_dataloader()))[0][:8].contiguous()
+        if getattr(data, "private", False):
+            inputs = torch.randint(0, 256, inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs.dtype)
+        return {"input": inputs}
+
+    def borrowed(self) -> dict[str, str]:
+        """Parts of the state that may equal other published weights, so that these need not be stored again.
+
+        Returns:
+            Beginning of the keys here -> name of published weights, whose keys go on after ``network.``.
+        """
+        return {}
 
     @torch.inference_mode()
     def answer(self, golden: dict[str, Tensor]) -> Tensor:

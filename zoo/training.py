@@ -87,6 +87,7 @@ class ZooCLI(LightningCLI):
         self.more_callbacks = callbacks
         self.checkpoint: Path | None = None
         self._folder_is_new = False
+        self._trained: dict[str, Any] = {}
         quieten(quiet)
         super().__init__(
             args=args,
@@ -136,18 +137,32 @@ class ZooCLI(LightningCLI):
         self.config["ckpt_path"] = None
         if checkpoint is not None:
             self.checkpoint = Path(checkpoint)
-            weights.read_checkpoint(self.checkpoint)
+            self._trained = weights.read_checkpoint(self.checkpoint).get("hyper_parameters", {})
+            arguments = self.config["model"]["init_args"]
+            for name, value in self._trained.items():
+                # What the model found out when it was made may not be found again, such as where its weights came from.
+                if name in arguments and name not in FACTS and arguments[name] is None:
+                    arguments[name] = value
 
     def instantiate_classes(self) -> None:
         """Builds everything; an error that a constructor told comes through as it was told."""
         # Weights that are about to be loaded need none before them, which might have to be fetched.
-        filled_later = self.verb != "fit" or self.checkpoint is not None
+        filled_later = self.verb in ("validate", "test") or self.checkpoint is not None
         try:
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
+            self._check_classes()
         except (ZooError, DataError, ValueError, RuntimeError, MisconfigurationException) as error:
             self._leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
+
+    def _check_classes(self) -> None:
+        trained, found = self._trained.get("classes"), getattr(self.datamodule, "classes", None)
+        if trained and found and list(trained) != list(found):
+            raise ZooError(
+                f"{self.checkpoint} was trained to tell {', '.join(map(str, trained))}; "
+                f"the data has {', '.join(map(str, found))}"
+            )
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer around the run's folder."""

@@ -79,8 +79,8 @@ def create(name: str, **overrides: Any) -> Any:
         **overrides: Constructor arguments of the model that differ from the recipe's, such as ``num_classes=5``.
 
     Returns:
-        The model with fresh weights. Facts of the recipe's data (class names, mean, ...) come from its card where one
-        is published, else from the model's defaults.
+        The model with fresh weights, but for a backbone that it begins with. Facts of the recipe's data (class names,
+        mean, ...) come from its card where one is published, else from the model's defaults.
 
     Raises:
         ZooError: There is no such recipe or argument.
@@ -141,7 +141,14 @@ def half(model: ZooModule) -> Any:
     return rounded
 
 
-def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str, Tensor], half: bool = False) -> None:
+def save(
+    model: ZooModule,
+    folder: Path,
+    card: dict[str, Any],
+    golden: dict[str, Tensor],
+    half: bool = False,
+    borrow: bool = False,
+) -> None:
     """Writes published weights: all files or none.
 
     Args:
@@ -150,17 +157,24 @@ def save(model: ZooModule, folder: Path, card: dict[str, Any], golden: dict[str,
         card: Facts to keep; ``model``, ``parameters``, ``bytes`` and ``sha256`` are added.
         golden: A few inputs; the model's answer is added, so that loading can be checked anywhere.
         half: Store matrices and kernels in half the bytes; the model must be one that :func:`half` returned.
+        borrow: Leave out what equals other published weights of the zoo to the last bit; the card says where it is.
     """
     model = model.eval().cpu()
     matrices = {name for name, parameter in model.named_parameters() if parameter.ndim > 1} if half else set()
+    state = model.state_dict()
+    lenders = {prefix: name for prefix, name in model.borrowed().items() if borrow and _equals(state, prefix, name)}
+    kept = {key: value for key, value in state.items() if not key.startswith(tuple(lenders))}
     weights = save_safetensors(
-        {key: (value.half() if key in matrices else value).contiguous() for key, value in model.state_dict().items()}
+        {key: (value.half() if key in matrices else value).contiguous() for key, value in kept.items()}
     )
     golden = {**golden, "answer": model.answer(golden).clone()}
     card = {
         **card,
         "dtype": "float16" if half else "float32",
         "model": describe(model),
+        "borrows": {
+            prefix: {"from": name, "sha256": registry.card(name)["sha256"]} for prefix, name in lenders.items()
+        },
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "bytes": len(weights),
         "sha256": hashlib.sha256(weights).hexdigest(),
@@ -199,8 +213,32 @@ def load_published(folder: Path) -> ZooModule:
         )
     with unfilled():
         model = build(card["model"]["class_path"], card["model"]["init_args"])
-    fill(model, _parse_safetensors(content, folder / "model.safetensors"), folder)
+    state = _parse_safetensors(content, folder / "model.safetensors")
+    for prefix, lender in card.get("borrows", {}).items():
+        state |= _lent(folder, prefix, lender["from"], lender["sha256"])
+    fill(model, state, folder)
     return model
+
+
+def _equals(state: dict[str, Tensor], prefix: str, name: str) -> bool:
+    """Whether a part of a state is that of published weights, to the last bit."""
+    if name not in registry.list_models(pretrained=True) or registry.card(name).get("borrows"):
+        return False
+    lent = _lent(registry.entry(name).folder, prefix, name, registry.card(name)["sha256"])
+    part = {key: value for key, value in state.items() if key.startswith(prefix)}
+    return part.keys() == lent.keys() and all(torch.equal(value, lent[key]) for key, value in part.items())
+
+
+def _lent(folder: Path, prefix: str, name: str, sha256: str) -> dict[str, Tensor]:
+    """The weights that a published model shares with another, under the keys that they have in the first."""
+    lender = registry.entry(name).folder
+    card = registry.read_card(lender)
+    if card.get("borrows"):
+        raise ZooError(f"{folder} borrows from {name}, which borrows itself; fetch both again")
+    if card["sha256"] != sha256:
+        raise ZooError(f"{folder} needs {name} with sha256 {sha256[:12]}..., this zoo holds another; fetch both again")
+    state = load_published(lender).state_dict()
+    return {prefix + key.removeprefix("network."): state[key] for key in state if key.startswith("network.")}
 
 
 def load_golden(folder: Path) -> dict[str, Tensor]:

@@ -19,13 +19,15 @@ from zoo.vision.transfer import Transfer
 
 # Float32 rounding through 53 layers stays below; a wrong epsilon or padding is a hundred times worse.
 TOLERANCE = 1e-4
+# Of probabilities: a head with large weights magnifies that rounding, a wrong activation is far off all the same.
+HEAD_TOLERANCE = 1e-3
 
 
 def import_keras(argv: list[str]) -> None:
     """Turns a Keras MobileNetV2 (.h5) into weights that 'zoo classify', 'zoo fit' and zoo.load take.
 
-    No TensorFlow is needed. The features are compared with a NumPy reference of what Keras computes, and nothing is
-    written unless they agree.
+    No TensorFlow is needed. The features, and the class probabilities if there is a head, are compared with a NumPy
+    reference of what Keras computes, and nothing is written unless they agree.
     """
     parser = Arguments("import-keras", import_keras.__doc__)
     parser.add_argument("file", type=Path, metavar="FILE.h5", help="a model, or its weights, saved by Keras")
@@ -33,20 +35,31 @@ def import_keras(argv: list[str]) -> None:
     parser.add_argument("--classes", metavar="A,B,...", help="names of the classes, in the order of the outputs")
     parser.add_argument("--backbone", action="store_true", help="import the feature extractor without its head")
     parser.add_argument("--licence", default="that of the file", help="licence of the weights, for the card")
-    parser.add_argument("--overwrite", action="store_true", help="replace FOLDER")
+    parser.add_argument("--overwrite", action="store_true", help="replace the model in FOLDER")
     options = parser.parse_args(argv)
     folder = options.to or Path(options.file.stem)
-    if folder.exists() and not options.overwrite:
-        raise ZooError(f"{folder} exists; --overwrite replaces it, --to FOLDER writes elsewhere")
-    found = keras.read(options.file)
+    if folder.exists():
+        # Also with --overwrite: a folder of photos may well have the name of the file.
+        if not (folder / "card.json").is_file():
+            raise ZooError(
+                f"{folder} exists and holds no model (no card.json), so it stays; --to FOLDER writes elsewhere"
+            )
+        if not options.overwrite:
+            raise ZooError(f"{folder} exists; --overwrite replaces it, --to FOLDER writes elsewhere")
+    found = keras.read(options.file, head=not options.backbone)
     model: ZooModule
-    if options.backbone or not found.dense:
+    if options.backbone or not (found.dense or found.strange):
         if options.classes:
             raise ZooError("a backbone has no classes; leave --classes out")
         model = backbone(found)
     else:
-        model = classifier(found, options.classes.split(",") if options.classes else None)
-    difference = verify(found, model)
+        classes = [name.strip() for name in options.classes.split(",")] if options.classes else None
+        model = classifier(found, classes)
+    differences = {"difference": verify(found, model)}
+    agreement = f"features differ from the NumPy reference by {differences['difference']:.1e} of the largest"
+    if isinstance(model, Transfer):
+        differences["difference_of_probabilities"] = verify_head(found, model)
+        agreement += f", its class probabilities by {differences['difference_of_probabilities']:.1e}"
     content = options.file.read_bytes()
     source = {
         "name": f"Keras file {options.file.name}",
@@ -56,10 +69,10 @@ def import_keras(argv: list[str]) -> None:
     }
     summary = f"{type(model).__name__} imported from the Keras file {options.file.name}."
     golden = {"input": example_images(found.image_size)}
-    weights.save(model, folder, imported_card(folder.name, model, summary, source, {"difference": difference}), golden)
+    weights.save(model, folder, imported_card(folder.name, model, summary, source, differences), golden)
     print(
         f"imported {found.name} with {sum(p.numel() for p in model.parameters()):,} parameters into {folder}; "
-        f"its features differ from the NumPy reference by {difference:.1e} of the largest"
+        f"its {agreement}"
     )
     if isinstance(model, Transfer):
         print(f"try: zoo classify {folder} photo.jpg")
@@ -110,12 +123,9 @@ def verify(found: keras.KerasMobileNetV2, model: Any) -> float:
     Raises:
         ZooError: They differ by more than rounding.
     """
-    images = example_images(96)[:2]
+    images, expected = _reference(found)
     with torch.inference_mode():
         features = model.features(images).numpy()
-    expected = np.stack(
-        [found.reference(image.movedim(0, -1).numpy() * found.scale + found.offset) for image in images]
-    )
     difference = float(np.abs(features - expected).max() / np.abs(expected).max())
     if not difference < TOLERANCE:
         raise ZooError(
@@ -123,6 +133,33 @@ def verify(found: keras.KerasMobileNetV2, model: Any) -> float:
             f"{TOLERANCE:.0e}; nothing was written"
         )
     return float(f"{difference:.2g}")
+
+
+def verify_head(found: keras.KerasMobileNetV2, model: Transfer) -> float:
+    """Compares class probabilities, from pixels on, with the reference.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        ZooError: They differ by more than rounding.
+    """
+    images, features = _reference(found)
+    expected = found.probabilities(features)
+    difference = float(np.abs(model.probabilities(images).numpy() - expected).max())
+    if not difference < HEAD_TOLERANCE:
+        raise ZooError(
+            f"the converted class probabilities differ from Keras' by {difference:.1e}, expected less than "
+            f"{HEAD_TOLERANCE:.0e}; nothing was written"
+        )
+    return float(f"{difference:.2g}")
+
+
+def _reference(found: keras.KerasMobileNetV2) -> tuple[torch.Tensor, np.ndarray]:
+    """Two images and their features by the reference."""
+    images = example_images(96)[:2]
+    inputs = [image.movedim(0, -1).numpy() * found.scale + found.offset for image in images]
+    return images, np.stack([found.reference(one) for one in inputs])
 
 
 def example_images(size: int) -> torch.Tensor:

@@ -19,7 +19,7 @@ LARGE = 1_000_000
 def publish(argv: list[str]) -> None:
     """Measures a run's best checkpoint on the test split and writes weights, card and golden tensors.
 
-    This is the one place where a recipe's test split is read. Weights of large models are stored in half precision if
+    Nothing else reads a test split unless it is asked to. Weights of large models are stored in half precision if
     the figure they are judged by does not move. Further runs of the same recipe with other seeds are
     measured, too, and give the card its spread.
     """
@@ -54,7 +54,7 @@ def publish(argv: list[str]) -> None:
     spread = [(other.config["seed_everything"], found) for other, found in measured]
     model, metrics, is_half = in_half_precision(cli, metrics)
     card = make_card(cli, name, options.run, metrics, spread)
-    weights.save(model, folder, card, model.golden(cli.datamodule), half=is_half)
+    weights.save(model, folder, card, model.golden(cli.datamodule), is_half, borrow=options.to == registry.CHECKPOINTS)
     print(f"published {folder}: " + ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()))
 
 
@@ -112,10 +112,17 @@ def make_card(
         },
         "trained_with": results.get("command", f"zoo fit {name} --seed_everything {cli.config['seed_everything']}"),
         "training": results["fit"],
-        "licence": "Apache-2.0",
+        "licence": _licence(cli.model),
         "versions": {
             "zoo": __version__,
             **{package: version(package) for package in ("torch", "torchvision", "lightning", "torchmetrics")},
         },
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _licence(model: Any) -> str:
+    """That of the zoo, and that of weights which the model began with."""
+    start = str(model.hparams.get("weights"))
+    begun = registry.card(start)["licence"] if start in registry.list_models(pretrained=True) else None
+    return f"Apache-2.0; backbone {start}: {begun}" if begun else "Apache-2.0"

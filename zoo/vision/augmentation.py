@@ -55,7 +55,9 @@ class Augmentation:
     def __call__(self, images: Tensor) -> Tensor:
         """Changes uint8 images ``(N, C, H, W)``."""
         if self.brightness or self.rotation or self.shear or self.zoom or 0 < self.shift < 1:
-            return self._warp(images)
+            # In bfloat16 the places would be off by up to half a pixel.
+            with torch.autocast(images.device.type, enabled=False):
+                return self._warp(images)
         return self._move(images)
 
     def _move(self, images: Tensor) -> Tensor:

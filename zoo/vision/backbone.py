@@ -119,7 +119,7 @@ def find(weights: str | None, name: str | None, options: dict[str, Any] | None) 
     if is_unfilled():
         return _described(folder, name, options)
     if (folder / "card.json").is_file():
-        return _of_published(folder, name)
+        return _of_published(folder, name, options or {})
     if weights == "timm":
         return _of_hub(name or "mobilenetv2_100", options or {})
     if path.is_file():
@@ -129,31 +129,33 @@ def find(weights: str | None, name: str | None, options: dict[str, Any] | None) 
 
 
 def _described(folder: Path, name: str | None, options: dict[str, Any] | None) -> Source:
-    """What is known of a backbone whose weights are not wanted."""
-    if name is None and (folder / "card.json").is_file():
+    """What is known of a backbone whose weights are not wanted; a checkpoint's own arguments say all of it."""
+    if (name is None or options is None) and (folder / "card.json").is_file():
         arguments = registry.read_card(folder)["model"]["init_args"]
-        name = arguments.get("backbone", arguments.get("name"))
+        known = arguments.get("backbone", arguments.get("name"))
+        if known is None or name not in (None, known):
+            raise ZooError(f"{folder.name} holds {'no backbone' if known is None else f'a {known}'}, not a {name}")
         mean, std = (arguments.get(key, arguments.get(f"pixel_{key}", HALF)) for key in ("mean", "std"))
-        return Source(str(name), arguments.get("options") or {}, mean, std)
+        return Source(known, {**(arguments.get("options") or {}), **(options or {})}, mean, std)
     name = name or "mobilenetv2_100"
     config = timm.get_pretrained_cfg(name)
     return Source(name, options or {}, list(config.mean), list(config.std)) if config else Source(name, options or {})
 
 
-def _of_published(folder: Path, name: str | None) -> Source:
+def _of_published(folder: Path, name: str | None, options: dict[str, Any]) -> Source:
     model: Any = published.load_published(folder)
     if isinstance(model, Backbone):
         network, arguments = model.network, model.hparams
-        found, options = arguments["name"], arguments["options"] or {}
+        found = arguments["name"]
     elif isinstance(getattr(model.network, "backbone", None), nn.Module):
         network, arguments = model.network.backbone, model.hparams
-        found, options = arguments["backbone"], arguments["options"] or {}
+        found = arguments["backbone"]
     else:
         raise ZooError(f"{folder.name} has no backbone: {type(model).__name__} was trained from scratch")
     if name not in (None, found):
         raise ZooError(f"the weights {folder.name} are those of a {found}, not of a {name}; leave --model.backbone out")
     mean, std = (buffer.expand(3).tolist() for buffer in (model.mean, model.std))
-    return Source(found, dict(options), mean, std, network.state_dict())
+    return Source(found, {**(arguments["options"] or {}), **options}, mean, std, network.state_dict())
 
 
 def _of_hub(name: str, options: dict[str, Any]) -> Source:
@@ -205,6 +207,22 @@ def build(name: str, options: dict[str, Any]) -> nn.Module:
         return timm.create_model(name, pretrained=False, num_classes=0, **options)
     except TypeError as error:
         raise ZooError(f"timm's {name} does not take these options: {error}") from error
+
+
+def check_size(source: Source, image_size: int) -> None:
+    """Refuses images of a size that the architecture cannot take.
+
+    Raises:
+        ZooError: It was made for one size only, such as most vision transformers.
+    """
+    config = timm.get_pretrained_cfg(source.name)
+    if config is None or not config.fixed_input_size or "img_size" in source.options:
+        return
+    wanted = config.input_size[-1]
+    if image_size != wanted:
+        raise ZooError(
+            f"timm's {source.name} takes images of {wanted} pixels, not of {image_size}; add --data.image_size {wanted}"
+        )
 
 
 def num_features(network: Any) -> int:

@@ -161,12 +161,18 @@ class Classifier(ZooModule):
         self.confusion.reset()
         self.evaluation_loss.reset()
 
+    @property
+    def compiled_parts(self) -> list[nn.Module]:
+        """What is compiled if the model is."""
+        return [self.network]
+
     def setup(self, stage: str) -> None:
         """Brings the kernels into the wanted memory format and compiles, in place, so that no key is renamed."""
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network and stage == "fit":
-            self.network.compile()
+            for part in self.compiled_parts:
+                part.compile()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW in one fused kernel."""
@@ -177,9 +183,9 @@ class Classifier(ZooModule):
 
     def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws some training images as they are and as the network will see them."""
-        if not self.augmentation:
-            return {}
         images = rows[torch.arange(0, len(rows), max(1, len(rows) // 5))[:5]][0]  # type: ignore[arg-type]
+        if not self.augmentation or images.dtype != torch.uint8:
+            return {}
         columns = [images, *(self.augmentation(images) for _ in range(5))]
         shown = torch.stack(columns, 1).flatten(0, 1)
         return {"augmented": draw_images(shown, ["as it is", *[""] * 5] * len(images), "What the network sees")}

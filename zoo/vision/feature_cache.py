@@ -2,6 +2,7 @@
 
 from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
 from lightning import Trainer
 from torch import Tensor
@@ -30,12 +31,24 @@ class FeatureCache:
 
     def __init__(self, copies: int = 0) -> None:
         self.copies = copies
-        self.clear()
-
-    def clear(self) -> None:
-        """Forgets all features."""
+        self._seed = 0
         self._features: dict[tuple[str, int], Tensor] = {}
-        self._images: dict[str, tuple[Any, ...]] = {}
+        self._taken: dict[str, tuple[_Rows, tuple[Any, ...]]] = {}
+
+    def begin(self, seed: int) -> None:
+        """Starts without features, for the data may be other than before.
+
+        Args:
+            seed: Determines the augmented copies.
+        """
+        self.end()
+        self._seed = seed
+
+    def end(self) -> None:
+        """Forgets all features and gives the data its images back."""
+        for rows, images in self._taken.values():
+            rows.tensors = images
+        self._features, self._taken = {}, {}
 
     def before_training(self, trainer: Trainer, model: Any) -> None:
         """Puts features, or images again, into the training data of the coming epoch."""
@@ -47,7 +60,13 @@ class FeatureCache:
         self._swap(trainer, model, "val", _rows(trainer.val_dataloaders), 0)
 
     def _swap(self, trainer: Trainer, model: Any, split: str, rows: _Rows, copy: int) -> None:
-        images = self._images.setdefault(split, rows.tensors)
+        if split not in self._taken:
+            self._taken[split] = rows, rows.tensors
+        images = self._taken[split][1]
+        if images[0].ndim != 4:
+            raise ZooError(
+                f"the {split} data holds a tensor of {images[0].ndim} dimensions, expected images (N, C, H, W)"
+            )
         if not model.frozen:
             rows.tensors = images
             self._features = {}
@@ -55,20 +74,21 @@ class FeatureCache:
         if (split, copy) not in self._features:
             rows.tensors = images
             augmented = split == "train" and self.copies > 0
-            self._features[split, copy] = _compute(trainer, model, rows, copy if augmented else None)
+            self._features[split, copy] = _compute(trainer, model, rows, (self._seed, copy) if augmented else None)
         rows.tensors = (self._features[split, copy], *images[1:])
 
 
 @torch.no_grad()
-def _compute(trainer: Trainer, model: Any, rows: _Rows, copy: int | None) -> Tensor:
-    """Features ``(N, F)`` of all rows, in main memory; of one augmented copy of them if its number is given."""
+def _compute(trainer: Trainer, model: Any, rows: _Rows, copy: tuple[int, int] | None) -> Tensor:
+    """Features ``(N, F)`` of all rows, in main memory; of one augmented copy of them if seed and number are given."""
     share = -(-len(rows) // trainer.world_size)
     # The last process may have a few rows fewer; it repeats its last, since all shares must be of one size.
     positions = torch.arange(share).add(share * trainer.global_rank).clamp(max=len(rows) - 1)
     found = []
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices), trainer.precision_plugin.forward_context():
-        torch.manual_seed((copy or 0) * 1_000_003 + trainer.global_rank)
+        seeds = np.random.SeedSequence([*(copy or ()), trainer.global_rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
         for part in positions.split(_BATCH):
             images = rows[part][0].to(model.device)
             if copy is not None:
@@ -84,7 +104,7 @@ def _rows(loader: Any) -> _Rows:
     dataset: Any = getattr(loader, "dataset", None)
     if not hasattr(dataset, "tensors"):
         raise ZooError(
-            f"features can be cached only of the zoo's own data modules, not of {type(dataset).__name__}; "
-            "compute them anew in every epoch with --model.cache_features false"
+            f"features can be cached only of data held in tensors, as the zoo's data modules have it, not of a "
+            f"{type(dataset).__name__}; compute them anew in every epoch with --model.cache_features false"
         )
     return dataset

@@ -131,12 +131,16 @@ class Transfer(Classifier):
         self.cache_features, self.augmented_copies = cache_features, augmented_copies
         self._cache = FeatureCache(augmented_copies)
         self.unfreeze_blocks, self.unfreeze_epoch, self.backbone_lr = unfreeze_blocks, unfreeze_epoch, backbone_lr
-        self._check_copies()
+        self._check_arguments()
+        backbones.check_size(source, image_size)
         extractor = source.build().requires_grad_(False)
         self.network = TransferNet(extractor, backbones.num_features(extractor), self.num_logits, hidden_size, dropout)
         self._tuned = backbones.last_blocks(extractor, unfreeze_blocks) if unfreeze_blocks else []
 
-    def _check_copies(self) -> None:
+    def _check_arguments(self) -> None:
+        for name in ("augmented_copies", "unfreeze_blocks", "unfreeze_epoch", "hidden_size"):
+            if self.hparams[name] < 0:
+                raise ZooError(f"{name} is {self.hparams[name]}, expected 0 or more")
         frozen_first = not (self.unfreeze_blocks and self.unfreeze_epoch == 0)
         if self.cache_features and self.augmentation and not self.augmented_copies and frozen_first:
             raise ZooError(
@@ -167,13 +171,18 @@ class Transfer(Classifier):
         return self
 
     @property
+    def compiled_parts(self) -> list[nn.Module]:
+        """Backbone and head, which are called one by one."""
+        return [self.network.backbone, self.network.head]
+
+    @property
     def frozen(self) -> bool:
         """Whether the whole backbone is frozen in the current epoch."""
         return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
 
     def on_fit_start(self) -> None:
         """Starts without features, for the data may be other than before."""
-        self._cache.clear()
+        self._cache.begin(torch.initial_seed())
 
     def on_train_epoch_start(self) -> None:
         """Unfreezes when it is time; until then the epoch is one of features."""
@@ -189,8 +198,8 @@ class Transfer(Classifier):
             self._cache.before_validation(self.trainer, self)
 
     def on_fit_end(self) -> None:
-        """Frees the memory."""
-        self._cache.clear()
+        """Gives the data its images back."""
+        self._cache.end()
 
     def on_after_backward(self) -> None:
         """Averages the gradients of the unfrozen blocks over the processes.
@@ -217,6 +226,10 @@ class Transfer(Classifier):
             if parameters
         ]
         return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
+
+    def borrowed(self) -> dict[str, str]:
+        """A backbone that stayed frozen is still the published one."""
+        return {"network.backbone.": str(self.hparams["weights"])} if not self.unfreeze_blocks else {}
 
     def example_input(self) -> Tensor:
         """One black image."""
