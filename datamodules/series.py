@@ -29,6 +29,9 @@ log = logging.getLogger("lightning.pytorch.datamodules")
 Mode = Literal["vector", "sequence", "lanes"]
 FitOn = Literal["train", "all"]
 
+# Sums are taken portion by portion, since a long series in double precision would take twice its memory.
+PORTION = 1 << 16
+
 
 class Series(LightningDataModule):
     """Base of the time series, and for a program's own: ``Series(Recording(...), divide(...))``.
@@ -63,8 +66,8 @@ class Series(LightningDataModule):
         DataError: A period is too short for a window, or a value is not finite.
     """
 
-    # Length of a season in steps. A series of which it is not known has no such attribute.
-    period: int
+    # Length of a season in steps; 1 if there is none that anybody knows.
+    period: int = 1
 
     def __init__(
         self,
@@ -146,10 +149,18 @@ class Series(LightningDataModule):
         """Standard deviation of each series over the same points; 1 for one that is constant there."""
         return self._moments()[1].tolist()
 
+    @property
+    def naive_mae(self) -> list[float]:
+        """Mean absolute error of the naive forecast, one step ahead, over the same points; 1 for a constant series."""
+        values = self.values[: self.periods["train"].stop]
+        # Each portion begins with the last point of the one before.
+        portions = (values[start : start + PORTION + 1].double() for start in range(0, len(values) - 1, PORTION))
+        errors = sum((portion.diff(dim=0).abs().sum(0) for portion in portions), torch.zeros(1)) / (len(values) - 1)
+        return torch.where(errors > 0, errors, 1.0).tolist()
+
     def _moments(self) -> tuple[Tensor, Tensor]:
         values = self.values[: self.periods["train"].stop]
-        # In portions, since a long series in double precision would take twice its memory.
-        portions = values.split(1 << 16)
+        portions = values.split(PORTION)
         mean = sum((portion.double().sum(0) for portion in portions), torch.zeros(1)) / len(values)
         squares = sum(((portion.double() - mean).square().sum(0) for portion in portions), torch.zeros(1))
         std = (squares / (len(values) - 1)).sqrt()

@@ -451,7 +451,7 @@ def test_file_becomes_a_series_with_dates_continued(tmp_path: Path) -> None:
     assert (data.names, data.step, data.values[:, 0].tolist()) == (["sold"], "1 month", list(range(0, 280, 28)))
     assert [str(time) for time in data.future_times(3)] == ["2024-11-01", "2024-12-01", "2025-01-01"]
     assert data.source["name"] == "sold of sales.csv"
-    assert not hasattr(data, "period"), "a season that nobody knows is not a fact"
+    assert data.period == 1, "no model shall take its own default for a season that nobody knows"
 
 
 def test_several_columns_become_channels_in_the_order_asked_for(tmp_path: Path) -> None:

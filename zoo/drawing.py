@@ -142,7 +142,7 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
         axes.set_xlabel("epoch")
         if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):
             axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if panel != "learning_rate":
             axes.legend(frameon=False)
         axes.grid(alpha=0.25)

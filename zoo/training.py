@@ -41,7 +41,10 @@ from zoo.figures import Figures
 from zoo.module import ZooModule, unfilled
 
 # Facts of the data that reach the model as constructor arguments of the same name.
-FACTS = ("num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std")
+FACTS = (
+    "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
+    "num_series", "window", "horizon", "period", "naive_mae",
+)  # fmt: skip
 
 
 class ZooParser(LightningArgumentParser):
@@ -504,6 +507,8 @@ def quieten(quiet: bool) -> None:
         "The '.*_dataloader' does not have many workers",
         "Checkpoint directory .* exists and is not empty",
         "Experiment logs directory .* exists and is not empty",
+        "`LightningModule.configure_optimizers` returned `None`",  # a baseline, which learns nothing
+        "`training_step` returned `None`",
         ".*lr_scheduler.step\\(\\)` before `optimizer.step",
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -579,7 +584,7 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
                 start = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
                     loss = trial.training_step(batch, 0)
-                if loss.requires_grad:
+                if loss is not None and loss.requires_grad:
                     loss.backward()
                 times.append(time.perf_counter() - start)
             seconds[precision, channels_last] = min(times[2:])
