@@ -93,10 +93,27 @@ def test_facts_answer_right_after_init(make: Callable[[], Series]) -> None:
     train = data.splits["train"].double()
     assert data.mean == pytest.approx(train.mean(0).tolist())
     assert data.std == pytest.approx(train.std(0).tolist())
+    assert data.naive_mae == pytest.approx(train.diff(dim=0).abs().mean(0).tolist())
     assert (data.num_series, len(data.names)) == (1, 1)
     assert data.source["name"]
     assert data.source["licence"]
     assert data.hparams["window"] == data.window
+
+
+def test_facts_do_not_depend_on_the_portions_they_are_summed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.RandomState(0).randn(1000, 2).cumsum(0)
+    recording = Recording("walks", values, ["a", "b"], Timeline())
+    data = Series(recording, divide(recording))
+    whole = data.mean, data.std, data.naive_mae
+    for portion in (1, 7, 799, 800):
+        monkeypatch.setattr("datamodules.series.PORTION", portion)
+        assert np.allclose((data.mean, data.std, data.naive_mae), whole, rtol=1e-12)
+    assert data.naive_mae == pytest.approx(np.abs(np.diff(data.values[:800].double().numpy(), axis=0)).mean(0))
+
+
+def test_naive_forecast_of_a_constant_series_has_a_scale() -> None:
+    recording = Recording("constant", np.ones((100, 1)), ["one"], Timeline())
+    assert (lambda data: (data.std, data.naive_mae))(Series(recording, divide(recording))) == ([1.0], [1.0])
 
 
 # Windows.
