@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import Zoo
 
+import zoo
 from zoo import registry
 from zoo.training import read_results
 
@@ -46,6 +47,8 @@ def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_
         (["lstm_synthetic", "--data.mode=vector"], "model and data must agree on output and horizon"),
         (["rnn_sequence_synthetic", "--data.horizon=2"], "--data.mode vector has longer ones"),
         (["stateful_rnn_synthetic", "--data.lanes=100"], "use fewer --data.lanes"),
+        (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
+        (["lstm_synthetic", "--model.init_args.num_series", "2"], "which says 1; leave it out"),
     ],
 )
 def test_data_that_does_not_fit_the_model_is_told_in_one_line(
@@ -69,3 +72,17 @@ def test_file_without_a_season_has_no_seasonal_forecast(zoo_command: Zoo, tmp_pa
     assert "needs a season, but period is 1" in err
     code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--data.period=2")
     assert (code, " mae 0 " in out) == (0, True)
+
+
+def test_deployed_model_has_seen_everything_and_chooses_nothing(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("fit", "dense_synthetic", "--data.fit_on=all", "--trainer.max_epochs=2", "--quiet")
+    assert (code, err) == (0, "")
+    (run,) = (tmp_path / "runs" / "dense_synthetic").iterdir()
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert zoo.load(run).window == 30
+
+
+def test_baseline_has_no_learning_rate_to_find(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("lr-find", "naive_synthetic")
+    assert (code, "Naive has no learning rate to find" in err) == (2, True)
+    assert not list(tmp_path.iterdir())

@@ -88,6 +88,7 @@ class ZooCLI(LightningCLI):
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.more_callbacks = callbacks
+        self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         self.checkpoint: Path | None = None
         self._folder_is_new = False
         self._trained: dict[str, Any] = {}
@@ -154,10 +155,19 @@ class ZooCLI(LightningCLI):
         try:
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
+            self._check_facts()
             self._check_classes()
         except (ZooError, DataError, ValueError, RuntimeError, MisconfigurationException) as error:
-            self._leave_no_trace()
+            self.leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
+
+    def _check_facts(self) -> None:
+        """Refuses flags that the data would overrule, which otherwise nobody would notice."""
+        for flag in self.flags:
+            fact = flag.rpartition(".")[2]
+            if flag.startswith("--model.") and fact in FACTS and hasattr(self.datamodule, fact):
+                advice = f"use --data.{fact}" if fact in self.datamodule.hparams else "leave it out"
+                raise ZooError(f"{flag} is for the data to say, which says {getattr(self.datamodule, fact)}; {advice}")
 
     def _check_classes(self) -> None:
         trained, found = self._trained.get("classes"), getattr(self.datamodule, "classes", None)
@@ -196,6 +206,10 @@ class ZooCLI(LightningCLI):
             if isinstance(callback, ModelCheckpoint):
                 # A resumed run writes its best.ckpt over the one it left, not beside it.
                 callback._enable_version_counter = False
+        if getattr(self.datamodule, "fit_on", "train") == "all":
+            # Nothing is left to choose by: the weights of the last epoch are those to use.
+            chooses = (EarlyStopping, ModelCheckpoint)
+            settings["callbacks"] = [one for one in _as_list(settings.get("callbacks")) if not isinstance(one, chooses)]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
         return super().instantiate_trainer(**kwargs)
 
@@ -243,15 +257,15 @@ class ZooCLI(LightningCLI):
         try:
             return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except (ZooError, DataError):
-            self._leave_no_trace()
+            self.leave_no_trace()
             raise
         except (MisconfigurationException, RuntimeError) as error:
             if not isinstance(error, MisconfigurationException) and "conditioned on metric" not in str(error):
                 raise
-            self._leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
+            self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
             raise ZooError(_reason(error)) from error
 
-    def _leave_no_trace(self, first_epoch: bool = False) -> None:
+    def leave_no_trace(self, first_epoch: bool = False) -> None:
         """Removes the folder of a run that never began, or did not get through its first epoch."""
         if not self._folder_is_new or self.folder is None:
             return
