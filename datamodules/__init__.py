@@ -9,20 +9,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datamodules.folder import ImageFolder, Things
     from datamodules.images import Digits, FashionMNIST
+    from datamodules.series import CO2, CsvSeries, Series, Sunspots, SyntheticSeries
     from datamodules.shapes import Shapes
     from datamodules.tabular import Function1D, Iris
 
 _HOMES = {
+    "CO2": "datamodules.series",
+    "CsvSeries": "datamodules.series",
     "Digits": "datamodules.images",
     "FashionMNIST": "datamodules.images",
     "Function1D": "datamodules.tabular",
     "ImageFolder": "datamodules.folder",
     "Iris": "datamodules.tabular",
+    "Series": "datamodules.series",
     "Shapes": "datamodules.shapes",
+    "Sunspots": "datamodules.series",
+    "SyntheticSeries": "datamodules.series",
     "Things": "datamodules.folder",
 }
 
-__all__ = ["Digits", "FashionMNIST", "Function1D", "ImageFolder", "Iris", "Shapes", "Things"]
+__all__ = [
+    "CO2",
+    "CsvSeries",
+    "Digits",
+    "FashionMNIST",
+    "Function1D",
+    "ImageFolder",
+    "Iris",
+    "Series",
+    "Shapes",
+    "Sunspots",
+    "SyntheticSeries",
+    "Things",
+]
 
 
 def __getattr__(name: str) -> Any:

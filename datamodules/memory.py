@@ -102,12 +102,16 @@ class EpochBatches(DistributedSampler[Any]):
 
     def __iter__(self) -> Iterator[Tensor]:
         # A generator, since a resuming trainer asks for the iterator before it tells the epoch.
+        order = None
         if self.shuffle:
             order = torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
-        else:
-            order = torch.arange(self.size)
-        chunks = torch.tensor_split(order, self.num_batches * self.num_replicas)
-        yield from chunks[self.rank :: self.num_replicas]
+        # Cut one by one, since a long series has more batches than one wants to hold.
+        count = self.num_batches * self.num_replicas
+        length, longer = divmod(self.size, count)
+        for number in range(self.rank, count, self.num_replicas):
+            start = number * length + min(number, longer)
+            stop = start + length + (number < longer)
+            yield torch.arange(start, stop) if order is None else order[start:stop]
 
 
 class InMemory(LightningDataModule):
@@ -169,13 +173,19 @@ class InMemory(LightningDataModule):
 
     def _loader(self, split: str, batch_size: int, shuffle: bool) -> DataLoader[Split]:
         rows = Rows(self.splits[split])
-        world_size, rank = (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-        batches = EpochBatches(rows, batch_size, shuffle, self.seed, world_size, rank)
-        # With a generator of its own the loader draws nothing from the one that dropout and augmentation use.
-        generator = torch.Generator()
-        return DataLoader(
-            rows, sampler=batches, batch_size=None, generator=generator, pin_memory=torch.cuda.is_available()
-        )
+        return load_batches(rows, EpochBatches(rows, batch_size, shuffle, self.seed, *processes(self)))
+
+
+def processes(data: LightningDataModule) -> tuple[int, int]:
+    """How many processes share the data, and which of them this is."""
+    return (data.trainer.world_size, data.trainer.global_rank) if data.trainer else (1, 0)
+
+
+def load_batches(rows: Rows, batches: EpochBatches) -> DataLoader[Split]:
+    """Makes the loader that fetches whole batches of rows."""
+    # With a generator of its own the loader draws nothing from the one that dropout and augmentation use.
+    generator = torch.Generator()
+    return DataLoader(rows, sampler=batches, batch_size=None, generator=generator, pin_memory=torch.cuda.is_available())
 
 
 def stratified_split(labels: np.ndarray, held_out: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tiny import EPOCHS, EVALUATE_ALL, ROOT, tiny_cli
+from tiny import EPOCHS, EVALUATE_ALL, ROOT, is_baseline, tiny_cli
 from torch import Tensor
 
 import zoo
@@ -23,8 +23,8 @@ from zoo.training import LastCheckpoint, ZooCLI
 RECIPES = registry.list_recipes()
 PUBLISHED = [name for name in RECIPES if (registry.CHECKPOINTS / name / "card.json").is_file()]
 IMPORTED = [name for name in zoo.list_models(pretrained=True) if name not in RECIPES]
-# Recipes that cannot be trained by two processes, and what they say; none so far.
-REFUSES_TWO_PROCESSES: dict[str, str] = {}
+# Recipes that cannot be trained by two processes, and what they say.
+REFUSES_TWO_PROCESSES = {name: "learns nothing" for name in RECIPES if is_baseline(name)}
 
 TrainedOnce = Callable[[str], "Trained"]
 

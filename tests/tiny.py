@@ -19,6 +19,13 @@ LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches"
 # Overrides the limits: two processes and one must see the same rows.
 EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_size=500")
 
+SERIES = ("CO2", "Sunspots", "SyntheticSeries")
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a recipe's model learns nothing; how far it looks back is what it is."""
+    return registry.recipe(name).config["model"]["class_path"].startswith("zoo.series.baselines.")
+
 
 def tiny_args(name: str, **trainer: Any) -> list[str]:
     """LightningCLI arguments for a recipe with few and small batches and few epochs."""
@@ -31,6 +38,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.root={photos()}", "--data.init_args.image_size=48"]
     if registry.recipe(name).data == "Shapes":
         data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
+    if registry.recipe(name).data in SERIES and not is_baseline(name):
+        data += ["--data.init_args.window=20"]
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
     if registry.recipe(name).data == "FashionMNIST":

@@ -140,9 +140,11 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
             axes.plot(x, y, color=_SPLIT_COLOURS[split], label=name, marker="." if len(x) < 3 else "")
         axes.set_title(panel.replace("_", " "))
         axes.set_xlabel("epoch")
-        if panel.endswith(("loss", "mae")) and all(value > 0 for points in lines.values() for _, value in points):
+        values = [value for points in lines.values() for _, value in points]
+        # Within a few units a logarithmic axis has no labels that one would want to read.
+        if panel.endswith(("loss", "mae")) and 0 < 5 * min(values) < max(values):
             axes.set_yscale("log")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if panel != "learning_rate":
             axes.legend(frameon=False)
         axes.grid(alpha=0.25)

@@ -41,7 +41,10 @@ from zoo.figures import Figures
 from zoo.module import ZooModule, unfilled
 
 # Facts of the data that reach the model as constructor arguments of the same name.
-FACTS = ("num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std")
+FACTS = (
+    "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
+    "num_series", "window", "horizon", "period", "naive_mae",
+)  # fmt: skip
 
 
 class ZooParser(LightningArgumentParser):
@@ -156,7 +159,7 @@ class ZooCLI(LightningCLI):
             self._check_facts()
             self._check_classes()
         except (ZooError, DataError, ValueError, RuntimeError, MisconfigurationException) as error:
-            self._leave_no_trace()
+            self.leave_no_trace()
             raise _told(error) or ZooError(_reason(error)) from error
 
     def _check_facts(self) -> None:
@@ -208,6 +211,10 @@ class ZooCLI(LightningCLI):
             if isinstance(callback, ModelCheckpoint):
                 # A resumed run writes its best.ckpt over the one it left, not beside it.
                 callback._enable_version_counter = False
+        if getattr(self.datamodule, "fit_on", "train") == "all":
+            # Nothing is left to choose by: the weights of the last epoch are those to use.
+            chooses = (EarlyStopping, ModelCheckpoint)
+            settings["callbacks"] = [one for one in _as_list(settings.get("callbacks")) if not isinstance(one, chooses)]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
         return super().instantiate_trainer(**kwargs)
 
@@ -255,15 +262,15 @@ class ZooCLI(LightningCLI):
         try:
             return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except (ZooError, DataError):
-            self._leave_no_trace()
+            self.leave_no_trace()
             raise
         except (MisconfigurationException, RuntimeError) as error:
             if not isinstance(error, MisconfigurationException) and "conditioned on metric" not in str(error):
                 raise
-            self._leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
+            self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
             raise ZooError(_reason(error)) from error
 
-    def _leave_no_trace(self, first_epoch: bool = False) -> None:
+    def leave_no_trace(self, first_epoch: bool = False) -> None:
         """Removes the folder of a run that never began, or did not get through its first epoch."""
         if not self._folder_is_new or self.folder is None:
             return
@@ -519,6 +526,8 @@ def quieten(quiet: bool) -> None:
         "The '.*_dataloader' does not have many workers",
         "Checkpoint directory .* exists and is not empty",
         "Experiment logs directory .* exists and is not empty",
+        "`LightningModule.configure_optimizers` returned `None`",  # a baseline, which learns nothing
+        "`training_step` returned `None`",
         ".*lr_scheduler.step\\(\\)` before `optimizer.step",
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -594,7 +603,7 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
                 start = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
                     loss = trial.training_step(batch, 0)
-                if loss.requires_grad:
+                if loss is not None and loss.requires_grad:
                     loss.backward()
                 times.append(time.perf_counter() - start)
             seconds[precision, channels_last] = min(times[2:])

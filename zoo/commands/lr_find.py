@@ -33,7 +33,8 @@ def lr_find(argv: list[str]) -> None:
         )
     target = resolve("lr-find", [options.recipe, *flags])
     cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__)
-    if not hasattr(cli.model, "lr"):
+    if not hasattr(cli.model, "lr") or not list(cli.model.parameters()):
+        cli.leave_no_trace()
         raise ZooError(f"{type(cli.model).__name__} has no learning rate to find")
     max_lr = options.max_lr or max(1.0, 10 * cli.model.lr)
     cli.model.watch_loss = False

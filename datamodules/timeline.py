@@ -1,0 +1,120 @@
+"""Equidistant points in time: which step lies between them, which are missing, and how they go on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "us": 1}
+_WORDS = {
+    "Y": "year",
+    "M": "month",
+    "B": "business day",
+    "D": "day",
+    "h": "hour",
+    "m": "minute",
+    "s": "second",
+    "us": "microsecond",
+}
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Times at equal distances: whole numbers, a fixed span, months of the calendar, or the days from Monday to Friday.
+
+    Args:
+        start: The first time.
+        every: Number of units from one time to the next.
+        unit: A unit of NumPy's ``timedelta64``, or ``B`` for business days; means nothing if times are numbers.
+        day: Where in its month a time of a monthly series lies, up to 31 for the last day; 0 if the series is not.
+    """
+
+    start: int | np.datetime64 = 0
+    every: int = 1
+    unit: str = "D"
+    day: int = 0
+
+    @classmethod
+    def find(cls, times: np.ndarray) -> "Timeline":
+        """Finds the step that explains times with the fewest gaps.
+
+        Args:
+            times: Ascending, none twice; whole numbers or ``datetime64[us]``.
+
+        Returns:
+            The timeline that begins with the first time. If no step explains all, it has the commonest one.
+        """
+        if times.dtype.kind == "i":
+            return cls(int(times[0]), _commonest(np.diff(times)))
+        # Months first: July, August and September also begin 31 days apart.
+        candidates = [cls._monthly(times), cls._fixed(times), cls._business(times)]
+        explaining = [timeline for timeline in candidates if timeline is not None and timeline.holds(times).all()]
+        return min(explaining, key=lambda timeline: timeline.number(times)[-1], default=cls._fixed(times))
+
+    @classmethod
+    def _fixed(cls, times: np.ndarray) -> "Timeline":
+        span = _commonest(np.diff(times).astype(np.int64)) if len(times) > 1 else _MICROSECONDS["D"]
+        unit = next(unit for unit, length in _MICROSECONDS.items() if span % length == 0)
+        # As coarse as it can be, so that days are written as days.
+        resolutions = ("D", "s", "us") if unit == "D" else ("s", "us")
+        start = next(coarse for name in resolutions if (coarse := times[0].astype(f"M8[{name}]")) == times[0])
+        return cls(start, span // _MICROSECONDS[unit], unit)
+
+    @classmethod
+    def _monthly(cls, times: np.ndarray) -> "Timeline | None":
+        every = _commonest(np.diff(times.astype("M8[M]")).astype(np.int64))
+        if every == 0:
+            return None
+        days = times.astype("M8[D]") - times.astype("M8[M]").astype("M8[D]")
+        start = times[0].astype("M8[D]")
+        return cls(
+            start if start == times[0] else times[0].astype("M8[s]"), every, "M", int(days.astype(int).max()) + 1
+        )
+
+    @classmethod
+    def _business(cls, times: np.ndarray) -> "Timeline | None":
+        start = times[0].astype("M8[D]")
+        return cls(start, 1, "B") if np.is_busday(start) else None
+
+    @property
+    def step(self) -> str | None:
+        """The time between two points in words, such as ``1 day``; None if times are mere numbers."""
+        if isinstance(self.start, int):
+            return None
+        every, unit = (self.every // 12, "Y") if self.unit == "M" and self.every % 12 == 0 else (self.every, self.unit)
+        return f"{every} {_WORDS[unit]}{'s' if every > 1 else ''}"
+
+    def at(self, numbers: np.ndarray) -> np.ndarray:
+        """The times of points, counted from zero."""
+        steps = numbers * self.every
+        if isinstance(self.start, int):
+            return self.start + steps
+        if self.unit == "B":
+            return np.busday_offset(self.start, steps)
+        if self.day:
+            months = self.start.astype("M8[M]") + steps
+            first = months.astype("M8[D]")
+            days = ((months + 1).astype("M8[D]") - first).astype(int)
+            return first + (np.minimum(self.day, days) - 1) + (self.start - self.start.astype("M8[D]"))
+        return self.start + steps.astype(f"m8[{self.unit}]")
+
+    def number(self, times: np.ndarray) -> np.ndarray:
+        """The number of the last point that is not after each time."""
+        if isinstance(self.start, int):
+            return (times - self.start) // self.every
+        if self.unit == "B":
+            return np.busday_count(self.start, times.astype("M8[D]")) // self.every
+        if self.day:
+            return (times.astype("M8[M]") - self.start.astype("M8[M]")).astype(np.int64) // self.every
+        return (times - self.start) // np.array(self.every, dtype=f"m8[{self.unit}]")
+
+    def holds(self, times: np.ndarray) -> np.ndarray:
+        """Whether each time is one of the points."""
+        return self.at(self.number(times)) == times
+
+
+def _commonest(numbers: np.ndarray) -> int:
+    """The most frequent number, the smallest of them if there are several; 1 of none."""
+    if not len(numbers):
+        return 1
+    found, counts = np.unique(numbers, return_counts=True)
+    return int(found[counts.argmax()])

@@ -1,0 +1,458 @@
+"""The forecasters."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+import zoo
+from zoo import weights
+from zoo.errors import ZooError
+from zoo.series.baselines import MovingAverage, Naive, SeasonalDifference, SeasonalNaive
+from zoo.series.causal_conv import CausalConv, CausalConvNet
+from zoo.series.conv_lstm import ConvLSTM
+from zoo.series.forecaster import Forecaster
+from zoo.series.linear import DenseForecaster, Linear
+from zoo.series.recurrent import Recurrent, RecurrentNet
+from zoo.series.stateful import Stateful
+
+SMALL: dict[str, Any] = {"num_series": 2, "window": 12, "mean": [5.0, -5.0], "std": [2.0, 3.0]}
+TWO_AHEAD = {**SMALL, "horizon": 2}
+
+VECTORS: dict[str, Callable[[], Forecaster]] = {
+    "naive": lambda: Naive(**TWO_AHEAD),
+    "seasonal naive": lambda: SeasonalNaive(**TWO_AHEAD, period=7),
+    "moving average": lambda: MovingAverage(**TWO_AHEAD, average=4),
+    "centred average": lambda: MovingAverage(**TWO_AHEAD, period=7, average=3, centred=True),
+    "seasonal difference": lambda: SeasonalDifference(**TWO_AHEAD, period=7, average=5, past_average=3),
+    "linear": lambda: Linear(**TWO_AHEAD),
+    "dense": lambda: DenseForecaster(**TWO_AHEAD, residual="season", period=7),
+    "rnn": lambda: Recurrent(**TWO_AHEAD, hidden_size=6, residual="last"),
+    "bidirectional lstm": lambda: Recurrent(**TWO_AHEAD, cell="lstm", hidden_size=6, bidirectional=True),
+    "gru": lambda: Recurrent(**TWO_AHEAD, cell="gru", hidden_size=6, dropout=0.5),
+    "causal conv": lambda: CausalConv(**TWO_AHEAD, channels=6, stride=2),
+    "wavenet": lambda: CausalConv(**TWO_AHEAD, channels=6, gated=True, residual="last"),
+    "conv lstm": lambda: ConvLSTM(**TWO_AHEAD, channels=6, hidden_size=6, stride=2, output="vector"),
+}
+SEQUENCES: dict[str, Callable[[], Forecaster]] = {
+    "rnn sequence": lambda: Recurrent(**SMALL, hidden_size=6, output="sequence", residual="last"),
+    "lstm sequence": lambda: Recurrent(**SMALL, cell="lstm", hidden_size=6, output="sequence"),
+    "gru sequence": lambda: Recurrent(**SMALL, cell="gru", hidden_size=6, output="sequence"),
+    "stateful rnn": lambda: Stateful(**SMALL, hidden_size=6),
+    "stateful lstm": lambda: Stateful(**SMALL, cell="lstm", hidden_size=6, residual="last"),
+    "causal conv sequence": lambda: CausalConv(**SMALL, channels=6, kernel_size=3, output="sequence"),
+    "wavenet sequence": lambda: CausalConv(**SMALL, channels=6, gated=True, output="sequence"),
+    "conv lstm sequence": lambda: ConvLSTM(**SMALL, channels=6, hidden_size=6),
+}
+ALL = {**VECTORS, **SEQUENCES}
+FIXED_LENGTH = (Linear, DenseForecaster, SeasonalNaive, MovingAverage, SeasonalDifference)
+
+every_model = pytest.mark.parametrize("name", ALL)
+
+
+def make(name: str) -> Forecaster:
+    """A model with weights that are the same in every run."""
+    torch.manual_seed(0)
+    return ALL[name]().eval()
+
+
+def noise(*shape: int) -> Tensor:
+    """Normal random numbers, the same in every run."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def synthetic() -> Tensor:
+    """The series of the notes, ``(1461, 1)``."""
+    time = np.arange(4 * 365 + 1)
+    phase = time % 365 / 365
+    season = np.where(phase < 0.4, np.cos(2 * np.pi * phase), np.exp(-3 * phase))
+    values = 10 + 0.05 * time + 40 * season + 5 * np.random.RandomState(42).randn(len(time))
+    return torch.tensor(values)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [
+        (Naive(), 5.9379),
+        (SeasonalNaive(), 18.3662),
+        (MovingAverage(), 7.1424),
+        (SeasonalDifference(past_average=1), 5.8393),
+        (SeasonalDifference(centred=False), 5.0174),
+        (SeasonalDifference(), 4.5669),
+    ],
+    ids=["naive", "seasonal naive", "average 30", "difference", "trailing average of last year", "centred"],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_baselines_err_as_in_the_notes(synthetic: Tensor, model: Forecaster, error: float, dtype: torch.dtype) -> None:
+    windows = synthetic.to(dtype).unfold(0, model.window, 1)[1000 - model.window : -1].transpose(1, 2)
+    assert (model(windows)[:, 0] - synthetic[1000:]).abs().mean().item() == pytest.approx(error, abs=5e-5)
+
+
+def test_seasonal_forecasts_take_the_latest_season_that_is_known() -> None:
+    inputs = torch.arange(1.0, 11.0)[None, :, None]
+    ahead = SeasonalNaive(window=10, horizon=5, period=3)(inputs)
+    assert ahead.flatten().tolist() == [8, 9, 10, 8, 9]
+    centred = MovingAverage(window=10, horizon=4, period=4, average=3, centred=True)(inputs)
+    assert centred.flatten().tolist() == [7, 8, 9, 6]
+
+
+@every_model
+def test_no_forecast_depends_on_the_future(name: str) -> None:
+    model, steps, changed = make(name), 40, 25
+    series = noise(steps, 2)
+    disturbed = series.clone()
+    disturbed[changed:] += 10
+    before, after = forecasts_of_each_step(model, series), forecasts_of_each_step(model, disturbed)
+    assert torch.equal(before[:changed], after[:changed])
+    assert not torch.allclose(before[changed:], after[changed:])
+
+
+@torch.no_grad()
+def forecasts_of_each_step(model: Forecaster, series: Tensor) -> Tensor:
+    """What a model forecasts when it knows a series up to each step."""
+    if model.output == "sequence":
+        return model(series[None])[0]
+    padded = torch.cat([series[:1].expand(model.window - 1, -1), series])
+    return model(padded.unfold(0, model.window, 1).transpose(1, 2))
+
+
+@every_model
+def test_sequences_of_any_length(name: str) -> None:
+    model = make(name)
+    for length in (1, 5, 33):
+        inputs = noise(3, length, 2)
+        if isinstance(model, FIXED_LENGTH) and length < model.shortest:
+            with pytest.raises(ZooError, match=f"looks at {model.shortest} steps and got {length}"):
+                model(inputs)
+        else:
+            assert model(inputs).shape == (3, length if model.output == "sequence" else 2, 2)
+
+
+@pytest.mark.parametrize("name", ["linear", "dense", "seasonal difference", "causal conv"])
+def test_of_long_windows_only_the_end_is_seen(name: str) -> None:
+    model, inputs = make(name), noise(3, 40, 2)
+    torch.testing.assert_close(model(inputs), model(inputs[:, -16:]))
+
+
+def test_bidirectional_network_ends_where_each_direction_ends() -> None:
+    network, inputs = make("bidirectional lstm").network, noise(3, 12, 2)
+    assert isinstance(network, RecurrentNet)
+    _, (hidden, _) = network.recurrent(inputs)
+    expected = network.head(torch.cat([hidden[-2], hidden[-1]], 1)).unflatten(1, (2, 2))
+    torch.testing.assert_close(network(inputs), expected)
+
+
+@pytest.mark.parametrize("name", ["stateful rnn", "stateful lstm"])
+def test_stateful_pass_over_chunks_equals_one_over_the_whole(name: str) -> None:
+    model, series = make(name), noise(3, 50, 2)
+    assert isinstance(model, Stateful)
+    whole = model(series)
+    chunks = [model.read(chunk) for chunk in series.split([20, 7, 23], dim=1)]
+    torch.testing.assert_close(torch.cat(chunks, 1), whole)
+    model.reset()
+    torch.testing.assert_close(model.read(series), whole)
+
+
+@pytest.mark.parametrize("name", ["rnn", "gru", "lstm sequence", "conv lstm sequence"])
+def test_stateless_model_forgets(name: str) -> None:
+    model, series = make(name), noise(1, 12, 2)
+    first = model(series)
+    model(100 * noise(1, 50, 2))
+    assert torch.equal(model(series), first)
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters"),
+    [
+        (Linear(), 31),
+        (DenseForecaster(), 431),
+        (Recurrent(), 30_401),
+        (Recurrent(output="sequence"), 30_401),
+        (Stateful(cell="lstm"), 121_301),
+        (ConvLSTM(), 16_865),
+        (CausalConv(), 10_529),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_networks_of_the_notes_have_their_parameters(model: torch.nn.Module, parameters: int) -> None:
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_recurrent_networks_begin_as_in_keras(cell: Any) -> None:
+    network = Recurrent(cell=cell, hidden_size=8).network
+    kernel = network.recurrent.weight_hh_l1
+    torch.testing.assert_close(kernel.T @ kernel, torch.eye(8))
+    biases = network.recurrent.bias_ih_l1.view(-1, 8)
+    assert biases.sum(1).tolist() == {"rnn": [0], "lstm": [0, 8, 0, 0], "gru": [0, 0, 0]}[cell]
+
+
+@every_model
+def test_saved_and_loaded_model_is_the_same(name: str, tmp_path: Path) -> None:
+    model, golden = make(name), {"input": noise(4, 12, 2)}
+    weights.save(model, tmp_path / "model", {"recipe": "mine"}, golden)
+    loaded = zoo.load(tmp_path / "model")
+    assert torch.equal(loaded.answer(golden), weights.load_golden(tmp_path / "model")["answer"])
+    assert torch.equal(loaded(model.example_input()), model(model.example_input()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"receptive_field": 64}, 64),
+        ({"receptive_field": 65}, 128),
+        ({"receptive_field": 20, "kernel_size": 3}, 31),
+        ({"receptive_field": 16, "gated": True}, 16),
+        ({"receptive_field": 20, "stride": 2}, 32),
+        ({"receptive_field": 20, "kernel_size": 3, "stride": 3}, 21),
+    ],
+)
+def test_receptive_field_is_what_a_gradient_finds(arguments: dict[str, Any], expected: int) -> None:
+    torch.manual_seed(0)
+    network = CausalConvNet(channels=16, **arguments)
+    inputs = noise(64, 150, 1).requires_grad_()
+    network.features(inputs)[:, -1].sum().backward()
+    assert inputs.grad is not None
+    seen = inputs.grad.abs().sum((0, 2)).nonzero().flatten()
+    assert network.receptive_field == expected
+    assert seen.tolist() == list(range(150 - expected, 150))
+
+
+def test_long_sequence_is_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, series = make("wavenet sequence"), noise(1, 700, 2)
+    whole = model(series)
+    monkeypatch.setattr(CausalConvNet, "LONG", 100)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(series), whole.detach())
+
+
+@every_model
+def test_forecast_of_one_window_is_the_output(name: str) -> None:
+    model = make(name)
+    history = noise(12, 2)
+    ahead = model.forecast(history, model.horizon)
+    torch.testing.assert_close(ahead, model(history[None])[0, -model.horizon :].detach())
+
+
+@every_model
+def test_forecast_goes_on_from_its_own_forecasts(name: str) -> None:
+    model = make(name).train()
+    history = noise(3, 12, 2)
+    ahead = model.forecast(history, 7)
+    assert model.training
+    known = history
+    model.eval()
+    while known.shape[1] < 12 + 7:
+        # What carries its state sees all that was, everything else a window.
+        seen = known if model.output == "sequence" or name in ("rnn", "gru") else known[:, -12:]
+        if name.startswith(("causal", "wavenet", "conv")):
+            seen = known[:, -12:]
+        known = torch.cat([known, model(seen)[:, -model.horizon :].detach()], 1)
+    torch.testing.assert_close(ahead, known[:, 12:19])
+
+
+def test_forecast_of_a_stateful_model_knows_the_whole_history() -> None:
+    history = noise(40, 2)
+    changed = history.clone()
+    changed[20] += 10
+    for name, differs in (("stateful rnn", True), ("rnn sequence", False)):
+        model = make(name)
+        assert torch.equal(model.forecast(history, 3), model.forecast(changed, 3)) != differs
+
+
+@pytest.mark.parametrize(("residual", "expected"), [("last", [10.0, 10.0]), ("season", [8.0, 9.0])])
+def test_network_that_says_nothing_forecasts_no_change(residual: Any, expected: list[float]) -> None:
+    model = Linear(window=5, horizon=2, period=3, mean=[7.0], std=[3.0], residual=residual)
+    torch.nn.init.zeros_(next(model.network.parameters()))
+    torch.testing.assert_close(model(torch.arange(6.0, 11.0)[None, :, None]).flatten(), torch.tensor(expected))
+
+
+class Batches(Dataset[Any]):
+    """Batches made by hand."""
+
+    def __init__(self, *batches: tuple[Tensor, Tensor]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        return self.batches[number]
+
+
+def loader(*batches: tuple[Tensor, Tensor]) -> DataLoader[Any]:
+    """Serves batches made by hand."""
+    return DataLoader(Batches(*batches), batch_size=None)
+
+
+def trainer(*callbacks: Callback, **arguments: Any) -> Trainer:
+    """A trainer that is silent and leaves nothing."""
+    return Trainer(
+        logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu",
+        callbacks=list(callbacks), enable_checkpointing=bool(callbacks), **arguments,
+    )  # fmt: skip
+
+
+def test_metrics_count_every_value_once() -> None:
+    # The last values are 0 and 0, so the errors are the targets. Batches of unequal size must weigh by their values.
+    model = Naive(num_series=2, mean=[0.0, 0.0], std=[10.0, 1.0], naive_mae=[1.0, 4.0])
+    many, one = torch.tensor([[[3.0, -2.0]], [[1.0, 0.0]], [[0.0, 8.0]]]), torch.tensor([[[2.0, 4.0]]])
+    batches = loader((torch.zeros(3, 1, 2), many), (torch.zeros(1, 1, 2), one))
+    (found,) = trainer().test(model, batches, verbose=False)
+    huber = (0.3**2 / 2 + 0.1**2 / 2 + 0.2**2 / 2 + 1.5 + 7.5 + 3.5) / 8
+    expected = {"mae": 20 / 8, "mse": 98 / 8, "rmse": (98 / 8) ** 0.5, "mase": (6 + 14 / 4) / 8, "loss": huber}
+    assert found == pytest.approx({f"test_{name}": value for name, value in expected.items()})
+
+
+def test_only_the_last_step_of_a_sequence_counts() -> None:
+    model = make("rnn sequence")
+    inputs, targets = noise(4, 12, 2), noise(4, 12, 2) + 1
+    (found,) = trainer().validate(model, loader((inputs, targets)), verbose=False)
+    assert found["val_mae"] == pytest.approx((model(inputs) - targets)[:, -1].abs().mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["seasonal difference", "wavenet"])
+def test_checkpoint_of_a_training_loads_alone(name: str, tmp_path: Path) -> None:
+    model = make(name).train()
+    batches = loader((noise(8, 12, 2), noise(8, 2, 2)))
+    trainer(ModelCheckpoint(tmp_path, filename="mine"), max_epochs=1).fit(model, batches, batches)
+    inputs = noise(2, 12, 2)
+    assert torch.equal(zoo.load(tmp_path / "mine.ckpt")(inputs), model.eval()(inputs))
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("loss", ["huber", "mse", "mae"])
+def test_training_learns(optimizer: Any, loss: Any) -> None:
+    torch.manual_seed(0)
+    inputs = noise(64, 12, 2)
+    targets = inputs[:, -3:-1] * 0.5
+    model = Linear(**{**TWO_AHEAD, "mean": [0.0], "std": [1.0]}, optimizer=optimizer, loss=loss, lr=0.03)
+    batches = loader((inputs, targets))
+    before = (model(inputs) - targets).abs().mean().item()
+    trainer(max_epochs=60).fit(model, batches)
+    assert (model(inputs) - targets).abs().mean().item() < 0.4 * before
+
+
+class Lanes(LightningDataModule):
+    """Two lanes of training in three chunks, one of validation in two chunks that follows the second lane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.series = noise(61, 2)
+
+    def history(self, split: str) -> Tensor:
+        return self.series[None, :40]
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        lanes = self.series[:40].unflatten(0, (2, 20)), self.series[1:41].unflatten(0, (2, 20))
+        return loader(*zip(*(part.split(7, 1) for part in lanes), strict=True))
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        lane = self.series[None, 40:-1], self.series[None, 41:]
+        return loader(*zip(*(part.split(13, 1) for part in lane), strict=True))
+
+    test_dataloader = val_dataloader
+
+    def error(self, model: Forecaster, start: int) -> float:
+        """The error of the validation when the state begins at ``start``."""
+        forecasts = model(self.series[None, start:-1])
+        return (forecasts[:, 40 - start :] - self.series[None, 41:]).abs().mean().item()
+
+
+def test_validation_of_a_stateful_model_goes_on_from_the_last_training_lane() -> None:
+    model, data = make("stateful lstm").train(), Lanes()
+    model.lr = 0.0
+    fitted = trainer(max_epochs=2, num_sanity_val_steps=0)
+    fitted.fit(model, datamodule=data)
+    assert fitted.callback_metrics["val_mae"].item() == pytest.approx(data.error(model.eval(), start=20), rel=1e-5)
+
+
+def test_measured_stateful_model_has_read_what_went_before() -> None:
+    model, data = make("stateful lstm"), Lanes()
+    (found,) = trainer().test(model, datamodule=data, verbose=False)
+    assert found["test_mae"] == pytest.approx(data.error(model, start=0), rel=1e-5)
+
+
+def test_validation_leaves_the_state_of_the_training_alone() -> None:
+    finals = []
+    for checks in (3, 1):
+        model = make("stateful lstm").train()
+        trainer(max_epochs=2, val_check_interval=checks).fit(model, datamodule=Lanes())
+        finals.append(model.state_dict())
+    assert all(torch.equal(finals[0][key], finals[1][key]) for key in finals[0])
+
+
+def test_every_epoch_of_a_stateful_training_starts_empty() -> None:
+    model, data = make("stateful rnn").train(), Lanes()
+    assert isinstance(model, Stateful)
+    model.read(noise(2, 9, 2))
+    model.lr = 0.0
+    trainer(max_epochs=2, limit_val_batches=0).fit(model, datamodule=data)
+    seen = model.state
+    model.reset()
+    model.read(data.series[:40].unflatten(0, (2, 20)))
+    assert seen is not None
+    assert model.state is not None
+    torch.testing.assert_close(seen, model.state)
+
+
+@pytest.mark.parametrize("name", ["linear", "stateful rnn"])
+def test_pictures_of_an_evaluation(name: str) -> None:
+    model = make(name)
+    steps = 2 if name == "linear" else 12
+    outputs = []
+    for number in range(2):
+        batch = noise(1 if steps == 12 else 5, 12, 2), noise(1 if steps == 12 else 5, steps, 2)
+        outputs.append(model.validation_step(batch, number))
+    joined = {key: torch.cat([part[key].detach() for part in outputs]) for key in outputs[0]}
+    pictures = model.figures(joined, Batches())
+    assert pictures.keys() == {"forecasts", "residuals"}
+    truth = pictures["forecasts"].axes[0].lines[0].get_ydata()
+    assert len(np.asarray(truth)) == (11 if steps == 2 else 24)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: SeasonalNaive(window=30), "looks 365 steps back, but window is 30; use --data.window 365"),
+        (lambda: SeasonalDifference(window=400), "looks 415 steps back, but window is 400"),
+        (lambda: SeasonalNaive(period=1), "needs a season, but period is 1"),
+        (lambda: MovingAverage(centred=True, average=11), "needs a season"),
+        (lambda: MovingAverage(centred=True, average=4, period=7), "average is 4, expected an odd number"),
+        (lambda: Recurrent(cell="ltsm"), "no cell 'ltsm'; there are rnn, lstm, gru; did you mean 'lstm'"),  # type: ignore[arg-type]
+        (lambda: Recurrent(bidirectional=True, output="sequence"), "would see the future it forecasts"),
+        (lambda: Recurrent(cell="gru", activation="relu"), "activation 'relu' is for cell 'rnn'"),
+        (lambda: Recurrent(output="sequence", horizon=3), "forecasts one step, not horizon 3"),
+        (lambda: CausalConv(stride=2, output="sequence"), "stride 2 leaves out steps"),
+        (lambda: ConvLSTM(stride=2), "stride 2 leaves out steps"),
+        (lambda: Linear(residual="season", period=52), "a window that holds a season; found"),
+        (lambda: Linear(mean=[1.0, 2.0]), "mean has 2 values for 1 series"),
+        (lambda: Linear(std=[0.0]), "std is .*, expected more than 0"),
+        (lambda: Linear(window=0), "window is 0, expected at least 1"),
+        (lambda: Linear(optimizer="adam"), "no optimizer 'adam'; there are adamw, sgd"),  # type: ignore[arg-type]
+        (lambda: Linear()(torch.zeros(1, 30, 2)), r"inputs have shape \(1, 30, 2\), expected \(N, T, 1\)"),
+        (lambda: Linear().forecast(torch.zeros(29, 1), 1), "looks at 30 steps and got 29"),
+        (lambda: Linear().forecast(torch.full((30, 1), torch.nan), 1), "NaN or infinite"),
+        (lambda: Linear().forecast(torch.zeros(30, 1), 0), "horizon is 0"),
+        (lambda: Linear().training_step((torch.zeros(4, 30, 1), torch.zeros(4, 30, 1)), 0), "must agree on output"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(build: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ZooError, match=message) as refusal:
+        build()
+    assert "\n" not in str(refusal.value)
+
+
+def test_lanes_must_not_change_within_an_epoch() -> None:
+    model = Stateful(hidden_size=4)
+    model.read(torch.zeros(3, 5, 1))
+    with pytest.raises(ZooError, match="2 lanes follow 3"):
+        model.read(torch.zeros(2, 5, 1))

@@ -1,0 +1,88 @@
+"""Forecasters on the command line: what the data says reaches them, and what the notes measured comes out."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Zoo
+
+import zoo
+from zoo import registry
+from zoo.training import read_results
+
+
+@pytest.mark.parametrize(
+    ("name", "mae"),
+    [
+        ("naive_synthetic", "5.9379"),
+        ("moving_average_synthetic", "7.1424"),
+        ("seasonal_difference_synthetic", "4.5669"),
+    ],
+)
+def test_baseline_reaches_exactly_what_the_notes_measured(
+    zoo_command: Zoo, tmp_path: Path, name: str, mae: str
+) -> None:
+    code, out, err = zoo_command("fit", name, "--test", "--quiet")
+    assert (code, err) == (0, "")
+    assert f" mae {mae} " in next(line for line in out.splitlines() if line.startswith("test"))
+    (run,) = (tmp_path / "runs" / name).iterdir()
+    assert f"{read_results(run)['test']['mae']:.4f}" == mae
+
+
+def test_notes_version_without_smoothing_is_a_flag_away(zoo_command: Zoo) -> None:
+    _, out, _ = zoo_command("fit", "seasonal_difference_synthetic", "--model.past_average=1", "--quiet")
+    assert " mae 5.8393 " in out
+
+
+def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_path: Path) -> None:
+    zoo_command("fit", "naive_synthetic", "--test", "--quiet")
+    pictures = {path.stem for path in tmp_path.rglob("*.png")}
+    drawn = {f"{split}_{kind}" for split in ("validation", "test") for kind in ("forecasts", "residuals")}
+    assert pictures == {"learning_curves", *drawn}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["seasonal_difference_synthetic", "--data.window=100"], "use --data.window 415"),
+        (["lstm_synthetic", "--data.mode=vector"], "model and data must agree on output and horizon"),
+        (["rnn_sequence_synthetic", "--data.horizon=2"], "--data.mode vector has longer ones"),
+        (["stateful_rnn_synthetic", "--data.lanes=100"], "use fewer --data.lanes"),
+        (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
+        (["lstm_synthetic", "--model.init_args.num_series", "2"], "which says 1; leave it out"),
+    ],
+)
+def test_data_that_does_not_fit_the_model_is_told_in_one_line(
+    zoo_command: Zoo, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    code, _, err = zoo_command("fit", *arguments, "--quiet")
+    assert code == 2
+    assert told in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*")), "bad input leaves nothing behind"
+
+
+def test_file_without_a_season_has_no_seasonal_forecast(zoo_command: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("sold\n" + "1\n2\n" * 500)
+    recipe = registry.recipe("seasonal_naive_co2").path.read_text()
+    (tmp_path / "mine.yaml").write_text(
+        recipe.replace("CO2\n  init_args:", "CsvSeries\n  init_args:\n    path: sales.csv")
+    )
+    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.window=400")
+    assert code == 2
+    assert "needs a season, but period is 1" in err
+    code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--data.period=2")
+    assert (code, " mae 0 " in out) == (0, True)
+
+
+def test_deployed_model_has_seen_everything_and_chooses_nothing(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("fit", "dense_synthetic", "--data.fit_on=all", "--trainer.max_epochs=2", "--quiet")
+    assert (code, err) == (0, "")
+    (run,) = (tmp_path / "runs" / "dense_synthetic").iterdir()
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert zoo.load(run).window == 30
+
+
+def test_baseline_has_no_learning_rate_to_find(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("lr-find", "naive_synthetic")
+    assert (code, "Naive has no learning rate to find" in err) == (2, True)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,204 @@
+"""Dilated causal convolutions, plain as in the notes or gated as in WaveNet (van den Oord et al., 2016)."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.module import Schedule
+from zoo.series.forecaster import Forecaster, Loss, OptimizerName, Output, Residual
+from zoo.series.initialisation import keras_initialise
+
+
+class CausalConv1d(nn.Conv1d):
+    """A convolution that is padded with zeros on the left only, so that no output sees a later input.
+
+    With a stride the last output still belongs to the last input.
+
+    Shape:
+        - Input: ``(N, in_channels, T)``.
+        - Output: ``(N, out_channels, ceil(T / stride))``.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1, stride: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, dilation=dilation)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The padded convolution."""
+        span = self.dilation[0] * (self.kernel_size[0] - 1)
+        return super().forward(F.pad(inputs, (span + (1 - inputs.shape[2]) % self.stride[0], 0)))
+
+
+class GatedBlock(nn.Module):
+    """WaveNet's block: ``tanh(filter) * sigmoid(gate)``, of which one part is added to the input, another skips ahead.
+
+    Args:
+        channels: Width.
+        kernel_size: Size of the kernels.
+        dilation: Distance of the places they look at.
+        is_last: Leave out what is added to the input, since no layer follows.
+
+    Shape:
+        - Input: ``(N, channels, T)``.
+        - Output: twice ``(N, channels, T)``: for the next block, and what skips ahead.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int, is_last: bool) -> None:
+        super().__init__()
+        self.dilated = CausalConv1d(channels, 2 * channels, kernel_size, dilation)
+        self.skip = nn.Conv1d(channels, channels, 1)
+        self.residual = None if is_last else nn.Conv1d(channels, channels, 1)
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Input of the next block, and what skips ahead."""
+        signal, gate = self.dilated(inputs).chunk(2, 1)
+        gated = signal.tanh() * gate.sigmoid()
+        return inputs if self.residual is None else inputs + self.residual(gated), self.skip(gated)
+
+
+class CausalConvNet(nn.Module):
+    """Causal convolutions whose dilation doubles layer by layer, so that few layers see far.
+
+    Args:
+        num_series: Number of series, ``C``.
+        horizon: Steps ahead, ``H``; 1 for a sequence.
+        channels: Width of every layer.
+        kernel_size: Size of the kernels.
+        receptive_field: Steps that an output shall see at least; as many layers as that takes are built.
+        gated: Use :class:`GatedBlock` behind a projection, instead of plain convolutions with ReLU.
+        stride: Of the first plain convolution, with output ``vector``: all further ones look at every ``stride``-th of
+            its places only. More than ``kernel_size`` would skip values.
+        output: ``vector`` or ``sequence``.
+
+    Shape:
+        - Input: ``(N, T, C)``, any ``T``.
+        - Output: ``(N, H, C)`` for a vector; ``(N, T, C)`` for a sequence, whose step ``t`` has seen inputs ``<= t``.
+
+    Attributes:
+        receptive_field: Steps that an output does see.
+
+    Raises:
+        ZooError: The arguments contradict each other.
+    """
+
+    # Longer sequences are cut where no gradient is wanted, which bounds the memory and changes nothing.
+    LONG = 2**16
+
+    def __init__(
+        self,
+        num_series: int = 1,
+        horizon: int = 1,
+        channels: int = 32,
+        kernel_size: int = 2,
+        receptive_field: int = 64,
+        gated: bool = False,
+        stride: int = 1,
+        output: Output = "vector",
+    ) -> None:
+        super().__init__()
+        if kernel_size < 2 or receptive_field < 2:
+            raise ZooError(f"kernel_size {kernel_size} and receptive_field {receptive_field} must be at least 2")
+        if stride < 1 or (stride > 1 and (gated or output == "sequence")):
+            raise ZooError(
+                f"stride {stride} leaves out steps, which output {output!r}{' and gated blocks' if gated else ''} "
+                "cannot; use stride 1, or output 'vector' without gates"
+            )
+        dilations: list[int] = []
+        seen = 1
+        while seen < receptive_field:
+            # Behind a stride neighbours are ``stride`` steps apart; dilation begins anew, or places would be skipped.
+            behind = len(dilations) - (stride > 1)
+            dilations.append(2 ** max(behind, 0))
+            seen += (kernel_size - 1) * dilations[-1] * (stride if dilations[1:] else 1)
+        self.receptive_field, self.horizon, self.output = seen, horizon, output
+        self.project = nn.Conv1d(num_series, channels, 1) if gated else None
+        self.layers = nn.ModuleList()
+        for number, dilation in enumerate(dilations):
+            if gated:
+                self.layers.append(GatedBlock(channels, kernel_size, dilation, number == len(dilations) - 1))
+            else:
+                width, step = (channels, 1) if number else (num_series, stride)
+                self.layers.append(CausalConv1d(width, channels, kernel_size, dilation, step))
+        self.mix = nn.Conv1d(channels, channels, 1) if gated else None
+        self.head = nn.Linear(channels, horizon * num_series)
+        keras_initialise(self)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The forecasts."""
+        if self.output == "vector":
+            last = self.features(inputs[:, -self.receptive_field :])[:, -1]
+            return self.head(last).unflatten(1, (self.horizon, -1))
+        if torch.is_grad_enabled() or inputs.shape[1] <= self.LONG:
+            return self.head(self.features(inputs))
+        parts = []
+        for start in range(0, inputs.shape[1], self.LONG):
+            before = min(start, self.receptive_field - 1)
+            parts.append(self.head(self.features(inputs[:, start - before : start + self.LONG])[:, before:]))
+        return torch.cat(parts, 1)
+
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the convolutions see at every step, ``(N, T, channels)``; fewer steps with a stride."""
+        hidden = inputs.transpose(1, 2)
+        if self.project is None or self.mix is None:
+            for layer in self.layers:
+                hidden = layer(hidden).relu()
+            return hidden.transpose(1, 2)
+        hidden = self.project(hidden)
+        skipped = torch.zeros_like(hidden)
+        for block in self.layers:
+            hidden, skip = block(hidden)
+            skipped = skipped + skip
+        return self.mix(skipped.relu()).relu().transpose(1, 2)
+
+
+class CausalConv(Forecaster):
+    """Forecasts with :class:`CausalConvNet`. See :class:`Forecaster` for the arguments not listed.
+
+    Args:
+        channels: Width of every layer.
+        kernel_size: Size of the kernels.
+        receptive_field: Steps that an output shall see at least; ``window`` if left out.
+        gated: Gated blocks with skip connections, as in WaveNet, instead of plain convolutions.
+        stride: Of the first convolution, for output ``vector`` without gates.
+
+    Shape:
+        - Input: ``(N, T, C)``, any ``T``.
+        - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence.
+    """
+
+    def __init__(
+        self,
+        num_series: int = 1,
+        window: int = 64,
+        horizon: int = 1,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        period: int = 1,
+        naive_mae: Sequence[float] = (1.0,),
+        channels: int = 32,
+        kernel_size: int = 2,
+        receptive_field: int | None = None,
+        gated: bool = False,
+        stride: int = 1,
+        output: Output = "vector",
+        residual: Residual = "none",
+        loss: Loss = "huber",
+        delta: float = 1.0,
+        optimizer: OptimizerName = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        schedule: Schedule = "constant",
+    ) -> None:
+        super().__init__(
+            num_series, window, horizon, mean, std, period, naive_mae, output, residual, loss, delta, optimizer, lr,
+            weight_decay, momentum, schedule,
+        )  # fmt: skip
+        self.save_hyperparameters()
+        self.network = CausalConvNet(
+            num_series, horizon, channels, kernel_size, receptive_field or window, gated, stride, output
+        )

@@ -1,0 +1,276 @@
+"""What every forecaster shares: normalisation, loss, metrics, optimizer, pictures, forecasts of any length."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from zoo.errors import ZooError, did_you_mean
+from zoo.module import Schedule, ZooModule
+from zoo.series.drawing import draw_forecasts, draw_residuals
+from zoo.series.metrics import Errors
+
+Output = Literal["vector", "sequence"]
+Residual = Literal["none", "last", "season"]
+Loss = Literal["huber", "mse", "mae"]
+OptimizerName = Literal["adamw", "sgd"]
+
+
+class Forecaster(ZooModule):
+    """Base of the forecasters; a subclass adds ``self.network``, which maps normalised windows to normalised forecasts.
+
+    Inputs and forecasts are in the series' own unit. Several series are forecast together, each normalised by itself.
+    An evaluation counts every value of its targets; of a sequence only the last step, since windows overlap.
+
+    Args:
+        num_series: Number of series, ``C``.
+        window: Steps that a forecast is made from, ``T``.
+        horizon: Steps that are forecast at once, ``H``.
+        mean: Mean of each series in the training part; one value serves all.
+        std: Standard deviation, likewise.
+        period: Steps of a season; 1 if there is none.
+        naive_mae: Mean absolute error that the naive forecast makes on the training part of each series. It is the
+            scale of MASE (Hyndman and Koehler, 2006).
+        output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
+            the window, the next one.
+        residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back.
+        loss: ``huber`` (Huber, 1964), ``mse`` or ``mae``, of normalised values.
+        delta: Where the Huber loss turns from square to straight, in standard deviations.
+        optimizer: ``adamw`` (Loshchilov and Hutter, 2019) or ``sgd``.
+        lr: Highest learning rate.
+        weight_decay: Applied to matrices and kernels, not to biases.
+        momentum: Of ``sgd``.
+        schedule: See :meth:`ZooModule.scheduled`.
+
+    Shape:
+        - Input: float ``(N, T, C)``.
+        - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence.
+
+    Raises:
+        ZooError: The arguments contradict each other.
+    """
+
+    metric = "mae"
+    network: nn.Module
+    mean: Tensor
+    std: Tensor
+    naive_mae: Tensor
+
+    def __init__(
+        self,
+        num_series: int,
+        window: int,
+        horizon: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        period: int,
+        naive_mae: Sequence[float],
+        output: Output = "vector",
+        residual: Residual = "none",
+        loss: Loss = "huber",
+        delta: float = 1.0,
+        optimizer: OptimizerName = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        schedule: Schedule = "constant",
+    ) -> None:
+        super().__init__()
+        for name, count in (("num_series", num_series), ("window", window), ("horizon", horizon), ("period", period)):
+            if count < 1:
+                raise ZooError(f"{name} is {count}, expected at least 1")
+        choices = (("output", output, Output), ("residual", residual, Residual), ("loss", loss, Loss))
+        for name, choice, known in (*choices, ("optimizer", optimizer, OptimizerName)):
+            one_of(name, choice, get_args(known))
+        if output == "sequence" and horizon > 1:
+            raise ZooError(f"output 'sequence' forecasts one step, not horizon {horizon}; use output 'vector'")
+        self.num_series, self.window, self.horizon, self.period = num_series, window, horizon, period
+        self.output, self.residual, self.loss, self.delta = output, residual, loss, delta
+        self.optimizer, self.lr, self.weight_decay, self.momentum = optimizer, lr, weight_decay, momentum
+        self.schedule = schedule
+        self.shortest = 1
+        if residual == "season":
+            if output == "sequence" or not 1 < period <= window:
+                raise ZooError(
+                    f"residual 'season' needs output 'vector' and a window that holds a season; "
+                    f"found output {output!r}, window {window}, period {period}"
+                )
+            self.shortest = period
+        for name, values, positive in (("mean", mean, False), ("std", std, True), ("naive_mae", naive_mae, True)):
+            if len(values) not in (1, num_series):
+                raise ZooError(f"{name} has {len(values)} values for {num_series} series; expected 1 or {num_series}")
+            if positive and not min(values) > 0:
+                raise ZooError(f"{name} is {list(values)}, expected more than 0; a constant series needs no model")
+            self.register_buffer(name, torch.tensor(list(values), dtype=torch.float32))
+        self.errors = Errors()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Forecasts in the series' own unit."""
+        return self.denormalise(self.predict(self.normalise(inputs)))
+
+    def normalise(self, values: Tensor) -> Tensor:
+        """Brings each series to zero mean and unit variance in the model's own precision."""
+        return ((values - self.mean) / self.std).to(self.mean.dtype)
+
+    def denormalise(self, values: Tensor) -> Tensor:
+        """Back to the series' own unit."""
+        return values.float() * self.std + self.mean
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Normalised forecasts from normalised inputs."""
+        self.check(inputs)
+        return self.network(inputs) if self.residual == "none" else self.network(inputs) + self.anchor(inputs)
+
+    def anchor(self, inputs: Tensor) -> Tensor:
+        """What the network's output is added to."""
+        if self.residual == "season":
+            return inputs[:, [-back for back in seasons_back(self.horizon, self.period)]]
+        return inputs if self.output == "sequence" else inputs[:, -1:]
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses inputs of a wrong shape.
+
+        Raises:
+            ZooError: They are no ``(N, T, C)``, or too short.
+        """
+        if inputs.ndim != 3 or inputs.shape[2] != self.num_series:
+            raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected (N, T, {self.num_series})")
+        if inputs.shape[1] < self.shortest:
+            raise ZooError(
+                f"{type(self).__name__} looks at {self.shortest} steps and got {inputs.shape[1]}; give it more history"
+            )
+
+    def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+        """The loss of normalised forecasts."""
+        forecasts = forecasts.float()
+        if self.loss == "huber":
+            return F.huber_loss(forecasts, targets, delta=self.delta, reduction=reduction)
+        return (F.mse_loss if self.loss == "mse" else F.l1_loss)(forecasts, targets, reduction=reduction)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
+        """Loss of a batch."""
+        inputs, targets = batch
+        return self.error(self.agree(self.predict(self.normalise(inputs)), targets), self.normalise(targets))
+
+    def agree(self, forecasts: Tensor, targets: Tensor) -> Tensor:
+        """Returns the forecasts if they and the targets are of one shape, since others would be broadcast silently.
+
+        Raises:
+            ZooError: They are not.
+        """
+        if forecasts.shape != targets.shape:
+            raise ZooError(
+                f"targets have shape {tuple(targets.shape)}, but forecasts of output {self.output!r} and horizon "
+                f"{self.horizon} have {tuple(forecasts.shape)}; model and data must agree on output and horizon"
+            )
+        return forecasts
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up the errors; gives back what counts, ``(N, H, C)``."""
+        inputs, targets = batch
+        forecasts = self.agree(self(inputs), targets)
+        if self.output == "sequence":
+            forecasts, targets = forecasts[:, -1:], targets[:, -1:]
+        return self.measure(forecasts, targets)
+
+    test_step = validation_step
+
+    def measure(self, forecasts: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Adds up the errors of forecasts in the series' own unit."""
+        loss = self.error(self.normalise(forecasts), self.normalise(targets), reduction="none")
+        self.errors.update(forecasts - targets, loss, self.naive_mae)
+        return {"forecasts": forecasts, "targets": targets}
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_loss``, ``val_mae``, ``val_mse``, ``val_rmse`` and ``val_mase``."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test_loss``, ``test_mae``, ``test_mse``, ``test_rmse`` and ``test_mase``."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, split: str) -> None:
+        for name, value in self.errors.compute().items():
+            self.log(f"{split}_{name}", value, prog_bar=name == self.metric, sync_dist=True)
+        self.errors.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW in one fused kernel, or gradient descent with momentum."""
+        decayed = [parameter for parameter in self.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in self.parameters() if parameter.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        if self.optimizer == "sgd":
+            return self.scheduled(torch.optim.SGD(groups, self.lr, momentum=self.momentum), self.schedule)
+        return self.scheduled(torch.optim.AdamW(groups, self.lr, fused=True), self.schedule)
+
+    @torch.inference_mode()
+    def forecast(self, history: Tensor, horizon: int) -> Tensor:
+        """Continues a series by as many steps as wanted; forecasts become inputs of the next ones.
+
+        Args:
+            history: The series up to now in its own unit, ``(T, C)``, or several of equal length, ``(N, T, C)``.
+            horizon: Steps to forecast.
+
+        Returns:
+            float32 ``(horizon, C)`` or ``(N, horizon, C)``.
+
+        Raises:
+            ZooError: The history is too short, has gaps or another number of series.
+        """
+        if horizon < 1:
+            raise ZooError(f"horizon is {horizon}, expected at least 1")
+        known = (history[None] if history.ndim == 2 else history).to(self.device, torch.float32)
+        self.check(known)
+        if not known.isfinite().all():
+            raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
+        was_training = self.training
+        self.eval()
+        try:
+            ahead = self.extend(known, horizon)
+        finally:
+            self.train(was_training)
+        return ahead[0] if history.ndim == 2 else ahead
+
+    def extend(self, known: Tensor, horizon: int) -> Tensor:
+        """Continues checked series ``(N, T, C)``; the last ``window`` steps are looked at anew for every forecast."""
+        steps = known.shape[1]
+        while known.shape[1] < steps + horizon:
+            known = torch.cat([known, self(known[:, -self.window :])[:, -self.horizon :].to(known.dtype)], 1)
+        return known[:, steps : steps + horizon]
+
+    def example_input(self) -> Tensor:
+        """One window of average values."""
+        return self.mean.cpu().expand(1, self.window, self.num_series).contiguous()
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the series with its forecasts, and what remained."""
+        forecasts, targets = outputs["forecasts"].float().cpu(), outputs["targets"].float().cpu()
+        return {
+            "forecasts": draw_forecasts(targets, forecasts),
+            "residuals": draw_residuals(targets[:, 0] - forecasts[:, 0]),
+        }
+
+
+def one_of(name: str, value: str, known: Sequence[str]) -> None:
+    """Refuses a value that is not among the known ones."""
+    if value not in known:
+        raise ZooError(f"no {name} {value!r}; there are {', '.join(known)}{did_you_mean(value, known)}")
+
+
+def seasons_back(horizon: int, period: int, beyond: int = 0) -> list[int]:
+    """For each step ahead, how far before the window's end lies the latest value of the same phase.
+
+    Args:
+        horizon: Steps ahead.
+        period: Steps of a season.
+        beyond: So many steps after that value must be known, too.
+
+    Returns:
+        Numbers of steps; 1 is the last of the window.
+    """
+    return [period * -(-(step + 1 + beyond) // period) - step for step in range(horizon)]

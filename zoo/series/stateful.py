@@ -1,0 +1,152 @@
+"""Recurrent forecasters whose state lives on from batch to batch, so that they remember more than a window."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zoo.errors import ZooError
+from zoo.module import Schedule
+from zoo.series.forecaster import Loss, OptimizerName, Residual
+from zoo.series.recurrent import Carrying, Cell, RecurrentNet, State
+
+
+class Stateful(Carrying):
+    """Forecasts with :class:`RecurrentNet`, whose state is carried from batch to batch. See :class:`Forecaster`.
+
+    Batches are lanes: row ``n`` of a batch goes on where row ``n`` of the batch before ended. Gradients end where a
+    batch begins. Every epoch of training starts with an empty state.
+
+    An evaluation during training starts with a copy of the state of the last training lane, which ends where the
+    evaluated steps begin; of several processes that is the last lane of the last one. Any other evaluation first reads
+    what the data module gives as ``history(split)``, all that lies before. Every step counts.
+
+    The state is no part of checkpoints, nor need it be: a resumed run starts with a new epoch.
+
+    Args:
+        cell: ``rnn``, ``lstm`` or ``gru``.
+        hidden_size: Width of every layer.
+        num_layers: Number of recurrent layers.
+        dropout: Probability of dropping a unit between two layers in training.
+
+    Shape:
+        - Input: ``(N, T, C)``, any ``T``.
+        - Output: ``(N, T, C)``; :meth:`forward` starts with an empty state and leaves :attr:`state` alone.
+
+    Attributes:
+        state: What training, or whoever calls :meth:`read`, has seen so far.
+
+    Raises:
+        ZooError: The horizon is not 1, or the number of lanes changes within an epoch.
+    """
+
+    def __init__(
+        self,
+        num_series: int = 1,
+        window: int = 30,
+        horizon: int = 1,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        period: int = 1,
+        naive_mae: Sequence[float] = (1.0,),
+        cell: Cell = "rnn",
+        hidden_size: int = 100,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        residual: Residual = "none",
+        loss: Loss = "huber",
+        delta: float = 1.0,
+        optimizer: OptimizerName = "adamw",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        momentum: float = 0.9,
+        schedule: Schedule = "constant",
+    ) -> None:
+        super().__init__(
+            num_series, window, horizon, mean, std, period, naive_mae, "sequence", residual, loss, delta, optimizer, lr,
+            weight_decay, momentum, schedule,
+        )  # fmt: skip
+        self.save_hyperparameters()
+        self.network = RecurrentNet(
+            num_series, num_series, 1, hidden_size, num_layers, cell, output="sequence", dropout=dropout
+        )
+        self.state: State | None = None
+        self._evaluation_state: State | None = None
+
+    def reset(self) -> None:
+        """Forgets everything read so far."""
+        self.state = None
+
+    def read(self, inputs: Tensor) -> Tensor:
+        """Forecasts the step after each input, going on from :attr:`state`, ``(N, T, C)``."""
+        return self.denormalise(self._read(self.normalise(inputs)))
+
+    def _read(self, inputs: Tensor) -> Tensor:
+        self._check_lanes(self.state, inputs)
+        forecasts, state = self.predict_on(inputs, self.state)
+        self.state = tuple(part.detach() for part in state)
+        return forecasts
+
+    def on_train_epoch_start(self) -> None:
+        """Empties the state."""
+        super().on_train_epoch_start()
+        self.reset()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Loss of the next stretch of all lanes."""
+        inputs, targets = batch
+        return self.error(self.agree(self._read(self.normalise(inputs)), targets), self.normalise(targets))
+
+    def on_validation_epoch_start(self) -> None:
+        """Starts with a copy of the training's state, or with what precedes the validation."""
+        if self.trainer.state.fn != "fit":
+            self._evaluation_state = self._read_history("val")
+        elif self.trainer.sanity_checking or self.state is None:
+            self._evaluation_state = None
+        else:
+            last = tuple(part[:, -1:].cpu() for part in self.state)
+            if self.trainer.world_size > 1:
+                last = self.trainer.strategy.broadcast(last, src=self.trainer.world_size - 1)
+            self._evaluation_state = tuple(part.to(self.device) for part in last)
+
+    def on_test_epoch_start(self) -> None:
+        """Starts with what precedes the test."""
+        self._evaluation_state = self._read_history("test")
+
+    def _read_history(self, split: str) -> State | None:
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        history = data.history(split).to(self.device) if hasattr(data, "history") else None
+        if history is None or not history.shape[1]:
+            return None
+        return self.predict_on(self.normalise(history), None)[1]
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up the errors of every step; gives back one row a step, ``(T, N, C)``."""
+        inputs, targets = batch
+        state = self._evaluation_state
+        if batch_idx == 0 and state is not None:
+            state = tuple(part.expand(-1, len(inputs), -1).contiguous() for part in state)
+        self._check_lanes(state, inputs)
+        forecasts, self._evaluation_state = self.predict_on(self.normalise(inputs), state)
+        measured = self.measure(self.denormalise(self.agree(forecasts, targets)), targets)
+        return {name: tensor.transpose(0, 1) for name, tensor in measured.items()}
+
+    test_step = validation_step
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the lanes one after the other."""
+        lanes = {name: steps.transpose(0, 1).flatten(0, 1)[:, None] for name, steps in outputs.items()}
+        return super().figures(lanes, rows)
+
+    def extend(self, known: Tensor, horizon: int) -> Tensor:
+        """Reads the whole history and carries the state on."""
+        return self.carry_on(known, horizon)
+
+    def _check_lanes(self, state: State | None, inputs: Tensor) -> None:
+        if state is not None and state[0].shape[1] != len(inputs):
+            raise ZooError(
+                f"{len(inputs)} lanes follow {state[0].shape[1]}; a stateful model needs the same lanes in every "
+                "batch, or reset() between"
+            )
