@@ -34,11 +34,14 @@ VECTORS: dict[str, Callable[[], Forecaster]] = {
     "seasonal difference": lambda: SeasonalDifference(**TWO_AHEAD, period=7, average=5, past_average=3),
     "linear": lambda: Linear(**TWO_AHEAD),
     "dense": lambda: DenseForecaster(**TWO_AHEAD, residual="season", period=7),
-    "rnn": lambda: Recurrent(**TWO_AHEAD, hidden_size=6, residual="last"),
+    "rnn": lambda: Recurrent(**TWO_AHEAD, hidden_size=6, residual="last", relative=True),
     "bidirectional lstm": lambda: Recurrent(**TWO_AHEAD, cell="lstm", hidden_size=6, bidirectional=True),
     "gru": lambda: Recurrent(**TWO_AHEAD, cell="gru", hidden_size=6, dropout=0.5),
     "causal conv": lambda: CausalConv(**TWO_AHEAD, channels=6, stride=2),
     "wavenet": lambda: CausalConv(**TWO_AHEAD, channels=6, gated=True, residual="last"),
+    "relative wavenet": lambda: CausalConv(
+        **TWO_AHEAD, channels=6, gated=True, residual="season", relative=True, period=7
+    ),
     "conv lstm": lambda: ConvLSTM(**TWO_AHEAD, channels=6, hidden_size=6, stride=2, output="vector"),
 }
 SEQUENCES: dict[str, Callable[[], Forecaster]] = {
@@ -52,7 +55,6 @@ SEQUENCES: dict[str, Callable[[], Forecaster]] = {
     "conv lstm sequence": lambda: ConvLSTM(**SMALL, channels=6, hidden_size=6),
 }
 ALL = {**VECTORS, **SEQUENCES}
-FIXED_LENGTH = (Linear, DenseForecaster, SeasonalNaive, MovingAverage, SeasonalDifference)
 
 every_model = pytest.mark.parametrize("name", ALL)
 
@@ -129,7 +131,7 @@ def test_sequences_of_any_length(name: str) -> None:
     model = make(name)
     for length in (1, 5, 33):
         inputs = noise(3, length, 2)
-        if isinstance(model, FIXED_LENGTH) and length < model.shortest:
+        if length < model.shortest:
             with pytest.raises(ZooError, match=f"looks at {model.shortest} steps and got {length}"):
                 model(inputs)
         else:
@@ -252,8 +254,8 @@ def test_forecast_goes_on_from_its_own_forecasts(name: str) -> None:
     model.eval()
     while known.shape[1] < 12 + 7:
         # What carries its state sees all that was, everything else a window.
-        seen = known if model.output == "sequence" or name in ("rnn", "gru") else known[:, -12:]
-        if name.startswith(("causal", "wavenet", "conv")):
+        seen = known if model.output == "sequence" or name == "gru" else known[:, -12:]
+        if name.startswith(("causal", "wavenet", "relative", "conv")):
             seen = known[:, -12:]
         known = torch.cat([known, model(seen)[:, -model.horizon :].detach()], 1)
     torch.testing.assert_close(ahead, known[:, 12:19])
@@ -273,6 +275,27 @@ def test_network_that_says_nothing_forecasts_no_change(residual: Any, expected: 
     model = Linear(window=5, horizon=2, period=3, mean=[7.0], std=[3.0], residual=residual)
     torch.nn.init.zeros_(next(model.network.parameters()))
     torch.testing.assert_close(model(torch.arange(6.0, 11.0)[None, :, None]).flatten(), torch.tensor(expected))
+
+
+@pytest.mark.parametrize(("name", "invariant"), [("rnn", True), ("relative wavenet", True), ("wavenet", False)])
+def test_level_means_nothing_to_a_relative_network(name: str, invariant: bool) -> None:
+    model, inputs = make(name), noise(3, 12, 2)
+    expected = model(inputs) + 50
+    assert torch.allclose(model(inputs + 50), expected, atol=1e-3) == invariant
+
+
+def test_noise_disturbs_training_only() -> None:
+    model = Linear(window=400, std=[10.0], input_noise=0.3, level_noise=2.0)
+    torch.manual_seed(0)
+    inputs, targets = model.disturb(torch.zeros(500, 400, 1), torch.zeros(500, 1, 1))
+    assert abs(targets.std() - 2) < 0.2
+    level = inputs.mean(1, keepdim=True)
+    torch.testing.assert_close(level, targets, atol=0.1, rtol=0)
+    assert abs((inputs - targets).std() - 0.3) < 0.01
+    batch = noise(8, 400, 1), noise(8, 1, 1)
+    first, second = (model.validation_step(batch, 0)["forecasts"] for _ in range(2))
+    assert torch.equal(first, second)
+    assert model.training_step(batch, 0) != model.training_step(batch, 0)
 
 
 class Batches(Dataset[Any]):
@@ -375,6 +398,23 @@ def test_validation_of_a_stateful_model_goes_on_from_the_last_training_lane() ->
     assert fitted.callback_metrics["val_mae"].item() == pytest.approx(data.error(model.eval(), start=20), rel=1e-5)
 
 
+def test_noise_of_a_stateful_training_stays_out_of_its_validation() -> None:
+    data = Lanes()
+    model = Stateful(**SMALL, cell="lstm", hidden_size=6, lr=0.0, input_noise=0.5, level_noise=2.0)
+    fitted = trainer(max_epochs=2, num_sanity_val_steps=0)
+    fitted.fit(model, datamodule=data)
+    assert fitted.callback_metrics["val_mae"].item() == pytest.approx(data.error(model.eval(), start=0), rel=1e-5)
+
+
+def test_lanes_keep_their_level_for_an_epoch() -> None:
+    model = Stateful(**SMALL, level_noise=2.0)
+    chunks = [model.disturb(torch.zeros(3, 12, 2), torch.zeros(3, 12, 2))[0] for _ in range(2)]
+    assert torch.equal(*chunks)
+    assert len(chunks[0][:, 0].unique()) == 6
+    model.on_train_epoch_start()
+    assert not torch.equal(model.disturb(torch.zeros(3, 12, 2), torch.zeros(3, 12, 2))[0], chunks[0])
+
+
 def test_measured_stateful_model_has_read_what_went_before() -> None:
     model, data = make("stateful lstm"), Lanes()
     (found,) = trainer().test(model, datamodule=data, verbose=False)
@@ -434,6 +474,8 @@ def test_pictures_of_an_evaluation(name: str) -> None:
         (lambda: CausalConv(stride=2, output="sequence"), "stride 2 leaves out steps"),
         (lambda: ConvLSTM(stride=2), "stride 2 leaves out steps"),
         (lambda: Linear(residual="season", period=52), "a window that holds a season; found"),
+        (lambda: Linear(relative=True), "relative needs residual 'last' or 'season'"),
+        (lambda: Linear(input_noise=-1.0), "input_noise is -1.0, expected at least 0"),
         (lambda: Linear(mean=[1.0, 2.0]), "mean has 2 values for 1 series"),
         (lambda: Linear(std=[0.0]), "std is .*, expected more than 0"),
         (lambda: Linear(window=0), "window is 0, expected at least 1"),

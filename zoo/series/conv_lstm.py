@@ -93,6 +93,9 @@ class ConvLSTM(Forecaster):
         dropout: float = 0.0,
         output: Output = "sequence",
         residual: Residual = "none",
+        relative: bool = False,
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -102,8 +105,8 @@ class ConvLSTM(Forecaster):
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, output, residual, loss, delta, optimizer, lr,
-            weight_decay, momentum, schedule,
+            num_series, window, horizon, mean, std, period, naive_mae, output, residual, relative, input_noise,
+            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
         )  # fmt: skip
         self.save_hyperparameters()
         self.network = ConvLSTMNet(

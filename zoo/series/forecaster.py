@@ -39,6 +39,11 @@ class Forecaster(ZooModule):
         output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
             the window, the next one.
         residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back.
+        relative: Show the network the window less what its output is added to first, so that levels it was never
+            trained on change nothing (NLinear; Zeng et al., 2023). For a residual and output ``vector``.
+        input_noise: Standard deviation of noise added to the inputs in training, in those of the series; it keeps small
+            data from being learnt by heart (Bishop, 1995).
+        level_noise: Likewise of an offset that all values of a window share, inputs and targets.
         loss: ``huber`` (Huber, 1964), ``mse`` or ``mae``, of normalised values.
         delta: Where the Huber loss turns from square to straight, in standard deviations.
         optimizer: ``adamw`` (Loshchilov and Hutter, 2019) or ``sgd``.
@@ -72,6 +77,9 @@ class Forecaster(ZooModule):
         naive_mae: Sequence[float],
         output: Output = "vector",
         residual: Residual = "none",
+        relative: bool = False,
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -87,10 +95,19 @@ class Forecaster(ZooModule):
         choices = (("output", output, Output), ("residual", residual, Residual), ("loss", loss, Loss))
         for name, choice, known in (*choices, ("optimizer", optimizer, OptimizerName)):
             one_of(name, choice, get_args(known))
+        for name, noise in (("input_noise", input_noise), ("level_noise", level_noise)):
+            if not noise >= 0:
+                raise ZooError(f"{name} is {noise}, expected at least 0")
+        if relative and (residual == "none" or output == "sequence"):
+            raise ZooError(
+                f"relative needs residual 'last' or 'season' and output 'vector'; "
+                f"found residual {residual!r}, output {output!r}"
+            )
         if output == "sequence" and horizon > 1:
             raise ZooError(f"output 'sequence' forecasts one step, not horizon {horizon}; use output 'vector'")
         self.num_series, self.window, self.horizon, self.period = num_series, window, horizon, period
-        self.output, self.residual, self.loss, self.delta = output, residual, loss, delta
+        self.output, self.residual, self.relative, self.loss, self.delta = output, residual, relative, loss, delta
+        self.input_noise, self.level_noise = input_noise, level_noise
         self.optimizer, self.lr, self.weight_decay, self.momentum = optimizer, lr, weight_decay, momentum
         self.schedule = schedule
         self.shortest = 1
@@ -124,7 +141,10 @@ class Forecaster(ZooModule):
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""
         self.check(inputs)
-        return self.network(inputs) if self.residual == "none" else self.network(inputs) + self.anchor(inputs)
+        if self.residual == "none":
+            return self.network(inputs)
+        anchor = self.anchor(inputs)
+        return anchor + self.network(inputs - anchor[:, :1] if self.relative else inputs)
 
     def anchor(self, inputs: Tensor) -> Tensor:
         """What the network's output is added to."""
@@ -154,8 +174,21 @@ class Forecaster(ZooModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         """Loss of a batch."""
-        inputs, targets = batch
-        return self.error(self.agree(self.predict(self.normalise(inputs)), targets), self.normalise(targets))
+        inputs, targets = self.disturb(*map(self.normalise, batch))
+        return self.error(self.agree(self.predict(inputs), targets), targets)
+
+    def disturb(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Adds the noise that training asks for to normalised values."""
+        if self.level_noise:
+            levels = self.levels(targets)
+            inputs, targets = inputs + levels, targets + levels
+        if self.input_noise:
+            inputs = inputs + self.input_noise * torch.randn_like(inputs)
+        return inputs, targets
+
+    def levels(self, targets: Tensor) -> Tensor:
+        """Random offsets of the windows of a batch, ``(N, 1, C)``."""
+        return self.level_noise * torch.randn_like(targets[:, :1])
 
     def agree(self, forecasts: Tensor, targets: Tensor) -> Tensor:
         """Returns the forecasts if they and the targets are of one shape, since others would be broadcast silently.

@@ -58,6 +58,9 @@ class Linear(Forecaster):
         period: int = 1,
         naive_mae: Sequence[float] = (1.0,),
         residual: Residual = "none",
+        relative: bool = False,
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -67,8 +70,8 @@ class Linear(Forecaster):
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, loss, delta, optimizer, lr,
-            weight_decay, momentum, schedule,
+            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, relative, input_noise,
+            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
         )  # fmt: skip
         self.save_hyperparameters()
         self.shortest = window
@@ -97,6 +100,9 @@ class DenseForecaster(Forecaster):
         naive_mae: Sequence[float] = (1.0,),
         hidden_sizes: Sequence[int] = (10, 10),
         residual: Residual = "none",
+        relative: bool = False,
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -106,8 +112,8 @@ class DenseForecaster(Forecaster):
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, loss, delta, optimizer, lr,
-            weight_decay, momentum, schedule,
+            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, relative, input_noise,
+            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
         )  # fmt: skip
         self.save_hyperparameters()
         self.shortest = window

@@ -173,6 +173,9 @@ class Recurrent(Carrying):
         dropout: float = 0.0,
         output: Output = "vector",
         residual: Residual = "none",
+        relative: bool = False,
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -182,8 +185,8 @@ class Recurrent(Carrying):
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, output, residual, loss, delta, optimizer, lr,
-            weight_decay, momentum, schedule,
+            num_series, window, horizon, mean, std, period, naive_mae, output, residual, relative, input_noise,
+            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
         )  # fmt: skip
         self.save_hyperparameters()
         self.network = RecurrentNet(
@@ -191,7 +194,7 @@ class Recurrent(Carrying):
         )
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
-        """Reads the last ``window`` steps and carries the state on, where one side of the series is all there is."""
-        if self.network.recurrent.bidirectional or self.residual == "season":
+        """Reads the last ``window`` steps and carries the state on, unless each forecast needs a whole window."""
+        if self.network.recurrent.bidirectional or self.residual == "season" or self.relative:
             return super().extend(known, horizon)
         return self.carry_on(known[:, -self.window :], horizon)

@@ -20,8 +20,9 @@ class Stateful(Carrying):
     batch begins. Every epoch of training starts with an empty state.
 
     An evaluation during training starts with a copy of the state of the last training lane, which ends where the
-    evaluated steps begin; of several processes that is the last lane of the last one. Any other evaluation first reads
-    what the data module gives as ``history(split)``, all that lies before. Every step counts.
+    evaluated steps begin; of several processes that is the last lane of the last one. Any other evaluation, and every
+    one if noise disturbs the training, first reads what the data module gives as ``history(split)``, all that lies
+    before. Every step counts. The offset of ``level_noise`` is one for each lane and epoch.
 
     The state is no part of checkpoints, nor need it be: a resumed run starts with a new epoch.
 
@@ -56,6 +57,8 @@ class Stateful(Carrying):
         num_layers: int = 2,
         dropout: float = 0.0,
         residual: Residual = "none",
+        input_noise: float = 0.0,
+        level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
         optimizer: OptimizerName = "adamw",
@@ -65,8 +68,8 @@ class Stateful(Carrying):
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "sequence", residual, loss, delta, optimizer, lr,
-            weight_decay, momentum, schedule,
+            num_series, window, horizon, mean, std, period, naive_mae, "sequence", residual, False, input_noise,
+            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
         )  # fmt: skip
         self.save_hyperparameters()
         self.network = RecurrentNet(
@@ -74,10 +77,12 @@ class Stateful(Carrying):
         )
         self.state: State | None = None
         self._evaluation_state: State | None = None
+        self._levels: Tensor | None = None
 
     def reset(self) -> None:
         """Forgets everything read so far."""
         self.state = None
+        self._levels = None
 
     def read(self, inputs: Tensor) -> Tensor:
         """Forecasts the step after each input, going on from :attr:`state`, ``(N, T, C)``."""
@@ -96,12 +101,18 @@ class Stateful(Carrying):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of the next stretch of all lanes."""
-        inputs, targets = batch
-        return self.error(self.agree(self._read(self.normalise(inputs)), targets), self.normalise(targets))
+        inputs, targets = self.disturb(*map(self.normalise, batch))
+        return self.error(self.agree(self._read(inputs), targets), targets)
+
+    def levels(self, targets: Tensor) -> Tensor:
+        """Offsets that last for an epoch, since a lane that changed its level half-way would be another series."""
+        if self._levels is None:
+            self._levels = super().levels(targets)
+        return self._levels
 
     def on_validation_epoch_start(self) -> None:
         """Starts with a copy of the training's state, or with what precedes the validation."""
-        if self.trainer.state.fn != "fit":
+        if self.trainer.state.fn != "fit" or self.input_noise or self.level_noise:
             self._evaluation_state = self._read_history("val")
         elif self.trainer.sanity_checking or self.state is None:
             self._evaluation_state = None
