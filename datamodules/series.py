@@ -68,6 +68,8 @@ class Series(LightningDataModule):
 
     # Length of a season in steps; 1 if there is none that anybody knows.
     period: int = 1
+    # How far back the naive forecast looks whose error is the scale of MASE: a step, or a season that is a strict one.
+    naive_lag: int = 1
 
     def __init__(
         self,
@@ -151,11 +153,12 @@ class Series(LightningDataModule):
 
     @property
     def naive_mae(self) -> list[float]:
-        """Mean absolute error of the naive forecast, one step ahead, over the same points; 1 for a constant series."""
-        values = self.values[: self.periods["train"].stop]
-        # Each portion begins with the last point of the one before.
-        portions = (values[start : start + PORTION + 1].double() for start in range(0, len(values) - 1, PORTION))
-        errors = sum((portion.diff(dim=0).abs().sum(0) for portion in portions), torch.zeros(1)) / (len(values) - 1)
+        """Mean absolute error of the naive forecast over the same points; seasonal for CO2; 1 if constant."""
+        values, lag = self.values[: self.periods["train"].stop], self.naive_lag
+        # Each portion begins with the last points of the one before.
+        portions = (values[start : start + PORTION + lag].double() for start in range(0, len(values) - lag, PORTION))
+        errors = sum(((portion[lag:] - portion[:-lag]).abs().sum(0) for portion in portions), torch.zeros(1))
+        errors /= len(values) - lag
         return torch.where(errors > 0, errors, 1.0).tolist()
 
     def _moments(self) -> tuple[Tensor, Tensor]:
@@ -425,6 +428,7 @@ class CO2(Series):
     """
 
     period = 52
+    naive_lag = 52
 
     def __init__(
         self,

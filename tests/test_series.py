@@ -335,6 +335,14 @@ def test_metrics_count_every_value_once() -> None:
     assert found == pytest.approx({f"test_{name}": value for name, value in expected.items()})
 
 
+def test_steps_ahead_are_also_told_alone() -> None:
+    model = Naive(horizon=3, naive_mae=[2.0])
+    targets = torch.tensor([[1.0, 2.0, 3.0], [1.0, -4.0, 7.0]])[..., None]
+    (found,) = trainer().test(model, loader((torch.zeros(2, 1, 1), targets)), verbose=False)
+    assert found["test_mae"] == pytest.approx(3)
+    assert [found[f"test_{name}"] for name in ("mae_1", "mase_1", "mae_3", "mase_3")] == pytest.approx([1, 0.5, 5, 2.5])
+
+
 def test_only_the_last_step_of_a_sequence_counts() -> None:
     model = make("rnn sequence")
     inputs, targets = noise(4, 12, 2), noise(4, 12, 2) + 1

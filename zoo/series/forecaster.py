@@ -34,8 +34,8 @@ class Forecaster(ZooModule):
         mean: Mean of each series in the training part; one value serves all.
         std: Standard deviation, likewise.
         period: Steps of a season; 1 if there is none.
-        naive_mae: Mean absolute error that the naive forecast makes on the training part of each series. It is the
-            scale of MASE (Hyndman and Koehler, 2006).
+        naive_mae: Mean absolute error that the naive forecast, or the seasonal one, makes on the training part of each
+            series. It is the scale of MASE (Hyndman and Koehler, 2006).
         output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
             the window, the next one.
         residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back.
@@ -124,7 +124,7 @@ class Forecaster(ZooModule):
             if positive and not min(values) > 0:
                 raise ZooError(f"{name} is {list(values)}, expected more than 0; a constant series needs no model")
             self.register_buffer(name, torch.tensor(list(values), dtype=torch.float32))
-        self.errors = Errors()
+        self.errors = Errors(horizon)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit."""
@@ -220,11 +220,11 @@ class Forecaster(ZooModule):
         return {"forecasts": forecasts, "targets": targets}
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss``, ``val_mae``, ``val_mse``, ``val_rmse`` and ``val_mase``."""
+        """Logs ``val_loss``, ``val_mae``, ``val_mse``, ``val_rmse``, ``val_mase``; see :class:`Errors` for the rest."""
         self._log_evaluation("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs ``test_loss``, ``test_mae``, ``test_mse``, ``test_rmse`` and ``test_mase``."""
+        """Logs ``test_loss``, ``test_mae``, ``test_mse``, ``test_rmse``, ``test_mase``; likewise."""
         self._log_evaluation("test")
 
     def _log_evaluation(self, split: str) -> None:

@@ -6,24 +6,35 @@ from torchmetrics import Metric
 
 
 class Errors(Metric):
-    """Sums of errors over all counted values; processes exchange sums and counts once, when they are asked for."""
+    """Sums of errors over all counted values; processes exchange sums and counts once, when they are asked for.
+
+    Args:
+        horizon: Steps ahead of each forecast. If there are several, the first and the last are also told alone.
+    """
 
     full_state_update = False
     sums: Tensor
     count: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, horizon: int = 1) -> None:
         super().__init__()
-        self.add_state("sums", torch.zeros(4), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(4, horizon), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, errors: Tensor, losses: Tensor, scales: Tensor) -> None:
-        """Adds errors ``(..., C)``, their losses and the scales of MASE, ``(C,)``."""
+        """Adds errors ``(N, H, C)``, their losses and the scales of MASE, ``(C,)``; all of a sequence are one ahead."""
         columns = torch.stack([losses, errors.abs(), errors.square(), errors.abs() / scales])
-        self.sums += columns.flatten(1).sum(1)
+        by_step = columns.sum((1, 3))
+        self.sums += by_step if self.sums.shape[1] > 1 else by_step.sum(1, keepdim=True)
         self.count += errors.numel()
 
     def compute(self) -> dict[str, Tensor]:
-        """Loss, MAE, MSE, RMSE and MASE."""
-        loss, mae, mse, mase = self.sums / self.count
-        return {"loss": loss, "mae": mae, "mse": mse, "rmse": mse.sqrt(), "mase": mase}
+        """Loss, MAE, MSE, RMSE, MASE; of several steps ahead also ``mae_1``, ``mase_1``, ``mae_H`` and ``mase_H``."""
+        horizon = self.sums.shape[1]
+        loss, mae, mse, mase = self.sums.sum(1) / self.count
+        figures = {"loss": loss, "mae": mae, "mse": mse, "rmse": mse.sqrt(), "mase": mase}
+        if horizon > 1:
+            means = self.sums * horizon / self.count
+            for step in (1, horizon):
+                figures |= {f"mae_{step}": means[1, step - 1], f"mase_{step}": means[3, step - 1]}
+        return figures
