@@ -4,6 +4,7 @@ import fnmatch
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class Recipe:
     def summary(self) -> str:
         """The comment in the recipe's first line."""
         return self.text.partition("\n")[0].removeprefix("#").strip()
+
+    @property
+    def about(self) -> str:
+        """The comments that follow it: how the settings were chosen, for example."""
+        lines = takewhile(lambda line: line.startswith("#"), self.text.splitlines()[1:])
+        return " ".join(line.removeprefix("#").strip() for line in lines)
 
     @property
     def family(self) -> str:

@@ -96,6 +96,7 @@ def make_card(
     results = read_results(run)
     return {
         "recipe": name,
+        "about": registry.recipe(name).about if name in registry.list_recipes() else "",
         "family": type(cli.model).__module__.split(".")[1],
         "metric": metric,
         "metrics": metrics,
