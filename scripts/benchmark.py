@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import copy
 import io
+import multiprocessing
 import os
 import platform
 import statistics
@@ -17,11 +18,13 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import numpy as np
@@ -33,17 +36,23 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor, v2
 
 from datamodules import ImageFolder
+from datamodules.recording import Recording
+from datamodules.series import PORTION, Series, divide
+from datamodules.timeline import Timeline
 from zoo.commands.train import resolve
+from zoo.series.causal_conv import CausalConv
+from zoo.series.recurrent import State
 from zoo.training import ZooCLI, has_bfloat16
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
 Batches = Iterator[tuple[Tensor, Tensor]]
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,8 @@ class Row:
     Attributes:
         what: What was measured.
         figure: What came out.
-        target: What was wanted.
-        met: Whether it was reached; None where the target does not apply to this machine.
+        target: What was wanted; empty where the figure is only told.
+        met: Whether it was reached; None where there is no target, or one that does not apply to this machine.
     """
 
     what: str
@@ -65,7 +74,9 @@ class Row:
     @property
     def cells(self) -> tuple[str, str, str, str]:
         """The line as text."""
-        verdict = "does not apply" if self.met is None else "met" if self.met else "missed"
+        verdict = (
+            "does not apply" if self.met is None and self.target else {None: "", True: "met", False: "missed"}[self.met]
+        )
         return self.what, self.figure, self.target, verdict
 
 
@@ -97,63 +108,71 @@ class Bench:
 
 
 class TrainingClock(Callback):
-    """Counts images and seconds of each training epoch, from its start to the start of the validation that ends it.
+    """Counts samples and seconds of each training epoch, from its start to the start of the validation that ends it.
 
     Lightning validates inside the training epoch; loaders, hooks, metrics and logging of every training step are
     counted, validation and the checkpoints written after it are not.
     """
 
     def __init__(self) -> None:
-        self.images: list[int] = []
+        self.samples: list[int] = []
         self.seconds: list[float] = []
-        self._images = 0
+        self._samples = 0
         self._start = 0.0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""
-        self._images = 0
+        self._samples = 0
         self._start = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts images."""
-        self._images += len(batch[0])
+        """Counts samples."""
+        self._samples += len(batch[0])
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the clock."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self.seconds.append(time.perf_counter() - self._start)
-            self.images.append(self._images)
+            self.samples.append(self._samples)
 
 
 class Race(TrainingClock):
     """Lets every contender train right before each epoch of the zoo.
 
     Args:
-        contenders: Each trains for a while and says on how many images.
+        contenders: Each trains for a while and says on how many samples.
+        unit: What the samples are.
+        epochs: How many epochs make a round, where one is too short to be timed by itself.
     """
 
-    def __init__(self, contenders: dict[str, Callable[[], int]]) -> None:
+    def __init__(self, contenders: dict[str, Callable[[], int]], unit: str = "images", epochs: int = 1) -> None:
         super().__init__()
-        self.contenders = contenders
-        self.rates: dict[str, list[float]] = {name: [] for name in contenders}
+        self.contenders, self.unit, self.epochs = contenders, unit, epochs
+        self.others: dict[str, tuple[list[int], list[float]]] = {name: ([], []) for name in contenders}
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Times the contenders, then starts the zoo's clock."""
         for name, train in self.contenders.items():
+            samples, seconds = self.others[name]
             start = time.perf_counter()
-            images = train()
-            self.rates[name].append(images / (time.perf_counter() - start))
+            samples.append(train())
+            seconds.append(time.perf_counter() - start)
         super().on_train_epoch_start(trainer, pl_module)
 
-    def row(self, what: str, contender: str, target: float, applies: bool = True) -> Row:
+    def row(self, what: str, contender: str, target: float | None, applies: bool = True) -> Row:
         """Compares the zoo with one contender; the first round warms up and does not count."""
-        zoo = [images / seconds for images, seconds in zip(self.images, self.seconds, strict=True)][1:]
-        other = self.rates[contender][1:]
+        zoo, other = self._rates(self.samples, self.seconds), self._rates(*self.others[contender])
         ratio = statistics.median(ours / theirs for ours, theirs in zip(zoo, other, strict=True))
-        rates = f"{statistics.median(zoo):,.0f} to {statistics.median(other):,.0f} images/s"
-        return Row(what, f"{ratio:.2f} ({rates})", f">= {target:.2f}", ratio >= target if applies else None)
+        rates = f"{statistics.median(zoo):,.0f} to {statistics.median(other):,.0f} {self.unit}/s"
+        wanted = "" if target is None else f">= {target:.2f}"
+        met = None if target is None or not applies else ratio >= target
+        return Row(what, f"{ratio:.2f} ({rates})", wanted, met)
+
+    def _rates(self, samples: list[int], seconds: list[float]) -> list[float]:
+        rounds = [slice(start, start + self.epochs) for start in range(self.epochs, len(seconds), self.epochs)]
+        return [sum(samples[epochs]) / sum(seconds[epochs]) for epochs in rounds]
 
 
 class HandWritten:
@@ -208,6 +227,75 @@ class HandWritten:
         transform = Compose([ToTensor(), Normalize(self.model.mean.tolist(), self.model.std.tolist())])
         loader = DataLoader(Pictures(self.images, self.labels, transform), self.batch_size, shuffle=True)
         return lambda: iter(loader)
+
+
+class HandWrittenForecaster:
+    """A PyTorch loop with the network, loss, optimizer and schedule of a forecasting recipe, on its windows, no more.
+
+    The series is normalised once, and its windows are copied into one tensor that each epoch indexes in a new order.
+    That is as plain as a ``TensorDataset`` with a ``DataLoader`` and quicker, since no windows are collated.
+    Lanes are cut into chunks once; the state is detached between them.
+
+    Args:
+        cli: The recipe, not run yet, in float32.
+        epochs: How often it will train.
+    """
+
+    def __init__(self, cli: ZooCLI, epochs: int) -> None:
+        model: Any = cli.model
+        loader = cli.datamodule.train_dataloader()
+        inputs, targets = (((part - model.mean) / model.std).contiguous() for part in loader.dataset.tensors)
+        self.batch_size = cli.datamodule.batch_size
+        self.windows = (inputs, targets)
+        self.chunks: list[tuple[Tensor, Tensor]] = []
+        if cli.datamodule.mode == "lanes":
+            length = cli.datamodule.window
+            self.chunks = list(zip(inputs.split(length, 1), targets.split(length, 1), strict=True))
+        self.network = copy.deepcopy(model.network).train()
+        self.anchor = None if model.residual == "none" else model.anchor
+        losses: dict[str, Callable[[Tensor, Tensor], Tensor]]
+        losses = {"huber": partial(F.huber_loss, delta=model.delta), "mse": F.mse_loss, "mae": F.l1_loss}
+        self.loss = losses[model.loss]
+        decayed = [parameter for parameter in self.network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in self.network.parameters() if parameter.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": model.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer: torch.optim.Optimizer
+        if model.optimizer == "sgd":
+            self.optimizer = torch.optim.SGD(groups, model.lr, momentum=model.momentum)
+        else:
+            self.optimizer = torch.optim.AdamW(groups, model.lr, fused=True)
+        steps = epochs * len(loader)
+        self.scheduler: LRScheduler | None = None
+        if model.schedule == "one_cycle":
+            self.scheduler = OneCycleLR(self.optimizer, model.lr, steps + 1, cycle_momentum=model.optimizer == "adamw")
+        elif model.schedule == "cosine":
+            self.scheduler = CosineAnnealingLR(self.optimizer, steps)
+
+    def train(self) -> int:
+        """Trains for an epoch and returns on how many windows, or chunks of a lane."""
+        seen = 0
+        state: State | None = None
+        for inputs, targets in self.chunks or self._batches():
+            if self.chunks:
+                forecasts, carried = self.network.advance(inputs, state)
+                state = tuple(part.detach() for part in carried)
+            else:
+                forecasts = self.network(inputs)
+            if self.anchor is not None:
+                forecasts = forecasts + self.anchor(inputs)
+            loss = self.loss(forecasts, targets)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            if self.scheduler is not None:
+                self.scheduler.step()
+            seen += len(inputs)
+        return seen
+
+    def _batches(self) -> Batches:
+        inputs, targets = self.windows
+        for rows in torch.randperm(len(inputs)).split(self.batch_size):
+            yield inputs[rows], targets[rows]
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -309,8 +397,8 @@ def time_to_accuracy(bench: Bench) -> list[Row]:
         clock = UntilAccuracy(goal, cli.datamodule.splits["test"])
         bench.fit(cli, clock)
         what = f"{recipe}: training until test accuracy {goal}, which Keras reached with the notes' settings"
-        epochs = f"{len(clock.images)} epochs of a schedule of {cli.trainer.max_epochs}"
-        figure = f"{clock.accuracy:.3f} after {sum(clock.seconds):.1f} s, {sum(clock.images):,} images, {epochs}"
+        epochs = f"{len(clock.samples)} epochs of a schedule of {cli.trainer.max_epochs}"
+        figure = f"{clock.accuracy:.3f} after {sum(clock.seconds):.1f} s, {sum(clock.samples):,} images, {epochs}"
         rows.append(Row(what, figure, "reached", clock.accuracy >= goal))
     return rows
 
@@ -430,6 +518,142 @@ def folder(bench: Bench) -> list[Row]:
     return rows
 
 
+def series_throughput(bench: Bench) -> list[Row]:
+    """The forecasting recipes against hand-written loops; of the smallest networks for information only.
+
+    A step of these takes little longer than the calls around it, whoever makes them.
+    """
+    rounds, epochs = (4, 2) if bench.quick else (8, 5)
+    networks = (
+        "rnn", "rnn_sequence", "lstm", "gru", "stateful_rnn", "stateful_lstm", "causal_conv", "wavenet", "conv_lstm"
+    )  # fmt: skip
+    rows = []
+    for network in (*networks, "dense", "linear"):
+        recipe = f"{network}_synthetic"
+        # Without the recipe's callbacks nothing stops early.
+        plain = ("--trainer.callbacks=null", "--trainer.precision=32-true", f"--trainer.max_epochs={rounds * epochs}")
+        cli = bench.cli(recipe, *plain)
+        race = Race({"loop": HandWrittenForecaster(cli, rounds * epochs).train}, "windows", epochs)
+        bench.fit(cli, race)
+        rows.append(race.row(f"{recipe}: zoo fit to hand-written loop", "loop", 0.9 if network in networks else None))
+    return rows
+
+
+@dataclass
+class Measured:
+    """What some work took.
+
+    Attributes:
+        seconds: Time.
+        megabytes: Growth of the process' memory at its highest.
+    """
+
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+
+@contextlib.contextmanager
+def measured() -> Iterator[Measured]:
+    """Measures what is done inside, on Linux."""
+    found = Measured()
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak
+    before, start = _status("VmRSS"), time.perf_counter()
+    yield found
+    found.seconds = time.perf_counter() - start
+    found.megabytes = (_status("VmHWM") - before) / 1e6
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
+
+
+def in_own_process(work: Callable[..., Found], *arguments: Any) -> Found:
+    """Does work in a new process, in whose memory nothing has happened yet."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
+def windows(bench: Bench) -> list[Row]:
+    """Windows over a long series, which are views of it."""
+    if sys.platform != "linux":
+        return []
+    points, batches = 10_000_000, 1000
+    set_up, first, more = in_own_process(measure_windows, points, batches)
+    what = f"windows over {points:,} points in float32"
+    order = f"{first.seconds:.2f} s, {first.megabytes:.0f} MB"
+    each = f"{1e6 * more.seconds / batches:.0f} us a batch, {more.megabytes:.0f} MB"
+    quick, small = set_up.seconds < 1, set_up.megabytes < 5
+    return [
+        Row(f"{what}: set-up, and mean, deviation, scale of the errors", f"{set_up.seconds:.2f} s", "< 1 s", quick),
+        Row(f"{what}: memory for that beyond the series", f"{set_up.megabytes:.1f} MB", "< 5 MB", small),
+        Row(f"{what}: the order of an epoch, shuffled, and its first batch", order, "", None),
+        Row(f"{what}: {batches:,} further batches of 32", each, "", None),
+    ]
+
+
+def measure_windows(points: int, batches: int) -> tuple[Measured, Measured, Measured]:
+    """Measures set-up, the first training batch, and some more."""
+    values = np.random.default_rng(0).random((points, 1), dtype=np.float32)
+    for part in (values[: 10 * PORTION], values):  # what torch loads on first use is no part of the series
+        with measured() as set_up:
+            recording = Recording("a long series", part, ["value"], Timeline())
+            data = Series(recording, divide(recording), batch_size=32)
+            _ = data.mean, data.std, data.naive_mae
+            loader = data.train_dataloader()
+        with measured() as first:
+            iterator = iter(loader)
+            next(iterator)
+        with measured() as more:
+            for _ in islice(iterator, batches):
+                pass
+    return set_up, first, more
+
+
+def inference(bench: Bench) -> list[Row]:
+    """A forecast at every step of a long series in one call, which is cut so that its memory is bounded."""
+    if sys.platform != "linux":
+        return []
+    cli = bench.cli("causal_conv_synthetic", "--model.output=sequence", "--data.mode=sequence")
+    settings = dict(cli.model.hparams)
+    one, four, whole = (
+        in_own_process(measure_inference, settings, millions * 1_000_000, cut)
+        for millions, cut in ((1, True), (4, True), (1, False))
+    )
+    what = "causal_conv_synthetic as sequence"
+    beyond = "memory beyond input and output"
+    grows = four.megabytes / one.megabytes
+    saves = whole.megabytes / one.megabytes
+    return [
+        Row(
+            f"{what} on 4 million steps in one call to 1 million: {beyond}",
+            f"{grows:.2f} x ({four.megabytes:.0f} to {one.megabytes:.0f} MB)", "<= 1.25 x", grows <= 1.25,
+        ),
+        Row(
+            f"{what} on 1 million steps: all at once to cut as it is, {beyond}",
+            f"{saves:.1f} x ({whole.megabytes:,.0f} to {one.megabytes:.0f} MB)", "", None,
+        ),
+        Row(
+            f"{what} on 1 million steps: time, cut as it is",
+            f"{one.seconds:.1f} s (all at once {whole.seconds:.1f} s)", "", None,
+        ),
+    ]  # fmt: skip
+
+
+def measure_inference(settings: dict[str, Any], steps: int, cut: bool) -> Measured:
+    """Measures a forecast at each of many steps; of its memory what is beyond input and output."""
+    model = CausalConv(**settings).eval()
+    inputs = torch.randn(1, steps, 1)
+    with torch.inference_mode():
+        model(inputs[:, :1000])  # loads kernels
+        if not cut:
+            model.LONG = steps
+        with measured() as found:
+            outputs = model(inputs)
+    found.megabytes -= outputs.nbytes / 1e6
+    return found
+
+
 def write_photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
     """Writes JPEGs of two classes."""
     generator = np.random.default_rng(0)
@@ -493,6 +717,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "transfer": transfer,
     "augmentation": augmentation,
     "folder": folder,
+    "series": series_throughput,
+    "windows": windows,
+    "inference": inference,
     "commands": commands,
     "memory": memory,
 }
@@ -529,10 +756,10 @@ def document(measured: dict[str, str], before: str) -> str:
     return (
         "# Benchmarks\n\n"
         "Written by scripts/benchmark.py; do not edit.\n\n"
-        "Throughput is a ratio of images per second (in brackets the zoo's and the other's), both trained in turns\n"
-        "within one run; the median of the rounds counts, the first one warms up. The zoo's time is that of its\n"
-        "training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that of\n"
-        "its bare loop. Validation and the checkpoints written after it are left out, also of the time until an\n"
+        "Throughput is a ratio of images or windows per second (in brackets the zoo's and the other's), both trained\n"
+        "in turns within one run; the median of the rounds counts, the first one warms up. The zoo's time is that of\n"
+        "its training epochs as `zoo fit` runs them, from their start to the start of validation; the other's is that\n"
+        "of its bare loop. Validation and the checkpoints written after it are left out, also of the time until an\n"
         "accuracy; of transfer learning they are counted. Where other programs take the machine's cores, seconds and\n"
         "ratios both suffer: measure on a quiet one.\n\n"
         + "\n".join(text.rstrip("\n") + "\n" for text in sections.values() if text)

@@ -231,7 +231,7 @@ def test_receptive_field_is_what_a_gradient_finds(arguments: dict[str, Any], exp
 def test_long_sequence_is_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     model, series = make("wavenet sequence"), noise(1, 700, 2)
     whole = model(series)
-    monkeypatch.setattr(CausalConvNet, "LONG", 100)
+    monkeypatch.setattr(CausalConv, "LONG", 100)
     with torch.inference_mode():
         torch.testing.assert_close(model(series), whole.detach())
 

@@ -59,6 +59,17 @@ class ZooModule(LightningModule):
         self._loss_count = 0
         self._resumed_steps: int | None = None
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute.
+
+        Lightning notes the running hook some thirty times a step. That it is neither a parameter nor a module need not
+        be found out each time, which counts where a step takes a millisecond.
+        """
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def example_input(self) -> Tensor:
         """A batch of one valid input, to trace the model with."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its input looks like")
@@ -126,13 +137,13 @@ class ZooModule(LightningModule):
         """Keeps the loss on its device; looks at it only now and then."""
         if not isinstance(outputs, dict) or "loss" not in outputs:
             return
-        # Lightning has divided it already by the number of batches that make a step.
-        self._recent_losses.append(outputs["loss"].detach() * self.trainer.accumulate_grad_batches)
+        self._recent_losses.append(outputs["loss"].detach())
         if len(self._recent_losses) == self.losses_between_checks or self.trainer.is_last_batch:
             self._check_losses(batch_idx)
 
     def _check_losses(self, batch_idx: int) -> None:
-        losses = torch.stack(self._recent_losses)
+        # Lightning has divided them already by the number of batches that make a step.
+        losses = torch.stack(self._recent_losses) * self.trainer.accumulate_grad_batches
         finite = torch.isfinite(losses)
         diverged = self.watch_loss and not bool(finite.all())
         if self.trainer.strategy.reduce_boolean_decision(diverged, all=False):

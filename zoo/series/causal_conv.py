@@ -85,9 +85,6 @@ class CausalConvNet(nn.Module):
         ZooError: The arguments contradict each other.
     """
 
-    # Longer sequences are cut where no gradient is wanted, which bounds the memory and changes nothing.
-    LONG = 2**16
-
     def __init__(
         self,
         num_series: int = 1,
@@ -132,13 +129,7 @@ class CausalConvNet(nn.Module):
         if self.output == "vector":
             last = self.features(inputs[:, -self.receptive_field :])[:, -1]
             return self.head(last).unflatten(1, (self.horizon, -1))
-        if torch.is_grad_enabled() or inputs.shape[1] <= self.LONG:
-            return self.head(self.features(inputs))
-        parts = []
-        for start in range(0, inputs.shape[1], self.LONG):
-            before = min(start, self.receptive_field - 1)
-            parts.append(self.head(self.features(inputs[:, start - before : start + self.LONG])[:, before:]))
-        return torch.cat(parts, 1)
+        return self.head(self.features(inputs))
 
     def features(self, inputs: Tensor) -> Tensor:
         """What the convolutions see at every step, ``(N, T, channels)``; fewer steps with a stride."""
@@ -169,6 +160,11 @@ class CausalConv(Forecaster):
         - Input: ``(N, T, C)``, any ``T``.
         - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence.
     """
+
+    # Longer sequences are cut where no gradient is wanted, which bounds the memory and changes nothing.
+    LONG = 2**16
+
+    network: CausalConvNet
 
     def __init__(
         self,
@@ -205,3 +201,16 @@ class CausalConv(Forecaster):
         self.network = CausalConvNet(
             num_series, horizon, channels, kernel_size, receptive_field or window, gated, stride, output
         )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Forecasts in the series' own unit; a long sequence part by part, in the memory that one of them takes."""
+        self.check(inputs)
+        steps = inputs.shape[1]
+        if self.output == "vector" or torch.is_grad_enabled() or steps <= self.LONG:
+            return super().forward(inputs)
+        # Written in place, since parts that lie about between the layers' memory would keep it from being used again.
+        forecasts = inputs.new_empty(inputs.shape, dtype=torch.promote_types(torch.float32, self.std.dtype))
+        for start in range(0, steps, self.LONG):
+            before, stop = min(start, self.network.receptive_field - 1), start + self.LONG
+            forecasts[:, start:stop] = super().forward(inputs[:, start - before : stop])[:, before:]
+        return forecasts
