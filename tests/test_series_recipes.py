@@ -44,7 +44,7 @@ def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_
     ("arguments", "told"),
     [
         (["seasonal_difference_synthetic", "--data.window=100"], "use --data.window 415"),
-        (["lstm_synthetic", "--data.mode=vector"], "model and data must agree on output and horizon"),
+        (["rnn_sequence_synthetic", "--data.mode=vector"], "model and data must agree on output and horizon"),
         (["rnn_sequence_synthetic", "--data.horizon=2"], "--data.mode vector has longer ones"),
         (["stateful_rnn_synthetic", "--data.lanes=100"], "use fewer --data.lanes"),
         (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
@@ -79,7 +79,7 @@ def test_deployed_model_has_seen_everything_and_chooses_nothing(zoo_command: Zoo
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "dense_synthetic").iterdir()
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]
-    assert zoo.load(run).window == 30
+    assert zoo.load(run).window == 64
 
 
 def test_baseline_has_no_learning_rate_to_find(zoo_command: Zoo, tmp_path: Path) -> None:
