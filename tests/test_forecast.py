@@ -190,7 +190,7 @@ def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
     assert "--calibrate RUN" in err
     code, out, _ = zoo_command("forecast", shop_all, "--horizon", 2, "--calibrate", shop, "--csv", "out.csv")
     assert code == 0
-    assert "its validation period" in out
+    assert f"its validation period; 79 of them reach 2 steps; made by {shop}" in out
     data = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
     half = half_widths(rolled_errors(zoo.load(shop), data.values, data.periods["val"], 2), 80)
     rows = table(tmp_path / "out.csv")
@@ -242,7 +242,9 @@ def test_published_model_continues_the_series_of_its_card(
 def test_checkpoint_is_known_by_the_run_it_lies_in(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None:
     checkpoint = naive / "checkpoints" / "last.ckpt"
     assert "1461" in zoo_command("forecast", checkpoint, "--horizon", 1)[1]
-    lone = shutil.copy(checkpoint, tmp_path / "lone.ckpt")
+    shutil.copy(checkpoint, tmp_path / "lone.ckpt")
+    shutil.copy(naive / "config.yaml", tmp_path)
+    lone = "lone.ckpt"
     code, _, err = zoo_command("forecast", lone, "--horizon", 1)
     assert (code, "lies in no run folder, so its series is not known; name a file with --data" in err) == (2, True)
     (tmp_path / "x.csv").write_text("x\n" + "1\n2\n" * 30)
@@ -332,9 +334,18 @@ def test_short_file_for_a_model_that_looks_far_back_is_refused(zoo_command: Zoo,
         assert (code, err) == (2, "zoo: Linear looks at 30 steps and got 28; give it more history\n")
 
 
-def test_failure_leaves_the_files_of_an_earlier_call_alone(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None:
+def test_failure_leaves_the_files_of_an_earlier_call_alone(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "out.csv").write_text("earlier")
     assert zoo_command("forecast", naive, "--horizon", 2000, "--csv", "out.csv")[0] == 2
+
+    def fail(*_: Any) -> Figure:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(forecast, "draw_future", fail)
+    arguments = ["--horizon", 2, "--csv", "out.csv", "--plot", "out.png"]
+    assert zoo_command("forecast", naive, *arguments) == (2, "", "zoo: no space left\n")
     assert (tmp_path / "out.csv").read_text() == "earlier"
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 

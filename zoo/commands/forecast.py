@@ -123,16 +123,20 @@ def forecast(argv: list[str]) -> None:
             judged = find_series(options.calibrate, judge, options.trust)
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
+        told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
     ahead = model.forecast(data.values, horizon).cpu()
     if not ahead.isfinite().all():
         raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
 
     future = data.future_times(horizon)
     rows = list(_rows(_written(future), data.names, ahead, widths))
+    outputs: dict[Path, bytes] = {}
     if options.csv is not None:
-        write_output(options.csv, _to_csv(rows, widths))
+        outputs[options.csv] = _to_csv(rows, widths)
     if options.plot is not None:
-        write_output(options.plot, _draw(options.name, model, data, ahead, widths))
+        outputs[options.plot] = _draw(options.name, model, data, ahead, widths)
+    for path, content in outputs.items():
+        write_output(path, content)
     _print(rows, data, widths)
     if widths:
         print(told)
@@ -205,11 +209,11 @@ def _find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
     path = Path(name)
     if name in registry.list_models(pretrained=True):
         path = registry.entry(name).folder
-    configs = [one for one in (path / "config.yaml", path.parent.parent / "config.yaml") if one.is_file()]
+    run = path if path.is_dir() else path.resolve().parent.parent
     if (path / "card.json").is_file():
         origin, content = path / "card.json", registry.read_card(path)
-    elif configs:
-        origin, content = configs[0], registry.read_yaml(configs[0])
+    elif (run / "config.yaml").is_file():
+        origin, content = run / "config.yaml", registry.read_yaml(run / "config.yaml")
     else:
         return path, None
     section = content.get("data")
