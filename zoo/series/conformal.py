@@ -9,6 +9,7 @@ off at each step ahead is how far the next one may be off::
 
 If errors are exchangeable, such an interval holds the truth with the stated probability or more, whatever the model and
 the distribution. Errors of a time series are so only as far as the future resembles the calibration period.
+A validation period that also chose the checkpoint makes them a little too small.
 """
 
 import torch
