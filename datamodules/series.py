@@ -241,7 +241,7 @@ class Series(LightningDataModule):
                     f"{self.lanes} lanes cannot be shared by {count} processes; use --data.lanes {count} or "
                     f"--trainer.devices {self.lanes}"
                 )
-            return _walk(Lanes(self.values, self._trained_by_lanes(), self.window, self.lanes).share(count, rank))
+            return _walk(self._chunks(self._trained_by_lanes(), self.lanes).share(count, rank))
         windows = self._windows("train")
         return load_batches(windows, EpochBatches(windows, self.batch_size, True, self.seed, count, rank))
 
@@ -261,12 +261,17 @@ class Series(LightningDataModule):
 
     def _evaluate(self, split: str) -> DataLoader[Split]:
         if self.mode == "lanes":
-            return _walk(Lanes(self.values, self.periods[split], self.window))
+            return _walk(self._chunks(self.periods[split]))
         windows = self._windows(split)
         return load_batches(windows, EpochBatches(windows, self.eval_batch_size, False, self.seed, *processes(self)))
 
     def _windows(self, split: str) -> Windows:
-        return Windows(self.values, self.periods[split], self.window, self.horizon, self.mode == "sequence")
+        sequence = self.mode == "sequence"
+        period, timeline = self.periods[split], self.recording.timeline
+        return Windows(self.values, period, self.window, self.horizon, sequence, timeline, self.names)
+
+    def _chunks(self, period: range, lanes: int = 1) -> Lanes:
+        return Lanes(self.values, period, self.window, lanes, self.recording.timeline, self.names)
 
     def _trained_by_lanes(self) -> range:
         """The points that the lanes forecast: as many as fill whole chunks, and none without a point before it."""

@@ -20,7 +20,7 @@ from zoo.series.causal_conv import CausalConv, CausalConvNet
 from zoo.series.conv_lstm import ConvLSTM
 from zoo.series.forecaster import Forecaster
 from zoo.series.linear import DenseForecaster, Linear
-from zoo.series.recurrent import Recurrent, RecurrentNet
+from zoo.series.recurrent import Carrying, Recurrent, RecurrentNet
 from zoo.series.stateful import Stateful
 
 SMALL: dict[str, Any] = {"num_series": 2, "window": 12, "mean": [5.0, -5.0], "std": [2.0, 3.0]}
@@ -254,11 +254,40 @@ def test_forecast_goes_on_from_its_own_forecasts(name: str) -> None:
     model.eval()
     while known.shape[1] < 12 + 7:
         # What carries its state sees all that was, everything else a window.
-        seen = known if model.output == "sequence" or name == "gru" else known[:, -12:]
-        if name.startswith(("causal", "wavenet", "relative", "conv")):
-            seen = known[:, -12:]
+        seen = known if isinstance(model, Carrying) and model.output == "sequence" else known[:, -12:]
         known = torch.cat([known, model(seen)[:, -model.horizon :].detach()], 1)
     torch.testing.assert_close(ahead, known[:, 12:19])
+
+
+@every_model
+def test_forecasts_from_many_points_are_those_from_each(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, series, origins = make(name), noise(40, 2), range(12, 41, 2)
+    expected = torch.stack([model.forecast(series[:origin], 5) for origin in origins])
+    for at_once in (24, 1 << 17):
+        for module in ("forecaster", "recurrent", "stateful"):
+            monkeypatch.setattr(f"zoo.series.{module}.STEPS_AT_ONCE", at_once)
+        torch.testing.assert_close(model.train().forecast_from(series, origins, 5), expected)
+        assert model.training
+
+
+def test_long_history_is_read_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, history = make("stateful lstm"), noise(2, 40, 2)
+    whole = model.forecast(history, 3)
+    monkeypatch.setattr("zoo.series.recurrent.STEPS_AT_ONCE", 14)
+    torch.testing.assert_close(model.forecast(history, 3), whole)
+
+
+def test_stateful_model_reads_a_series_once_however_many_origins(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, read = make("stateful lstm"), []
+    predict_on = Stateful.predict_on
+
+    def noted(self: Stateful, inputs: Tensor, state: Any) -> Any:
+        read.append(inputs.shape[:2].numel())
+        return predict_on(self, inputs, state)
+
+    monkeypatch.setattr(Stateful, "predict_on", noted)
+    model.forecast_from(noise(200, 2), range(100, 201), 4)
+    assert sum(read) == 200 + 101 * 3
 
 
 def test_forecast_of_a_stateful_model_knows_the_whole_history() -> None:
@@ -300,6 +329,9 @@ def test_noise_disturbs_training_only() -> None:
 
 class Batches(Dataset[Any]):
     """Batches made by hand."""
+
+    times: np.ndarray
+    names: list[str]
 
     def __init__(self, *batches: tuple[Tensor, Tensor]) -> None:
         self.batches = batches
@@ -461,10 +493,20 @@ def test_pictures_of_an_evaluation(name: str) -> None:
         batch = noise(1 if steps == 12 else 5, 12, 2), noise(1 if steps == 12 else 5, steps, 2)
         outputs.append(model.validation_step(batch, number))
     joined = {key: torch.cat([part[key].detach() for part in outputs]) for key in outputs[0]}
-    pictures = model.figures(joined, Batches())
+    shown = 11 if steps == 2 else 24
+    rows = Batches()
+    pictures = model.figures(joined, rows)
     assert pictures.keys() == {"forecasts", "residuals"}
-    truth = pictures["forecasts"].axes[0].lines[0].get_ydata()
-    assert len(np.asarray(truth)) == (11 if steps == 2 else 24)
+    first = pictures["forecasts"].axes[0]
+    assert len(np.asarray(first.lines[0].get_ydata())) == shown
+    assert first.get_title().startswith("series 1: ")
+    assert pictures["forecasts"].axes[-1].get_xlabel() == "step of the evaluated period"
+    # Rows that know them state the times of all that they forecast, even if fewer were evaluated.
+    rows.times, rows.names = np.datetime64("2024-01-29") + 7 * np.arange(shown + 5), ["bread", "cakes"]
+    for figure, number in zip(model.figures(joined, rows).values(), (0, 0), strict=True):
+        line = figure.axes[number].lines[0]
+        assert list(np.asarray(line.get_xdata())[:2].astype("M8[D]").astype(str)) == ["2024-01-29", "2024-02-05"]
+        assert figure.axes[number].get_title().startswith("bread: ")
 
 
 @pytest.mark.parametrize(
@@ -492,6 +534,8 @@ def test_pictures_of_an_evaluation(name: str) -> None:
         (lambda: Linear().forecast(torch.zeros(29, 1), 1), "looks at 30 steps and got 29"),
         (lambda: Linear().forecast(torch.full((30, 1), torch.nan), 1), "NaN or infinite"),
         (lambda: Linear().forecast(torch.zeros(30, 1), 0), "horizon is 0"),
+        (lambda: Linear().forecast_from(torch.zeros(50, 1), range(29, 40), 1), "from the window, 30, up to 50"),
+        (lambda: Linear().forecast_from(torch.zeros(50, 1), range(30, 52), 1), "origins are range.30, 52."),
         (lambda: Linear().training_step((torch.zeros(4, 30, 1), torch.zeros(4, 30, 1)), 0), "must agree on output"),
     ],
 )

@@ -19,7 +19,7 @@ from datamodules.memory import Split
 from datamodules.recording import Recording, Repair, read_csv
 from datamodules.series import divide, log, synthetic_series
 from datamodules.timeline import Timeline
-from datamodules.windows import Lanes, Windows
+from datamodules.windows import Lanes, Points, Windows
 
 NOTES = range(1000, 1461)
 
@@ -131,6 +131,29 @@ def test_every_point_of_the_notes_period_is_forecast_in_order(mode: Any) -> None
     assert isinstance(loader, DataLoader)
     last = [targets[0] if mode == "lanes" else targets[:, -1] for _, targets in loader]
     assert torch.equal(torch.cat(last), data.values[1000:])
+
+
+@pytest.mark.parametrize("mode", ["vector", "sequence", "lanes"])
+def test_evaluated_rows_tell_time_and_name_of_what_they_forecast(mode: Any) -> None:
+    data = CO2(mode=mode)
+    for split in ("val", "test"):
+        rows = cast(DataLoader[Split], getattr(data, f"{split}_dataloader")()).dataset
+        assert isinstance(rows, Points)
+        period = data.periods[split]
+        assert (rows.times == data.times[period.start : period.stop]).all()
+        assert rows.names == ["co2"]
+
+
+def test_points_without_a_full_window_are_not_among_the_forecast() -> None:
+    for sequence in (False, True):
+        rows = Windows(torch.arange(50.0)[:, None], range(3, 40), 10, 1, sequence)
+        assert rows.times.tolist() == rows.tensors[1][:, -1, 0].tolist()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_shared_lanes_know_their_points(rank: int) -> None:
+    lanes = Lanes(torch.arange(61.0)[:, None], range(1, 61), 5, 3).share(2, rank)
+    assert lanes.times.tolist() == lanes.tensors[1].flatten().tolist()
 
 
 def test_first_target_of_validation_is_the_first_step_after_training() -> None:

@@ -14,6 +14,7 @@ VERBS = {
     "test": ("zoo.commands.train:test", "measure on the test split"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "classify": ("zoo.commands.classify:classify", "name what is in pictures"),
+    "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),

@@ -1,7 +1,6 @@
 """``zoo classify``: pictures in, class names and probabilities out."""
 
 import csv
-import os
 import re
 import shutil
 import sys
@@ -23,6 +22,7 @@ from datamodules.errors import DataError
 from datamodules.pictures import read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.outputs import check_outputs
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
 from zoo.vision.grad_cam import GradCAM
@@ -66,7 +66,8 @@ def classify(argv: list[str]) -> None:
         "--explain", action="store_true", help="colour those pictures where the predicted class is seen (Grad-CAM)"
     )
     options = parser.parse_args(argv)
-    _check_outputs(options.csv, options.plot, options.explain)
+    check_outputs(options.csv, options.plot)
+    _check_explain(options.explain, options.plot)
     model = load_classifier(options.name)
     if options.top is None:
         options.top = min(3, model.num_classes)
@@ -129,21 +130,8 @@ def load_classifier(name: str) -> Any:
     return model
 
 
-def _check_outputs(table: Path | None, plot: Path | None, explain: bool) -> None:
-    """Tells before anything is classified what could not be written after it."""
-    for flag, out in (("--csv", table), ("--plot", plot)):
-        if out is None:
-            continue
-        if out.is_dir():
-            raise ZooError(f"{flag} {out} is a folder, expected a file to write")
-        if not out.parent.is_dir():
-            raise ZooError(f"no folder {out.parent} to write {out.name} into")
-        if not os.access(out if out.exists() else out.parent, os.W_OK):
-            raise ZooError(f"{flag} {out} cannot be written: permission denied")
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise ZooError(f"--plot is {plot}, expected a name that ends in .png")
-    if plot is not None and table is not None and plot.resolve() == table.resolve():
-        raise ZooError(f"--csv and --plot both name {plot}, expected two files")
+def _check_explain(explain: bool, plot: Path | None) -> None:
+    """Tells before anything is classified what could not be explained."""
     if explain and plot is None:
         raise ZooError("--explain colours the pictures of --plot; add --plot OUT.png")
     if explain and find_spec("captum") is None:

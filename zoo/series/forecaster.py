@@ -1,6 +1,7 @@
 """What every forecaster shares: normalisation, loss, metrics, optimizer, pictures, forecasts of any length."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
@@ -19,6 +20,9 @@ Output = Literal["vector", "sequence"]
 Residual = Literal["none", "last", "season"]
 Loss = Literal["huber", "mse", "mae"]
 OptimizerName = Literal["adamw", "sgd"]
+
+# Steps of windows that are looked at together, which bounds the memory of forecasts from many points.
+STEPS_AT_ONCE = 1 << 17
 
 
 class Forecaster(ZooModule):
@@ -255,37 +259,81 @@ class Forecaster(ZooModule):
         Raises:
             ZooError: The history is too short, has gaps or another number of series.
         """
+        known = self._known(history[None] if history.ndim == 2 else history, horizon)
+        with self._evaluating():
+            ahead = self.extend(known, horizon)
+        return ahead[0] if history.ndim == 2 else ahead
+
+    @torch.inference_mode()
+    def forecast_from(self, series: Tensor, origins: range, horizon: int) -> Tensor:
+        """Forecasts a series from many of its points, each time knowing only what lies before, as many at once as fit.
+
+        Args:
+            series: The series in its own unit, ``(T, C)``.
+            origins: Numbers of steps that are known, each at least ``window``; ``origins[i]`` is the point that row
+                ``i`` forecasts first.
+            horizon: Steps to forecast.
+
+        Returns:
+            float32 ``(len(origins), horizon, C)``; row ``i`` is what :meth:`forecast` makes of
+            ``series[:origins[i]]``.
+
+        Raises:
+            ZooError: An origin is not within the series or too early, or the series has gaps.
+        """
+        known = self._known(series[None], horizon)[0]
+        if not origins or origins.step < 1 or not self.window <= origins[0] <= origins[-1] <= len(known):
+            raise ZooError(
+                f"origins are {origins}; expected them to ascend from the window, {self.window}, up to {len(known)}"
+            )
+        with self._evaluating():
+            return self.roll(known, origins, horizon)
+
+    def _known(self, history: Tensor, horizon: int) -> Tensor:
+        """A history that has been checked, ``(N, T, C)``."""
         if horizon < 1:
             raise ZooError(f"horizon is {horizon}, expected at least 1")
-        known = (history[None] if history.ndim == 2 else history).to(self.device, torch.float32)
+        known = history.to(self.device, torch.float32)
         self.check(known)
         if not known.isfinite().all():
             raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
+        return known
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
         was_training = self.training
         self.eval()
         try:
-            ahead = self.extend(known, horizon)
+            yield
         finally:
             self.train(was_training)
-        return ahead[0] if history.ndim == 2 else ahead
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Continues checked series ``(N, T, C)``; the last ``window`` steps are looked at anew for every forecast."""
-        steps = known.shape[1]
-        while known.shape[1] < steps + horizon:
-            known = torch.cat([known, self(known[:, -self.window :])[:, -self.horizon :].to(known.dtype)], 1)
-        return known[:, steps : steps + horizon]
+        latest, ahead = known[:, -self.window :], []
+        for _ in range(0, horizon, self.horizon):
+            ahead.append(self(latest)[:, -self.horizon :].to(known.dtype))
+            latest = torch.cat([latest, ahead[-1]], 1)[:, -self.window :]
+        return torch.cat(ahead, 1)[:, :horizon]
+
+    def roll(self, known: Tensor, origins: range, horizon: int) -> Tensor:
+        """Forecasts a checked series ``(T, C)`` from all origins; a forecast depends on its last ``window`` steps."""
+        windows = known.unfold(0, self.window, 1).transpose(1, 2)
+        at_once = max(1, STEPS_AT_ONCE // self.window)
+        parts = [origins[start : start + at_once] for start in range(0, len(origins), at_once)]
+        return torch.cat([self.extend(windows[[origin - self.window for origin in part]], horizon) for part in parts])
 
     def example_input(self) -> Tensor:
         """One window of average values."""
         return self.mean.cpu().expand(1, self.window, self.num_series).contiguous()
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the series with its forecasts, and what remained."""
+        """Draws the series with its forecasts, and what remained; rows may state ``times`` of targets and ``names``."""
         forecasts, targets = outputs["forecasts"].float().cpu(), outputs["targets"].float().cpu()
+        times, names = getattr(rows, "times", None), getattr(rows, "names", None)
         return {
-            "forecasts": draw_forecasts(targets, forecasts),
-            "residuals": draw_residuals(targets[:, 0] - forecasts[:, 0]),
+            "forecasts": draw_forecasts(targets, forecasts, times, names),
+            "residuals": draw_residuals(targets[:, 0] - forecasts[:, 0], times, names),
         }
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.module import Schedule
-from zoo.series.forecaster import Forecaster, Loss, OptimizerName, Output, Residual, one_of
+from zoo.series.forecaster import STEPS_AT_ONCE, Forecaster, Loss, OptimizerName, Output, Residual, one_of
 from zoo.series.initialisation import keras_initialise
 
 Cell = Literal["rnn", "lstm", "gru"]
@@ -127,15 +127,25 @@ class Carrying(Forecaster):
         forecasts, end = self.network.advance(inputs, state)
         return forecasts if self.residual == "none" else forecasts + self.anchor(inputs), end
 
-    def carry_on(self, known: Tensor, horizon: int) -> Tensor:
-        """Continues series ``(N, T, C)`` by ``horizon`` steps and looks at every step once."""
-        state: State | None = None
-        latest, ahead = self.normalise(known), []
-        for _ in range(0, horizon, self.horizon):
-            forecasts, state = self.predict_on(latest, state)
-            latest = forecasts[:, -self.horizon :]
+    def follow(self, inputs: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Reads normalised series ``(N, T, C)``, however long; gives back the latest forecasts and the state."""
+        *before, last = inputs.split(max(1, STEPS_AT_ONCE // len(inputs)), dim=1)
+        for piece in before:
+            _, state = self.predict_on(piece, state)
+        forecasts, end = self.predict_on(last, state)
+        return forecasts[:, -self.horizon :], end
+
+    def go_on(self, latest: Tensor, state: State, horizon: int) -> Tensor:
+        """Goes on from what :meth:`follow` gave back, reading its own forecasts, to ``horizon`` steps in all."""
+        ahead = [latest]
+        for _ in range(self.horizon, horizon, self.horizon):
+            latest, state = self.follow(latest, state)
             ahead.append(latest)
         return self.denormalise(torch.cat(ahead, 1)[:, :horizon])
+
+    def carry_on(self, known: Tensor, horizon: int) -> Tensor:
+        """Continues series ``(N, T, C)`` by ``horizon`` steps and looks at every step once."""
+        return self.go_on(*self.follow(self.normalise(known)), horizon)
 
 
 class Recurrent(Carrying):
@@ -194,7 +204,10 @@ class Recurrent(Carrying):
         )
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
-        """Reads the last ``window`` steps and carries the state on, unless each forecast needs a whole window."""
-        if self.network.recurrent.bidirectional or self.residual == "season" or self.relative:
+        """Reads the last ``window`` steps and carries the state on.
+
+        With output ``vector`` they are read anew for every forecast, since training has shown none but after a window.
+        """
+        if self.output == "vector":
             return super().extend(known, horizon)
         return self.carry_on(known[:, -self.window :], horizon)

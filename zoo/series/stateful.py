@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 from zoo.module import Schedule
-from zoo.series.forecaster import Loss, OptimizerName, Residual
+from zoo.series.forecaster import STEPS_AT_ONCE, Loss, OptimizerName, Residual
 from zoo.series.recurrent import Carrying, Cell, RecurrentNet, State
 
 
@@ -131,7 +132,7 @@ class Stateful(Carrying):
         history = data.history(split).to(self.device) if hasattr(data, "history") else None
         if history is None or not history.shape[1]:
             return None
-        return self.predict_on(self.normalise(history), None)[1]
+        return self.follow(self.normalise(history))[1]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors of every step; gives back one row a step, ``(T, N, C)``."""
@@ -154,6 +155,24 @@ class Stateful(Carrying):
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Reads the whole history and carries the state on."""
         return self.carry_on(known, horizon)
+
+    def roll(self, known: Tensor, origins: range, horizon: int) -> Tensor:
+        """Reads the series once, keeps the state at every origin, and goes on from many of them together."""
+        series, read = self.normalise(known)[None], 0
+        state: State | None = None
+        at_once = max(1, STEPS_AT_ONCE // self.window)
+        parts = []
+        for start in range(0, len(origins), at_once):
+            forecasts: list[Tensor] = []
+            states: list[State] = []
+            for origin in origins[start : start + at_once]:
+                latest, state = self.follow(series[:, read:origin], state)
+                forecasts.append(latest)
+                states.append(state)
+                read = origin
+            together = tuple(torch.cat(part, 1) for part in zip(*states, strict=True))
+            parts.append(self.go_on(torch.cat(forecasts), together, horizon))
+        return torch.cat(parts)
 
     def _check_lanes(self, state: State | None, inputs: Tensor) -> None:
         if state is not None and state[0].shape[1] != len(inputs):

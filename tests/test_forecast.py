@@ -1,0 +1,398 @@
+"""``zoo forecast``: which series it continues, what its intervals come from, what it writes, draws and refuses."""
+
+import csv
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import Zoo
+from matplotlib.dates import num2date
+from matplotlib.figure import Figure
+from PIL import Image
+
+import zoo
+from datamodules import CsvSeries, SyntheticSeries
+from zoo import weights
+from zoo.cli import main
+from zoo.commands import forecast
+from zoo.series.baselines import Naive
+from zoo.series.conformal import half_widths, rolled_errors
+from zoo.series.linear import Linear
+from zoo.series.recurrent import Recurrent
+from zoo.series.stateful import Stateful
+
+SYNTHETIC = {"class_path": "datamodules.series.SyntheticSeries", "init_args": {"inner": True}}
+DAYS = np.datetime64("2024-01-01") + np.arange(400)
+
+SHOP = """# Two series of a shop.
+seed_everything: 0
+model:
+  class_path: zoo.series.recurrent.Recurrent
+  init_args: {hidden_size: 4, num_layers: 1, output: sequence}
+data:
+  class_path: datamodules.series.CsvSeries
+  init_args: {path: PATH, value: [bread, cakes], time: day, period: 7, window: 14, mode: sequence, val: 0.2}
+trainer:
+  max_epochs: 1
+  callbacks:
+    - class_path: lightning.pytorch.callbacks.ModelCheckpoint
+      init_args: {monitor: val_mae, filename: best}
+"""
+
+
+def write_shop(path: Path, seed: int = 0, days: np.ndarray = DAYS) -> Path:
+    """Sales of a shop; different days, other noise, the same columns."""
+    walks = 100 + np.random.RandomState(seed).randn(len(days), 2).cumsum(0).round(3)
+    rows = "\n".join(f"{day},{bread},{cakes}" for day, (bread, cakes) in zip(days, walks, strict=True))
+    path.write_text(f"day,bread,cakes\n{rows}\n")
+    return path
+
+
+def fit(root: Path, *arguments: str) -> Path:
+    """The folder of a training."""
+    before = set(root.rglob("config.yaml"))
+    assert main(["fit", *arguments, f"--trainer.default_root_dir={root}", "--quiet"]) == 0
+    (config,) = set(root.rglob("config.yaml")) - before
+    return config.parent
+
+
+@pytest.fixture(scope="module")
+def naive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that repeats the last value of the synthetic series."""
+    return fit(tmp_path_factory.mktemp("naive"), "naive_synthetic")
+
+
+@pytest.fixture(scope="module")
+def shop_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a shop's file and its recipe."""
+    folder = tmp_path_factory.mktemp("shop")
+    (folder / "shop.yaml").write_text(SHOP.replace("PATH", str(write_shop(folder / "shop.csv"))))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shop(shop_files: Path) -> Path:
+    """A run on a shop's file."""
+    return fit(shop_files, str(shop_files / "shop.yaml"))
+
+
+@pytest.fixture(scope="module")
+def shop_all(shop_files: Path) -> Path:
+    """A run on the same file that kept nothing for validation."""
+    return fit(shop_files, str(shop_files / "shop.yaml"), "--data.fit_on=all")
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows: list[dict[str, str]], name: str) -> torch.Tensor:
+    """Numbers of a column, of two series ``(2, H)``."""
+    return torch.tensor([float(row[name]) for row in rows]).unflatten(0, (len({row["series"] for row in rows}), -1))
+
+
+def test_series_of_a_run_goes_on_with_intervals_from_its_validation_period(
+    zoo_command: Zoo, tmp_path: Path, naive: Path
+) -> None:
+    code, out, err = zoo_command("forecast", naive, "--horizon", 3, "--csv", "out.csv")
+    assert (code, err) == (0, "")
+    head, *lines, told = out.splitlines()
+    assert re.split(" {2,}", head) == ["time", "forecast", "80 % low", "80 % high", "95 % low", "95 % high"]
+    assert [line.split()[0] for line in lines] == ["1461", "1462", "1463"]
+    assert told == (
+        "intervals from 461 forecasts of the synthetic series from 1000 to 1460, its validation period; 459 of them "
+        "reach 3 steps"
+    )
+    rows, values = table(tmp_path / "out.csv"), SyntheticSeries().values
+    assert list(rows[0]) == ["time", "series", "step", "forecast", "lower_80", "upper_80", "lower_95", "upper_95"]
+    assert [(row["time"], row["series"], row["step"]) for row in rows] == [
+        (str(1460 + step), "value", str(step)) for step in (1, 2, 3)
+    ]
+    errors = rolled_errors(Naive(), values, range(1000, 1461), 3)
+    for level in (80, 95):
+        for end, sign in (("lower", -1), ("upper", 1)):
+            expected = values[-1] + sign * half_widths(errors, level)
+            torch.testing.assert_close(column(rows, f"{end}_{level}"), expected.T)
+
+
+def test_file_in_place_of_the_runs_own_is_divided_likewise(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
+    newer = write_shop(tmp_path / "newer.csv", 1, DAYS + 40)
+    code, out, _ = zoo_command("forecast", shop, "--data", newer, "--horizon", 4, "--csv", "out.csv")
+    assert code == 0
+    data, model = CsvSeries(str(newer), ["bread", "cakes"], "day", val=0.2), zoo.load(shop)
+    rows = table(tmp_path / "out.csv")
+    assert [row["time"] for row in rows] == 2 * [str(day) for day in data.future_times(4)]
+    assert [row["series"] for row in rows] == 4 * ["bread"] + 4 * ["cakes"]
+    ahead = model.forecast(data.values, 4)
+    half = half_widths(rolled_errors(model, data.values, data.periods["val"], 4), 95)
+    torch.testing.assert_close(column(rows, "forecast"), ahead.T)
+    torch.testing.assert_close(column(rows, "upper_95"), (ahead + half).T)
+    first, last = data.times[[data.periods["val"].start, data.periods["val"].stop - 1]]
+    assert f"intervals from 80 forecasts of {newer} from {first} to {last}, its validation period" in out
+
+
+def test_flags_override_what_a_run_knows_of_its_columns(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
+    text = write_shop(tmp_path / "other.csv").read_text()
+    (tmp_path / "other.csv").write_text(text.replace("day,bread,cakes", "tag,brot,kuchen"))
+    code, _, err = zoo_command("forecast", shop, "--data", "other.csv", "--horizon", 1)
+    assert (code, "has no column 'day'" in err) == (2, True)
+    flags = ["--time", "tag", "--value", "kuchen", "--value", "brot", "--csv", "out.csv"]
+    assert zoo_command("forecast", shop, "--data", "other.csv", "--horizon", 1, *flags)[0] == 0
+    assert [row["series"] for row in table(tmp_path / "out.csv")] == ["kuchen", "brot"]
+
+
+@pytest.mark.parametrize(
+    ("times", "following"),
+    [
+        (np.arange("2015-01", "2019-01", dtype="M8[M]").astype("M8[D]"), ["2019-01-01", "2019-02-01", "2019-03-01"]),
+        (np.busday_offset(np.datetime64("2024-01-01"), np.arange(45)), ["2024-03-04", "2024-03-05", "2024-03-06"]),
+        (
+            np.datetime64("2024-01-01T00:30") + np.arange(48) * np.timedelta64(30, "m"),
+            ["2024-01-02 00:30", "2024-01-02 01:00", "2024-01-02 01:30"],
+        ),
+        (np.arange(1000, 1050), ["1050", "1051", "1052"]),
+    ],
+    ids=["months", "business days", "half hours", "numbers"],
+)
+def test_file_that_is_new_to_the_model_goes_on_in_its_own_time(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, times: np.ndarray, following: list[str]
+) -> None:
+    (tmp_path / "mine.csv").write_text("t,x\n" + "".join(f"{time},{place % 7}\n" for place, time in enumerate(times)))
+    flags = ["--data", "mine.csv", "--time", "t", "--horizon", 3, "--csv", "out.csv", "--plot", "out.png"]
+    code, out, _ = zoo_command("forecast", naive, *flags)
+    assert code == 0
+    assert [row["time"] for row in table(tmp_path / "out.csv")] == following
+    assert f"intervals from {len(times) - 1} forecasts of mine.csv from " in out
+    assert "taken to be new to the model" in out
+
+
+def test_forecasts_alone(zoo_command: Zoo, tmp_path: Path, shop_all: Path) -> None:
+    arguments = ["--horizon", 300, "--no-intervals", "--csv", "out.csv", "--plot", "out.png"]
+    code, out, err = zoo_command("forecast", shop_all, *arguments)
+    assert (code, err, "%" in out) == (0, "", False)
+    rows = table(tmp_path / "out.csv")
+    assert (len(rows), list(rows[0])) == (600, ["time", "series", "step", "forecast"])
+
+
+def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
+    zoo_command: Zoo, tmp_path: Path, shop: Path, shop_all: Path
+) -> None:
+    code, out, err = zoo_command("forecast", shop_all, "--horizon", 2)
+    assert (code, out) == (2, "")
+    assert "was trained on every point (fit_on all)" in err
+    assert "--calibrate RUN" in err
+    code, out, _ = zoo_command("forecast", shop_all, "--horizon", 2, "--calibrate", shop, "--csv", "out.csv")
+    assert code == 0
+    assert f"its validation period; 79 of them reach 2 steps; made by {shop}" in out
+    data = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
+    half = half_widths(rolled_errors(zoo.load(shop), data.values, data.periods["val"], 2), 80)
+    rows = table(tmp_path / "out.csv")
+    torch.testing.assert_close(column(rows, "upper_80"), (zoo.load(shop_all).forecast(data.values, 2) + half).T)
+
+
+def test_intervals_of_another_model_or_series_are_refused(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, shop: Path, shop_all: Path
+) -> None:
+    code, _, err = zoo_command("forecast", shop_all, "--horizon", 2, "--calibrate", naive)
+    assert (code, "has class Naive, " in err, "expected the same architecture" in err) == (2, True, True)
+    code, _, err = zoo_command("forecast", shop_all, "--horizon", 2, "--calibrate", shop_all)
+    assert (code, "was trained on every point" in err) == (2, True)
+    (tmp_path / "x.csv").write_text("x\n" + "1\n2\n" * 30)
+    code, _, err = zoo_command("forecast", naive, "--horizon", 2, "--data", "x.csv", "--calibrate", naive)
+    assert (code, "forecasts value, not x; expected the same series" in err) == (2, True)
+
+
+def test_longest_horizon_is_told_and_works(zoo_command: Zoo, naive: Path) -> None:
+    code, out, err = zoo_command("forecast", naive, "--horizon", 444)
+    assert (code, out) == (2, "")
+    assert "has 461 points that" in err
+    assert "use --horizon 443 at most, or --no-intervals" in err
+    assert zoo_command("forecast", naive, "--horizon", 443)[0] == 0
+
+
+def test_only_the_latest_of_a_long_file_is_calibrated_on(
+    zoo_command: Zoo, naive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "_CALIBRATION", 50)
+    (tmp_path / "long.csv").write_text("x\n" + "1\n2\n" * 200)
+    _, out, _ = zoo_command("forecast", naive, "--data", "long.csv", "--horizon", 1)
+    assert "intervals from 50 forecasts of long.csv from 350 to 399" in out
+
+
+@pytest.mark.parametrize("build", [Recurrent, Stateful])
+def test_published_model_continues_the_series_of_its_card(
+    zoo_command: Zoo, tmp_path: Path, build: Callable[..., Any]
+) -> None:
+    torch.manual_seed(0)
+    settings = {"output": "sequence"} if build is Recurrent else {}
+    model = build(window=20, hidden_size=4, mean=[50.0], std=[20.0], **settings)
+    weights.save(model, tmp_path / "mine", {"data": SYNTHETIC}, {"input": model.example_input()})
+    code, out, _ = zoo_command("forecast", "mine", "--horizon", 30)
+    assert code == 0
+    assert "intervals from 200 forecasts of the synthetic series from 800 to 999, its validation period" in out
+
+
+def test_checkpoint_is_known_by_the_run_it_lies_in(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None:
+    checkpoint = naive / "checkpoints" / "last.ckpt"
+    assert "1461" in zoo_command("forecast", checkpoint, "--horizon", 1)[1]
+    shutil.copy(checkpoint, tmp_path / "lone.ckpt")
+    shutil.copy(naive / "config.yaml", tmp_path)
+    lone = "lone.ckpt"
+    code, _, err = zoo_command("forecast", lone, "--horizon", 1)
+    assert (code, "lies in no run folder, so its series is not known; name a file with --data" in err) == (2, True)
+    (tmp_path / "x.csv").write_text("x\n" + "1\n2\n" * 30)
+    assert zoo_command("forecast", lone, "--horizon", 1, "--data", "x.csv")[0] == 0
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The pictures that a command draws."""
+    figures: list[Figure] = []
+    draw = forecast.draw_future
+
+    def noted(*arguments: Any) -> Figure:
+        figures.append(draw(*arguments))
+        return figures[-1]
+
+    monkeypatch.setattr(forecast, "draw_future", noted)
+    return figures
+
+
+def test_picture_shows_every_series_with_dates_and_bands(
+    zoo_command: Zoo, tmp_path: Path, shop: Path, drawn: list[Figure]
+) -> None:
+    code, _, _ = zoo_command("forecast", shop, "--horizon", 14, "--plot", "out.png")
+    assert code == 0
+    assert Image.open(tmp_path / "out.png").width > 1000
+    (figure,) = drawn
+    assert figure.get_suptitle().startswith("Forecast of shop.csv, 14 steps of 1 day ahead, by ")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["bread", "cakes"]
+    (legend,) = figure.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["known", "forecast", "95 % interval", "80 % interval"]
+    known, ahead = figure.axes[0].lines[:2]
+    assert np.asarray(known.get_xdata())[-1] == np.asarray(ahead.get_xdata())[0], "nothing is torn"
+    assert str(np.asarray(ahead.get_xdata())[-1])[:10] == str(DAYS[-1] + 14)
+    assert num2date(figure.axes[0].get_xlim()[0]).date() > DAYS[300].item(), "only the end is shown"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("NAIVE --horizon 0", "--horizon is 0, expected at least 1"),
+        ("NAIVE", "the following arguments are required: --horizon"),
+        ("NAIVE --horizon many", "argument --horizon: invalid int value: 'many'"),
+        ("cnn_digits --horizon 1", "'cnn_digits' forecasts nothing: CNN is no forecaster"),
+        ("naive_synthetic_ --horizon 1", "no recipe 'naive_synthetic_'"),
+        ("NAIVE --horizon 1 --value x", "--value is for a file; name it with --data"),
+        ("NAIVE --horizon 1 --time-format %Y", "--time-format is for a file; name it with --data"),
+        ("NAIVE --horizon 1 --calibrate x --no-intervals", "--calibrate is for intervals; leave out --no-intervals"),
+        ("NAIVE --horizon 1 --csv folder", "--csv folder is a folder, expected a file to write"),
+        ("NAIVE --horizon 1 --plot out.gif", "--plot is out.gif, expected a name that ends in .png"),
+        ("NAIVE --horizon 1 --data x.csv --csv x.csv", "x.csv is the series to continue and would be overwritten"),
+        ("NAIVE --horizon 1 --data gtwo.csv", "cannot read gtwo.csv: No such file"),
+        ("NAIVE --horizon 1 --data x.csv --value y", "x.csv has no column 'y'; there are t, x, z"),
+        ("NAIVE --horizon 1 --data x.csv", "which to forecast with --value, and which holds the times with --time"),
+        ("NAIVE --horizon 1 --data x.csv --value x --value t", "x.csv has 2 series (x, t), 'NAIVE' forecasts 1; name"),
+        ("NAIVE --horizon 1 --data x.csv --value z", "fill it in, or let --repair missing interpolate"),
+        ("NAIVE --horizon 1 --data x.csv --value x --time x", "column 'x' is named both as time and as value"),
+        ("NAIVE --horizon 1 --data x.csv --value x --repair all", "no repair 'all'; there are missing, order"),
+        ("NAIVE --horizon 9 --data x.csv --value x", "use --horizon 8 at most, or --no-intervals"),
+        ("NAIVE --horizon 1 --data short.csv", "use a longer series, or --no-intervals"),
+        ("NAIVE --horizon 1 --data two.csv", "two.csv is too short to continue: 2 rows, expected 4 or more"),
+        ("SHOP --horizon 1 --data short.csv", "short.csv has no column 'day'; did you mean 'days'?"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_nothing_is_written(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, shop: Path, arguments: str, told: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "x.csv").write_text("t,x,z\n" + "".join(f"{row},{row},{'' if row == 5 else 1}\n" for row in range(27)))
+    (tmp_path / "short.csv").write_text("days\n" + "1\n2\n" * 5)
+    (tmp_path / "two.csv").write_text("x\n1\n2\n")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    names = {"NAIVE": str(naive), "SHOP": str(shop)}
+    code, out, err = zoo_command("forecast", *(names.get(argument, argument) for argument in arguments.split()))
+    assert (code, out) == (2, "")
+    assert told.replace("NAIVE", str(naive)) in err
+    assert len(err.splitlines()) == 1
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_short_file_for_a_model_that_looks_far_back_is_refused(zoo_command: Zoo, tmp_path: Path) -> None:
+    weights.save(Linear(window=30), tmp_path / "linear", {"data": SYNTHETIC}, {"input": torch.zeros(1, 30, 1)})
+    (tmp_path / "x.csv").write_text("x\n" + "1\n2\n" * 14)
+    for flags in ([], ["--no-intervals"]):
+        code, _, err = zoo_command("forecast", "linear", "--horizon", 1, "--data", "x.csv", *flags)
+        assert (code, err) == (2, "zoo: Linear looks at 30 steps and got 28; give it more history\n")
+
+
+def test_failure_leaves_the_files_of_an_earlier_call_alone(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.csv").write_text("earlier")
+    assert zoo_command("forecast", naive, "--horizon", 2000, "--csv", "out.csv")[0] == 2
+
+    def fail(*_: Any) -> Figure:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(forecast, "draw_future", fail)
+    arguments = ["--horizon", 2, "--csv", "out.csv", "--plot", "out.png"]
+    assert zoo_command("forecast", naive, *arguments) == (2, "", "zoo: no space left\n")
+    assert (tmp_path / "out.csv").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_repairs_are_told(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None:
+    (tmp_path / "x.csv").write_text("x,y\n" + "1,\n2,3\n" * 15)
+    arguments = ["--data", "x.csv", "--value", "y", "--horizon", 1, "--repair", "missing", "gaps"]
+    code, _, err = zoo_command("forecast", naive, *arguments)
+    assert (code, err) == (0, "zoo: x.csv was repaired: missing cells (15)\n")
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"class_path": "evil.Series"}, "names 'evil.Series', which may run any code; add --trust if the run is yours"),
+        ({"class_path": "datamodules.images.Digits"}, "names 'datamodules.images.Digits', which is no series"),
+        ({"class_path": "datamodules.series.None_"}, "which is not there"),
+        ({"class_path": "datamodules.series.CO2", "init_args": {"value": 1}}, "does not say what"),
+        ({"class_path": "datamodules.series.CO2", "init_args": {"window": "many"}}, "does not say what"),
+        (
+            {"class_path": "datamodules.series.CsvSeries", "init_args": {"path": "gtwo.csv"}},
+            "was trained on gtwo.csv, which is not there; name it with --data",
+        ),
+        ("datamodules.series.CO2", "does not say what the model was trained on"),
+        (None, "does not say what the model was trained on"),
+    ],
+)
+def test_data_of_a_run_is_not_trusted(zoo_command: Zoo, tmp_path: Path, naive: Path, section: Any, told: str) -> None:
+    run = shutil.copytree(naive, tmp_path / "run")
+    (run / "config.yaml").write_text(f"data: {section!r}\n" if section else "model: {}\n")
+    code, out, err = zoo_command("forecast", "run", "--horizon", 1)
+    assert (code, out) == (2, "")
+    assert told in err
+    assert len(err.splitlines()) == 1
+
+
+def test_own_data_module_is_used_if_it_is_trusted(
+    zoo_command: Zoo, tmp_path: Path, naive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(naive, tmp_path / "run")
+    (run / "config.yaml").write_text("data: {class_path: mine.Mine}\n")
+    (tmp_path / "mine.py").write_text("from datamodules import SyntheticSeries\nclass Mine(SyntheticSeries): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert zoo_command("forecast", "run", "--horizon", 1)[0] == 2
+    assert zoo_command("forecast", "run", "--horizon", 1, "--trust")[0] == 0
+
+
+def test_forecast_is_written_into_a_pipe_as_into_a_file(zoo_command: Zoo, naive: Path) -> None:
+    assert zoo_command("forecast", naive, "--horizon", 1, "--csv", "/dev/null")[0] == 0
+    assert Path("/dev/null").is_char_device()

@@ -1,0 +1,375 @@
+"""``zoo forecast``: how a series goes on, and how far that may be off."""
+
+import csv
+import io
+import re
+import sys
+import textwrap
+from argparse import Namespace
+from collections.abc import Iterator
+from importlib import import_module
+from math import floor, log10
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from torch import Tensor
+
+from datamodules.errors import DataError
+from datamodules.recording import read_csv
+from datamodules.series import CsvSeries, Series, divide
+from zoo import registry, weights
+from zoo.commands.arguments import Arguments
+from zoo.commands.outputs import check_outputs, write_output
+from zoo.errors import ZooError
+from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
+from zoo.series.drawing import draw_future
+from zoo.series.forecaster import Forecaster
+
+# Of the intervals, in per cent.
+LEVELS = (80, 95)
+# More forecasts than the latest so many change no interval that one would notice.
+_CALIBRATION = 10_000
+# What says how a model was trained rather than what it is.
+_TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
+_FACTS = {"mean", "std", "naive_mae"}
+
+
+class Source(NamedTuple):
+    """A series to continue.
+
+    Attributes:
+        data: The series with its times.
+        unseen: Points that the model was not trained on; None if it was trained on all.
+        told: What these points are.
+    """
+
+    data: Series
+    unseen: range | None
+    told: str
+
+
+class Row(NamedTuple):
+    """A step ahead of one series.
+
+    Attributes:
+        time: When it will be.
+        series: Name of the series.
+        step: How many steps ahead, from 1.
+        forecast: What is expected.
+        bounds: Lower and upper end of the interval of each level.
+    """
+
+    time: str
+    series: str
+    step: int
+    forecast: np.float32
+    bounds: list[np.float32]
+
+
+def forecast(argv: list[str]) -> None:
+    """Continues a series beyond its last value, with intervals that hold the truth in 80 and 95 of 100 cases.
+
+    The series is the one that the model was trained on, or one from a file. The intervals are those of split conformal
+    prediction: so wide that they would have held that share of what happened after earlier forecasts by the same model,
+    made from every point of its validation period, or of a file that is new to it. They promise what they say as far as
+    the future resembles that period. Outputs that exist are replaced.
+    """
+    parser = Arguments("forecast", forecast.__doc__)
+    parser.add_argument("name", help="a published model, a run folder or a checkpoint file in one")
+    parser.add_argument("--horizon", type=int, required=True, metavar="H", help="how many steps")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="CSV",
+        help="continue the series in this file; a run of CsvSeries knows its columns",
+    )
+    parser.add_argument("--value", action="append", metavar="COLUMN", help="column of the values; may be repeated")
+    parser.add_argument("--time", metavar="COLUMN", help="column of the times")
+    parser.add_argument("--time-format", metavar="FORMAT", help="how times are written, such as %%d.%%m.%%Y")
+    parser.add_argument(
+        "--repair", nargs="+", metavar="WORD", help="repairs that are allowed: missing, order, duplicates, gaps"
+    )
+    parser.add_argument(
+        "--calibrate",
+        metavar="NAME",
+        help="take the intervals from this model of the same architecture and data, which kept a validation period",
+    )
+    parser.add_argument("--no-intervals", action="store_true", help="forecasts only")
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the forecasts to this file, too")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw them behind the end of the series")
+    parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
+    options = parser.parse_args(argv)
+    _check(options)
+
+    model = load_forecaster(options.name)
+    source = find_series(options.name, model, options.trust, options)
+    data, horizon = source.data, options.horizon
+    if data.num_series != model.num_series:
+        advice = "; name columns with --value" if options.data else ""
+        raise ZooError(
+            f"{data.recording.name} has {data.num_series} series ({', '.join(data.names)}), '{options.name}' forecasts "
+            f"{model.num_series}{advice}"
+        )
+    model.check(data.values[None])
+    widths: dict[int, Tensor] = {}
+    if not options.no_intervals:
+        judge, judged = model, source
+        if options.calibrate is not None:
+            judge = load_forecaster(options.calibrate)
+            judged = find_series(options.calibrate, judge, options.trust)
+            _check_alike(options, model, data, judge, judged.data)
+        widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
+        told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
+    ahead = model.forecast(data.values, horizon).cpu()
+    if not ahead.isfinite().all():
+        raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
+
+    future = data.future_times(horizon)
+    rows = list(_rows(_written(future), data.names, ahead, widths))
+    outputs: dict[Path, bytes] = {}
+    if options.csv is not None:
+        outputs[options.csv] = _to_csv(rows, widths)
+    if options.plot is not None:
+        outputs[options.plot] = _draw(options.name, model, data, ahead, widths)
+    for path, content in outputs.items():
+        write_output(path, content)
+    _print(rows, data, widths)
+    if widths:
+        print(told)
+
+
+def load_forecaster(name: str) -> Forecaster:
+    """Loads a model that forecasts series.
+
+    Raises:
+        ZooError: It does something else.
+    """
+    model = weights.load(name)
+    if not isinstance(model, Forecaster):
+        raise ZooError(
+            f"'{name}' forecasts nothing: {type(model).__name__} is no forecaster; 'zoo list' shows the family of each "
+            "model"
+        )
+    return model
+
+
+def find_series(name: str, model: Forecaster, trust: bool = False, file: Namespace | None = None) -> Source:
+    """Finds the series that a model was trained on, or reads one from a file.
+
+    Args:
+        name: A published model, a run folder or a checkpoint file in one.
+        model: That model.
+        trust: The run may name data from outside the zoo.
+        file: The options ``data``, ``value``, ``time``, ``time_format`` and ``repair``, if ``data`` names a file.
+
+    Raises:
+        ZooError: What the model was trained on is not known or no series, and no file is named.
+        DataError: The series cannot be read.
+    """
+    origin, settings = _find_settings(name)
+    kind = _find_class(origin, settings["class_path"], trust) if settings else None
+    arguments = settings["init_args"] if settings else {}
+    try:
+        if file is not None and file.data is not None:
+            return _read_file(file, arguments if kind is not None and issubclass(kind, CsvSeries) else None)
+        if kind is None:
+            raise ZooError(f"{name} lies in no run folder, so its series is not known; name a file with --data")
+        if issubclass(kind, CsvSeries) and not Path(arguments.get("path", "")).is_file():
+            raise ZooError(f"'{name}' was trained on {arguments.get('path')}, which is not there; name it with --data")
+        data = kind(**arguments)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ZooError(
+            f"{origin} does not say what {name} was trained on ({error}); name a file with --data"
+        ) from error
+    return Source(data, data.periods.get("val"), "its validation period")
+
+
+def _check(options: Namespace) -> None:
+    """Tells what is wrong with the options by themselves."""
+    check_outputs(options.csv, options.plot)
+    if options.horizon < 1:
+        raise ZooError(f"--horizon is {options.horizon}, expected at least 1")
+    if options.data is None:
+        for flag in ("value", "time", "time_format", "repair"):
+            if getattr(options, flag) is not None:
+                raise ZooError(f"--{flag.replace('_', '-')} is for a file; name it with --data")
+    if options.calibrate is not None and options.no_intervals:
+        raise ZooError("--calibrate is for intervals; leave out --no-intervals")
+    for out in (options.csv, options.plot):
+        if options.data is not None and out is not None and out.resolve() == options.data.resolve():
+            raise ZooError(f"{out} is the series to continue and would be overwritten; write to another file")
+
+
+def _find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
+    """Where it says what a model was trained on, and what; None for a checkpoint outside of a run."""
+    path = Path(name)
+    if name in registry.list_models(pretrained=True):
+        path = registry.entry(name).folder
+    run = path if path.is_dir() else path.resolve().parent.parent
+    if (path / "card.json").is_file():
+        origin, content = path / "card.json", registry.read_card(path)
+    elif (run / "config.yaml").is_file():
+        origin, content = run / "config.yaml", registry.read_yaml(run / "config.yaml")
+    else:
+        return path, None
+    section = content.get("data")
+    settings = {"init_args": {}, **section} if isinstance(section, dict) else {}
+    if not isinstance(settings.get("class_path"), str) or not isinstance(settings["init_args"], dict):
+        raise ZooError(f"{origin} does not say what the model was trained on; expected 'data' with a 'class_path'")
+    return origin, settings
+
+
+def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
+    """The data module of that path, which is imported only if it is the zoo's."""
+    module, _, name = class_path.rpartition(".")
+    if not class_path.startswith("datamodules.") and not trust:
+        raise ZooError(f"{origin} names {class_path!r}, which may run any code; add --trust if the run is yours")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ZooError(f"{origin} names {class_path!r}, which is not there: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Series)):
+        raise ZooError(f"{origin} names {class_path!r}, which is no series; expected one as in datamodules.series")
+    return found
+
+
+def _read_file(file: Namespace, trained: dict[str, Any] | None) -> Source:
+    """Reads a file; ``trained`` are the arguments of the :class:`CsvSeries` that the model learned from, if it did."""
+    columns = trained or {}
+    value, time, time_format, repair = (
+        getattr(file, name) or columns.get(name) for name in ("value", "time", "time_format", "repair")
+    )
+    try:
+        recording = read_csv(file.data, value, time, time_format, repair or ())
+    except DataError as error:
+        # Its advice is for the flags of training.
+        plain = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", str(error)).replace(
+            "--data.time_format", "--time-format"
+        )
+        raise DataError(re.sub(r"--data\.(value|time)\b", r"--\1", plain)) from error
+    if recording.repaired:
+        print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
+    if len(recording.values) < 4:
+        raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
+    if trained is not None and trained.get("fit_on") != "all":
+        shares = {split: trained[split] for split in ("val", "test") if split in trained}
+        data = Series(recording, divide(recording, **shares), window=1)
+        return Source(data, data.periods["val"], "its validation period")
+    data = Series(recording, {}, window=1, fit_on="all")
+    if trained is not None:
+        return Source(data, None, "")
+    return Source(data, range(len(data.values)), "taken to be new to the model")
+
+
+def _in_own_flags(advice: str) -> str:
+    """Advice on the flags of training, in those of this verb."""
+    advice = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", advice)
+    return advice.replace("--data.time_format", "--time-format").replace("--data.", "--")
+
+
+def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: Forecaster, judged: Series) -> None:
+    """Refuses intervals from a model whose errors tell nothing of this one's."""
+    ours, theirs = ({"class": type(one).__name__, **one.hparams} for one in (model, judge))
+    for name in ours | theirs:
+        if name not in _TRAINING | _FACTS and ours.get(name) != theirs.get(name):
+            raise ZooError(
+                f"--calibrate {options.calibrate} has {name} {theirs.get(name)}, '{options.name}' {ours.get(name)}; "
+                "expected the same architecture"
+            )
+    if list(judged.names) != list(data.names):
+        raise ZooError(
+            f"--calibrate {options.calibrate} forecasts {', '.join(judged.names)}, not {', '.join(data.names)}; "
+            "expected the same series"
+        )
+
+
+def calibrate(name: str, model: Forecaster, source: Source, horizon: int) -> tuple[dict[int, Tensor], str]:
+    """How far the intervals of each level reach to either side, ``(H, C)``, and a line that says what tells so.
+
+    Raises:
+        ZooError: The model was trained on everything, or too little is left for intervals so far ahead.
+    """
+    if source.unseen is None:
+        raise ZooError(
+            f"'{name}' was trained on every point (fit_on all), so nothing tells how far it may be off; take intervals "
+            "from a run that kept a validation period with --calibrate RUN, or add --no-intervals"
+        )
+    data = source.data
+    period = range(max(source.unseen.start, model.window), source.unseen.stop)[-_CALIBRATION:]
+    fewest = fewest_errors(max(LEVELS))
+    longest = len(period) - fewest + 1
+    if horizon > longest:
+        found = f"{data.recording.name} has {len(period)} points that '{name}' can forecast and was not trained on"
+        need = f"every step ahead takes {fewest} to calibrate {max(LEVELS)} %"
+        advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
+        raise ZooError(f"--horizon is {horizon}, but {found}, and {need}; {advice} --no-intervals")
+    errors = rolled_errors(model, data.values, period, horizon).cpu()
+    first, last = _written(data.times[[period.start, period.stop - 1]])
+    told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
+    if horizon > 1:
+        told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
+    return {level: half_widths(errors, level) for level in LEVELS}, told
+
+
+def _rows(times: list[str], names: list[str], ahead: Tensor, widths: dict[int, Tensor]) -> Iterator[Row]:
+    values = ahead.numpy()
+    bounds = [end.numpy() for half in widths.values() for end in (ahead - half, ahead + half)]
+    for place, name in enumerate(names):
+        for step, time in enumerate(times):
+            yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in bounds])
+
+
+def _written(times: np.ndarray) -> list[str]:
+    """Times as people write them, no finer than need be."""
+    if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] in ("s", "us"):
+        times = next(coarse for unit in ("m", "s", "us") if ((coarse := times.astype(f"M8[{unit}]")) == times).all())
+    return [str(time).replace("T", " ") for time in times]
+
+
+def _to_csv(rows: list[Row], widths: dict[int, Tensor]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
+    writer.writerow(("time", "series", "step", "forecast", *ends))
+    writer.writerows((row.time, row.series, row.step, row.forecast, *row.bounds) for row in rows)
+    return text.getvalue().encode()
+
+
+def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dict[int, Tensor]) -> bytes:
+    steps = f"{len(ahead)} step{'s' if len(ahead) > 1 else ''}" + (f" of {data.step}" if data.step else "")
+    heading = textwrap.fill(f"Forecast of {Path(data.recording.name).name}, {steps} ahead, by {name}", 100)
+    bands = {level: half.numpy() for level, half in widths.items()}
+    figure = draw_future(
+        data.values.numpy(), data.times, ahead.numpy(), data.future_times(len(ahead)), bands, data.names, heading,
+        model.period,
+    )  # fmt: skip
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("time", no_wrap=True)
+    if len(data.names) > 1:
+        table.add_column("series")
+    for name in ("forecast", *(f"{level} % {end}" for level in widths for end in ("low", "high"))):
+        table.add_column(name, justify="right", no_wrap=True)
+    decimals = dict(zip(data.names, _decimals(data), strict=True))
+    for row in rows:
+        numbers = [f"{number:.{decimals[row.series]}f}" for number in (row.forecast, *row.bounds)]
+        table.add_row(row.time, *([row.series] if len(data.names) > 1 else []), *numbers)
+    console = Console(markup=False)
+    if not console.is_terminal:
+        wide = Measurement.get(console, console.options, table).maximum
+        console = Console(markup=False, width=max(console.width, wide))
+    console.print(table)
+
+
+def _decimals(data: Series) -> list[int]:
+    """Of each series, so many that two digits of an ordinary change can be seen."""
+    return [max(0, 1 - floor(log10(change))) for change in data.naive_mae]

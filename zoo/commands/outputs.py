@@ -1,0 +1,45 @@
+"""Files that a verb writes: what could not be written is told first, and no half of one is ever left."""
+
+import os
+from pathlib import Path
+
+from zoo.errors import ZooError
+
+
+def check_outputs(table: Path | None, plot: Path | None) -> None:
+    """Tells before anything is computed what could not be written after it.
+
+    Args:
+        table: What ``--csv`` names.
+        plot: What ``--plot`` names.
+
+    Raises:
+        ZooError: One is a folder, lies in none, may not be written, or has a wrong name; or both are the same.
+    """
+    for flag, out in (("--csv", table), ("--plot", plot)):
+        if out is None:
+            continue
+        if out.is_dir():
+            raise ZooError(f"{flag} {out} is a folder, expected a file to write")
+        if not out.parent.is_dir():
+            raise ZooError(f"no folder {out.parent} to write {out.name} into")
+        if not os.access(out if out.exists() else out.parent, os.W_OK):
+            raise ZooError(f"{flag} {out} cannot be written: permission denied")
+    if plot is not None and plot.suffix.lower() != ".png":
+        raise ZooError(f"--plot is {plot}, expected a name that ends in .png")
+    if plot is not None and table is not None and plot.resolve() == table.resolve():
+        raise ZooError(f"--csv and --plot both name {plot}, expected two files")
+
+
+def write_output(path: Path, content: bytes) -> None:
+    """Writes a file at once or not at all; what is no ordinary file, such as a pipe, is written to."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        scratch.write_bytes(content)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)

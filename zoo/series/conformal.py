@@ -1,0 +1,77 @@
+"""Prediction intervals by split conformal prediction (Vovk et al., 2005; Lei et al., 2018).
+
+A model forecasts a calibration period that it was not trained on, from every point of it. How far these forecasts were
+off at each step ahead is how far the next one may be off::
+
+    errors = rolled_errors(model, values, range(1828, 2056), horizon=52)
+    ahead, half = model.forecast(values, 52), half_widths(errors, level=95)
+    lower, upper = ahead - half, ahead + half
+
+If errors are exchangeable, such an interval holds the truth with the stated probability or more, whatever the model and
+the distribution. Errors of a time series are so only as far as the future resembles the calibration period.
+A validation period that also chose the checkpoint makes them a little too small.
+"""
+
+import torch
+from torch import Tensor
+
+from zoo.errors import ZooError
+from zoo.series.forecaster import Forecaster
+
+
+def rolled_errors(model: Forecaster, values: Tensor, period: range, horizon: int) -> Tensor:
+    """Absolute errors of the forecasts that a model makes from every point of a period.
+
+    Args:
+        model: The forecaster.
+        values: The whole series in its own unit, ``(T, C)``; what lies before the period is known to the model.
+        period: Points to forecast; the first has at least ``window`` points before it.
+        horizon: Steps to forecast from every point, ``H``.
+
+    Returns:
+        float32 ``(len(period), H, C)`` in the series' own unit, NaN where the target lies behind the period.
+
+    Raises:
+        ZooError: The period is empty, or begins too early or ends too late for the series.
+    """
+    if period.stop > len(values):
+        raise ZooError(f"the period ends at {period.stop}, but the series at {len(values)}")
+    forecasts = model.forecast_from(values[: period.stop], period, horizon)
+    beyond = torch.full((horizon - 1, values.shape[1]), torch.nan)
+    truth = torch.cat([values[period.start : period.stop].float(), beyond.to(values.device)])
+    targets = truth.unfold(0, horizon, 1).transpose(1, 2).to(forecasts.device)
+    return (forecasts - targets).abs()
+
+
+def half_widths(errors: Tensor, level: int) -> Tensor:
+    """How far intervals reach to either side of the forecast, at each step ahead and for each series by itself.
+
+    Of ``n`` errors it is the ``ceil((n + 1) * level / 100)``-th smallest, the quantile that covers finite samples.
+
+    Args:
+        errors: As from :func:`rolled_errors`, ``(N, H, C)``; NaN does not count.
+        level: Wanted probability of holding the truth, in whole per cent.
+
+    Returns:
+        ``(H, C)`` in the unit of the errors.
+
+    Raises:
+        ZooError: Some step ahead has too few errors for the level.
+    """
+    if not 0 < level < 100:
+        raise ZooError(f"level is {level}, expected whole per cent from 1 to 99")
+    ordered = errors.sort(0).values
+    counts = errors.isfinite().sum(0)
+    if (fewest := int(counts.min())) < fewest_errors(level):
+        raise ZooError(
+            f"{level} % intervals need {fewest_errors(level)} forecasts that were checked at each step ahead, and some "
+            f"step has {fewest}; use a longer period or a shorter horizon"
+        )
+    # Whole numbers, since 0.95 is not exactly what it says.
+    ranks = -((counts + 1) * -level // 100)
+    return ordered.gather(0, ranks[None] - 1)[0]
+
+
+def fewest_errors(level: int) -> int:
+    """How many errors a level takes: with fewer, no finite interval covers as much."""
+    return -(-level // (100 - level))
