@@ -297,6 +297,9 @@ class ZooCLI(LightningCLI):
             }
         }
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            # A checkpoint counts the epochs that were complete when it was written in the course of the next one.
+            results["fit"]["best_epoch"] = weights.read_checkpoint(Path(best))["epoch"] + 1
         if best and self.trainer.world_size == 1:
             self.trainer.loggers = []
             results.update(self._evaluate("validate", Path(best)))
