@@ -57,7 +57,7 @@ class Series(LightningDataModule):
         mode: What the batches are.
         lanes: Number of lanes, of all processes together.
         fit_on: ``all`` trains on everything, for a model that is to be used: neither validation nor test is left, so
-            another run must tell how long.
+            ``--epochs_of`` says whose early stopping tells how long.
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
