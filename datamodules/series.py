@@ -223,7 +223,10 @@ class Series(LightningDataModule):
             fold = copy.copy(self)
             fold.trainer = None
             fold.periods = periods
-            fold._check()
+            try:
+                fold._check()
+            except DataError as error:
+                raise DataError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
             folds.append(fold)
         return folds
 

@@ -121,7 +121,7 @@ def draw_backtest(values: Tensor, times: np.ndarray, pieces: Sequence[Piece], na
             label = "forecast 1 step ahead, a colour a fold" if fold == 0 else None
             axes.plot(place, ahead, color=COLOURS[fold % 2], linewidth=1, marker=marker, label=label)
         axes.set_title(names[number], parse_math=False)
-    panels[0].legend(frameon=False, loc="upper left")
+    panels[0].legend(frameon=False)
     borders = [*(times[piece.points.start] for piece in pieces), times[stop]]
     for axes in (*panels, lower):
         for border in borders[:-1]:
