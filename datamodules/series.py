@@ -57,13 +57,15 @@ class Series(LightningDataModule):
         mode: What the batches are.
         lanes: Number of lanes, of all processes together.
         fit_on: ``all`` trains on everything, for a model that is to be used: neither validation nor test is left, so
-            say with ``--trainer.max_epochs`` how long.
+            ``--epochs_of`` says whose early stopping tells how long.
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
+        fold: A piece of the test period, such as ``2/5``, with the periods that :meth:`folds` gives it.
+        refit: Whether a fold trains on everything from the start; see :meth:`folds`.
 
     Raises:
-        DataError: A period is too short for a window, or a value is not finite.
+        DataError: A period is too short for a window, a value is not finite, or there is no such fold.
     """
 
     # Length of a season in steps; 1 if there is none that anybody knows.
@@ -83,6 +85,8 @@ class Series(LightningDataModule):
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -104,6 +108,9 @@ class Series(LightningDataModule):
         self.values = _to_tensor(recording)
         self.names = recording.names
         self.periods = dict(periods) if fit_on == "train" else {"train": range(len(self.values))}
+        if fold is not None:
+            number, count = _piece(fold)
+            self.periods = self._roll_forward(count, refit)[number - 1]
         self.window = window
         self.horizon = horizon
         self.mode = mode
@@ -214,21 +221,31 @@ class Series(LightningDataModule):
         Raises:
             DataError: The test period has fewer points than folds, or a fold is too short for a window.
         """
+        folds: list[Self] = []
+        for periods in self._roll_forward(count, refit):
+            fold = copy.copy(self)
+            fold.trainer = None
+            fold.periods = periods
+            try:
+                fold._check()
+            except DataError as error:
+                raise DataError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
+            folds.append(fold)
+        return folds
+
+    def _roll_forward(self, count: int, refit: bool) -> list[dict[str, range]]:
+        """The periods of each fold."""
         if "test" not in self.periods:
             raise DataError("fit_on all leaves nothing to be forecast in folds; use --data.fit_on train")
         whole = self.periods["test"]
         if not 1 <= count <= len(whole):
             raise DataError(f"{count} folds of a test period of {len(whole)} points; expected 1 to {len(whole)}")
         borders = [whole.start + len(whole) * number // count for number in range(count + 1)]
-        folds: list[Self] = []
+        folds: list[dict[str, range]] = []
         trained = 0
         for start, stop in pairwise(borders):
-            fold = copy.copy(self)
-            fold.trainer = None
             val = range(max(2 * start - stop, 0), start)
-            fold.periods = {"train": range(trained, val.start), "val": val, "test": range(start, stop)}
-            fold._check()
-            folds.append(fold)
+            folds.append({"train": range(trained, val.start), "val": val, "test": range(start, stop)})
             trained = 0 if refit else val.start
         return folds
 
@@ -278,6 +295,14 @@ class Series(LightningDataModule):
         period = self.periods["train"]
         whole = self.lanes * self.window
         return range(period.stop - (period.stop - max(period.start, 1)) // whole * whole, period.stop)
+
+
+def _piece(fold: str) -> tuple[int, int]:
+    """Number and count of a fold such as ``2/5``."""
+    number, _, count = fold.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        raise DataError(f"fold is '{fold}', expected a piece of the test period such as 2/5, the second of five")
+    return int(number), int(count)
 
 
 def _walk(lanes: Lanes) -> DataLoader[Split]:
@@ -383,6 +408,8 @@ class SyntheticSeries(Series):
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
+        fold: Only a piece of the test period, such as ``2/5``, trained on what lies before it.
+        refit: Whether a fold trains on everything from the start, or only on what the fold before did not.
     """
 
     period = 365
@@ -403,6 +430,8 @@ class SyntheticSeries(Series):
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
     ) -> None:
         values = synthetic_series()[:, None]
         recording = Recording("the synthetic series", values, ["value"], Timeline())
@@ -410,7 +439,9 @@ class SyntheticSeries(Series):
         periods = {"train": range(1000), "val": notes, "test": notes}
         if inner:
             periods = {"train": range(800), "val": range(800, 1000), "test": notes}
-        super().__init__(recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed)
+        super().__init__(
+            recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed, fold, refit
+        )
         self.save_hyperparameters()
 
 
@@ -430,6 +461,8 @@ class CO2(Series):
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
+        fold: Only a piece of the test period, such as ``2/5``, trained on what lies before it.
+        refit: Whether a fold trains on everything from the start, or only on what the fold before did not.
     """
 
     period = 52
@@ -447,6 +480,8 @@ class CO2(Series):
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
     ) -> None:
         column = co2.load().data["co2"]
         measured = column.to_numpy(dtype=np.float64)
@@ -455,7 +490,9 @@ class CO2(Series):
         self.interpolated = int((~there).sum())
         recording = Recording("CO2", values, ["co2"], Timeline(np.datetime64(column.index[0].date()), 7))
         periods = divide(recording, val, test)
-        super().__init__(recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed)
+        super().__init__(
+            recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed, fold, refit
+        )
         self.save_hyperparameters()
 
     @property
@@ -486,6 +523,8 @@ class Sunspots(Series):
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
+        fold: Only a piece of the test period, such as ``2/5``, trained on what lies before it.
+        refit: Whether a fold trains on everything from the start, or only on what the fold before did not.
     """
 
     # The length of a cycle is no constant: nine to fourteen years.
@@ -503,11 +542,15 @@ class Sunspots(Series):
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
     ) -> None:
         values = np.array(sunspots.load().data["SUNACTIVITY"], dtype=np.float64)[:, None]
         recording = Recording("Sunspots", values, ["sunspots"], Timeline(np.datetime64("1700", "Y"), 1, "Y"))
         periods = divide(recording, val, test)
-        super().__init__(recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed)
+        super().__init__(
+            recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed, fold, refit
+        )
         self.save_hyperparameters()
 
     @property
@@ -551,6 +594,8 @@ class CsvSeries(Series):
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
+        fold: Only a piece of the test period, such as ``2/5``, trained on what lies before it.
+        refit: Whether a fold trains on everything from the start, or only on what the fold before did not.
 
     Raises:
         DataError: The file cannot be used, or is too short.
@@ -574,6 +619,8 @@ class CsvSeries(Series):
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
     ) -> None:
         recording = read_csv(path, value, time, time_format, repair or ())
         if recording.repaired:
@@ -581,7 +628,9 @@ class CsvSeries(Series):
         if period is not None:
             self.period = period
         periods = divide(recording, val, test)
-        super().__init__(recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed)
+        super().__init__(
+            recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed, fold, refit
+        )
         self.save_hyperparameters()
         self.path = Path(path)
 

@@ -12,6 +12,7 @@ VERBS = {
     "fit": ("zoo.commands.train:fit", "train a recipe"),
     "validate": ("zoo.commands.train:validate", "measure on the validation split"),
     "test": ("zoo.commands.train:test", "measure on the test split"),
+    "backtest": ("zoo.commands.backtest:backtest", "train and measure fold by fold, rolling forward"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "classify": ("zoo.commands.classify:classify", "name what is in pictures"),
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),

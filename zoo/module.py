@@ -213,7 +213,9 @@ class ZooModule(LightningModule):
         elif schedule == "one_cycle":
             highest = [group["lr"] for group in optimizer.param_groups]
             adam = "betas" in optimizer.param_groups[0]
-            scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=0.2, cycle_momentum=adam)
+            # The rise takes one step at least; torch divides by its length.
+            rise = max(0.2, 2 / (steps + 1))
+            scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=rise, cycle_momentum=adam)
         else:
             raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle, plateau")
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

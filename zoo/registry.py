@@ -111,6 +111,28 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
+def fits_on_all(config: dict[str, Any]) -> bool:
+    """Whether a recipe or a run's configuration trains on everything, so that nothing is left to validate on."""
+    data = config.get("data")
+    arguments = data.get("init_args") if isinstance(data, dict) else None
+    return isinstance(arguments, dict) and arguments.get("fit_on") == "all"
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What a run's ``results.json`` holds; nothing if it is not written yet.
+
+    Raises:
+        ZooError: It is damaged.
+    """
+    path = folder / "results.json"
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as error:
+        raise ZooError(f"{path} is damaged ({error}); delete it") from error
+
+
 def read_card(folder: Path) -> dict[str, Any]:
     """Reads the card in a folder of published weights.
 

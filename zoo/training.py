@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from jsonargparse import Namespace
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.callbacks.checkpoint import Checkpoint
@@ -36,9 +37,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import DataError
 from zoo import registry, weights
+from zoo.duration import Duration, StopAfter, chosen_duration
 from zoo.errors import ZooError, did_you_mean
 from zoo.figures import Figures
 from zoo.module import ZooModule, unfilled
+from zoo.registry import read_results
 
 # Facts of the data that reach the model as constructor arguments of the same name.
 FACTS = (
@@ -91,6 +94,7 @@ class ZooCLI(LightningCLI):
         self.args_given = args
         self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         self.checkpoint: Path | None = None
+        self.duration: Duration | None = None
         self._folder_is_new = False
         self._trained: dict[str, Any] = {}
         quieten(quiet)
@@ -133,6 +137,13 @@ class ZooCLI(LightningCLI):
             "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into "
             "the run's config.yaml.",
         )
+        parser.add_argument(
+            "--epochs_of",
+            type=str | None,
+            default=None,
+            help="With --data.fit_on all: train as many epochs as this run, or published model, had at its best "
+            "checkpoint, on the same learning-rate schedule; by default the weights published of the recipe tell.",
+        )
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
 
@@ -148,6 +159,34 @@ class ZooCLI(LightningCLI):
                 # What the model found out when it was made may not be found again, such as where its weights came from.
                 if name in arguments and name not in FACTS and arguments[name] is None:
                     arguments[name] = value
+        source = self.config.pop("epochs_of")
+        self.config["epochs_of"] = None
+        self._settle_duration(source)
+
+    def _settle_duration(self, source: str | None) -> None:
+        """Lets training on everything last as long as another run chose, unless it is said how long."""
+        on_all = self._get(self.config, "data.init_args.fit_on") == "all"
+        said = [flag for flag in ("--trainer.max_epochs", "--trainer.max_steps") if flag in self.flags]
+        if source is not None and (said or not on_all or self.verb != "fit"):
+            told = f"{said[0]} says already how long" if said else "it is for zoo fit with --data.fit_on all"
+            raise ZooError(f"--epochs_of {source} has nothing to tell: {told}; leave it out")
+        settings = self.config["trainer"]
+        settled = said or settings["max_epochs"] == 1 or _plans_to_fit_on_all(self.args_given)
+        if self.verb != "fit" or not on_all or (settled and source is None):
+            return
+        if self.checkpoint is not None:
+            raise ZooError(
+                f"training on everything begins anew, not with {self.checkpoint}; use: zoo fit {self.recipe} "
+                f"--data.fit_on all --epochs_of {self.checkpoint.parent.parent}"
+            )
+        if settings["max_steps"] != -1:
+            raise ZooError(
+                "an epoch of everything has more steps, and max_steps counts them; use --trainer.max_steps N"
+            )
+        self.duration = chosen_duration(source or self.recipe)
+        settings["max_epochs"] = self.duration.max_epochs
+        stop = Namespace(class_path="zoo.duration.StopAfter", init_args=Namespace(epochs=self.duration.epochs))
+        settings["callbacks"] = [*_as_list(settings["callbacks"]), stop]
 
     def instantiate_classes(self) -> None:
         """Builds everything; an error that a constructor told comes through as it was told."""
@@ -297,6 +336,10 @@ class ZooCLI(LightningCLI):
             }
         }
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            # A checkpoint counts the epochs that were complete when it was written in the course of the next one.
+            results["fit"]["max_epochs"] = self.trainer.max_epochs
+            results["fit"]["best_epoch"] = weights.read_checkpoint(Path(best))["epoch"] + 1
         if best and self.trainer.world_size == 1:
             self.trainer.loggers = []
             results.update(self._evaluate("validate", Path(best)))
@@ -315,6 +358,8 @@ class ZooCLI(LightningCLI):
             )
         callbacks = getattr(self.trainer, "callbacks", [])
         for callback in callbacks:
+            if isinstance(callback, StopAfter) and epochs >= callback.epochs:
+                raise ZooError(f"{checkpoint} has been trained for {epochs} epochs, as many as were chosen; use it")
             state = content["callbacks"].get(getattr(callback, "state_key", ""), {})
             if isinstance(callback, EarlyStopping) and state.get("wait_count", 0) >= callback.patience:
                 raise ZooError(
@@ -528,6 +573,8 @@ def quieten(quiet: bool) -> None:
         "Experiment logs directory .* exists and is not empty",
         "`LightningModule.configure_optimizers` returned `None`",  # a baseline, which learns nothing
         "`training_step` returned `None`",
+        "Total length of `list` across ranks is zero",  # nothing is left to validate on
+        "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",  # an evaluation needs none
         ".*lr_scheduler.step\\(\\)` before `optimizer.step",
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -563,17 +610,6 @@ def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
         writer = logger.experiment
     writer.metrics.extend({key: value for key, value in row.items() if value} for row in rows)
     writer.save()
-
-
-def read_results(folder: Path) -> dict[str, Any]:
-    """What a run's ``results.json`` holds; nothing if it is not written yet."""
-    path = folder / "results.json"
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text()))
-    except ValueError as error:
-        raise ZooError(f"{path} is damaged ({error}); delete it") from error
 
 
 def write_results(folder: Path, recipe: str, results: dict[str, Any]) -> None:
@@ -683,11 +719,20 @@ def _flag_of(option: str, args: list[str]) -> str:
     return option
 
 
+def _files(args: list[str]) -> list[dict[str, Any]]:
+    """What the configuration files say."""
+    files = [Path(value) for flag, value in pairwise([*args, ""]) if flag == "--config" and Path(value).is_file()]
+    return [registry.read_yaml(file) for file in files]
+
+
 def _sections(key: str, args: list[str]) -> list[dict[str, Any]]:
     """What the configuration files say under ``key``."""
-    files = [Path(value) for flag, value in pairwise([*args, ""]) if flag == "--config" and Path(value).is_file()]
-    sections = [registry.read_yaml(file).get(key) for file in files]
-    return [section for section in sections if isinstance(section, dict)]
+    return [section for file in _files(args) if isinstance(section := file.get(key), dict)]
+
+
+def _plans_to_fit_on_all(args: list[str]) -> bool:
+    """Whether a single file says both to train on everything and how long; that of a run does."""
+    return any(registry.fits_on_all(file) and "max_epochs" in (file.get("trainer") or {}) for file in _files(args))
 
 
 def _first(pattern: str, text: str) -> str | None:
@@ -711,8 +756,8 @@ def _class_of(key: str, args: list[str]) -> type | None:
 
 def _known_flags(args: list[str]) -> list[str]:
     trainer = [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters]
-    ours = ["--seed_everything", "--ckpt_path", "--tune_precision", "--config", "--quiet", "--test", "--print_config"]
-    return [*ours, *trainer]
+    settings = ["--seed_everything", "--ckpt_path", "--tune_precision", "--epochs_of"]
+    return [*settings, "--config", "--quiet", "--test", "--print_config", *trainer]
 
 
 def _reason(error: BaseException) -> str:

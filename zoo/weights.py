@@ -36,7 +36,7 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> An
 
     Args:
         name: A published model (``"cnn_fashion_mnist"``), a folder of published weights, the folder of a run (its best
-            checkpoint), or a Lightning checkpoint file.
+            checkpoint; of one on everything its last), or a Lightning checkpoint file.
         device: Where to put it.
 
     Returns:
@@ -324,15 +324,21 @@ def _seal(content: bytes | bytearray) -> bytes:
 
 
 def best_checkpoint(run: Path) -> Path:
-    """The best checkpoint of a run; of one that never got that far, the last.
+    """The best checkpoint of a run; the last one of a run on everything, where nothing is left to choose by.
 
     Raises:
-        ZooError: The run has none.
+        ZooError: The run has none, was never validated, or was to train on everything and did not reach its end.
     """
-    for name in ("best.ckpt", "last.ckpt"):
-        if (run / "checkpoints" / name).is_file():
-            return run / "checkpoints" / name
-    raise ZooError(f"the run {run} holds no checkpoint; expected checkpoints/best.ckpt")
+    best, last = (run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last"))
+    if best.is_file():
+        return best
+    if not last.is_file():
+        raise ZooError(f"the run {run} holds no checkpoint; expected checkpoints/best.ckpt")
+    if not registry.fits_on_all(registry.read_yaml(run / "config.yaml")):
+        raise ZooError(f"the run {run} chose no best.ckpt; if its last checkpoint will do, name it: {last}")
+    if "fit" not in registry.read_results(run):
+        raise ZooError(f"{run} is not trained to its end; go on with: zoo fit {run}")
+    return last
 
 
 def fill(model: ZooModule, state: dict[str, Tensor], origin: Path) -> None:

@@ -39,6 +39,8 @@ def publish(argv: list[str]) -> None:
             raise ZooError(f"{run} is not trained to its end; go on with: zoo fit {run}")
         if results["recipe"] != name:
             raise ZooError(f"{run} is a run of '{results['recipe']}', expected one of '{name}'")
+        if weights.best_checkpoint(run).name == "last.ckpt":
+            raise ZooError(f"{run} was trained on everything, so nothing is left to measure it on; zoo.load takes it")
     if options.to == registry.CHECKPOINTS:
         registry.recipe(name)
     if Path(name).name != name:

@@ -170,6 +170,9 @@ def _announce(cli: ZooCLI, command: str) -> None:
         print(
             f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
         )
+        if cli.duration is not None:
+            epochs, _, origin = cli.duration
+            print(f"training on everything for {epochs} epochs, as chosen by early stopping in {origin}", flush=True)
 
 
 @rank_zero_only
