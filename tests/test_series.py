@@ -228,6 +228,15 @@ def test_receptive_field_is_what_a_gradient_finds(arguments: dict[str, Any], exp
     assert seen.tolist() == list(range(150 - expected, 150))
 
 
+@pytest.mark.parametrize("length", [1, 5, 8, 30, 100])
+@pytest.mark.parametrize("arguments", [{}, {"kernel_size": 3}, {"gated": True}, {"stride": 2}, {"stride": 3}])
+def test_last_step_alone_is_that_of_all_steps(arguments: dict[str, Any], length: int) -> None:
+    torch.manual_seed(0)
+    net = CausalConvNet(num_series=2, channels=6, receptive_field=30, **arguments)
+    inputs = noise(3, length, 2)[:, -net.receptive_field :]
+    torch.testing.assert_close(net.last_features(inputs), net.features(inputs)[:, -1])
+
+
 def test_long_sequence_is_cut_without_a_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     model, series = make("wavenet sequence"), noise(1, 700, 2)
     whole = model(series)

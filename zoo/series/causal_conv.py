@@ -1,6 +1,7 @@
 """Dilated causal convolutions, plain as in the notes or gated as in WaveNet (van den Oord et al., 2016)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -29,8 +30,12 @@ class CausalConv1d(nn.Conv1d):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The padded convolution."""
-        span = self.dilation[0] * (self.kernel_size[0] - 1)
-        return super().forward(F.pad(inputs, (span + (1 - inputs.shape[2]) % self.stride[0], 0)))
+        return self.convolve(inputs, self.dilation[0], self.stride[0])
+
+    def convolve(self, inputs: Tensor, dilation: int, stride: int) -> Tensor:
+        """The padded convolution with another dilation and stride than its own."""
+        missing = dilation * (self.kernel_size[0] - 1) - (inputs.shape[2] - 1) % stride
+        return F.conv1d(F.pad(inputs, (missing, 0)), self.weight, self.bias, stride, dilation=dilation)
 
 
 class GatedBlock(nn.Module):
@@ -55,9 +60,20 @@ class GatedBlock(nn.Module):
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Input of the next block, and what skips ahead."""
-        signal, gate = self.dilated(inputs).chunk(2, 1)
-        gated = signal.tanh() * gate.sigmoid()
+        gated = self.gate(self.dilated(inputs))
         return inputs if self.residual is None else inputs + self.residual(gated), self.skip(gated)
+
+    def thin(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Likewise from undilated inputs, at every second step counted from the last; of what skips ahead the last."""
+        gated = self.gate(self.dilated.convolve(inputs, 1, 2))
+        kept = inputs[:, :, (inputs.shape[2] - 1) % 2 :: 2]
+        return kept if self.residual is None else kept + self.residual(gated), self.skip(gated[:, :, -1:])
+
+    @staticmethod
+    def gate(features: Tensor) -> Tensor:
+        """``tanh(filter) * sigmoid(gate)`` of both halves of the channels."""
+        signal, gate = features.chunk(2, 1)
+        return signal.tanh() * gate.sigmoid()
 
 
 class CausalConvNet(nn.Module):
@@ -111,7 +127,7 @@ class CausalConvNet(nn.Module):
             behind = len(dilations) - (stride > 1)
             dilations.append(2 ** max(behind, 0))
             seen += (kernel_size - 1) * dilations[-1] * (stride if dilations[1:] else 1)
-        self.receptive_field, self.horizon, self.output = seen, horizon, output
+        self.receptive_field, self.horizon, self.output, self.stride = seen, horizon, output, stride
         self.project = nn.Conv1d(num_series, channels, 1) if gated else None
         self.layers = nn.ModuleList()
         for number, dilation in enumerate(dilations):
@@ -127,7 +143,7 @@ class CausalConvNet(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """The forecasts."""
         if self.output == "vector":
-            last = self.features(inputs[:, -self.receptive_field :])[:, -1]
+            last = self.last_features(inputs[:, -self.receptive_field :])
             return self.head(last).unflatten(1, (self.horizon, -1))
         return self.head(self.features(inputs))
 
@@ -144,6 +160,24 @@ class CausalConvNet(nn.Module):
             hidden, skip = block(hidden)
             skipped = skipped + skip
         return self.mix(skipped.relu()).relu().transpose(1, 2)
+
+    def last_features(self, inputs: Tensor) -> Tensor:
+        """What they see at the last step, ``(N, channels)``, from the steps alone that it depends on.
+
+        A layer whose successor is dilated twice as far is needed at every second place; once the others are gone, the
+        successor's places are neighbours. So the layers shrink by half instead of all being as long as the window.
+        """
+        hidden = inputs.transpose(1, 2)
+        if self.project is None or self.mix is None:
+            for number, layer in enumerate(cast(Iterable[CausalConv1d], self.layers)):
+                is_first_with_stride = number == 0 and self.stride > 1
+                hidden = layer.convolve(hidden, 1, self.stride if is_first_with_stride else 2).relu()
+            return hidden[:, :, -1]
+        hidden, skipped = self.project(hidden), inputs.new_zeros(())
+        for block in cast(Iterable[GatedBlock], self.layers):
+            hidden, skip = block.thin(hidden)
+            skipped = skipped + skip
+        return self.mix(skipped.relu()).relu()[:, :, -1]
 
 
 class CausalConv(Forecaster):
