@@ -7,6 +7,7 @@ import inspect
 import itertools
 import json
 import logging
+import os
 import random
 import re
 import shutil
@@ -97,6 +98,9 @@ class ZooCLI(LightningCLI):
         self.duration: Duration | None = None
         self._folder_is_new = False
         self._trained: dict[str, Any] = {}
+        if not torch.cuda.is_available():
+            # Lightning has torch look for NVIDIA's library, which every step of an optimizer would do again in vain.
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
         quieten(quiet)
         super().__init__(
             args=args,
