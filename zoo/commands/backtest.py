@@ -105,8 +105,9 @@ def _divide(whole: ZooCLI, count: int, refit: bool) -> list[Series]:
     if whole.trainer.world_size > 1:
         raise ZooError("a backtest is measured on one device; use --trainer.devices 1")
     folds = whole.datamodule.folds(count, refit)
-    if getattr(whole.trainer.checkpoint_callback, "monitor", None) is None:
-        raise ZooError("no checkpoint is chosen by validation; add a ModelCheckpoint, see 'zoo show lstm_co2'")
+    # Without one of the recipe's there is Lightning's own, which has no name and writes none where the runs look.
+    if getattr(whole.trainer.checkpoint_callback, "filename", None) is None:
+        raise ZooError("no checkpoint is kept to forecast with; add a ModelCheckpoint, see 'zoo show lstm_co2'")
     return folds
 
 

@@ -246,11 +246,7 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None) -> Source:
     try:
         recording = read_csv(file.data, value, time, time_format, repair or ())
     except DataError as error:
-        # Its advice is for the flags of training.
-        plain = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", str(error)).replace(
-            "--data.time_format", "--time-format"
-        )
-        raise DataError(re.sub(r"--data\.(value|time)\b", r"--\1", plain)) from error
+        raise DataError(_in_own_flags(str(error))) from error
     if recording.repaired:
         print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
     if len(recording.values) < 4:

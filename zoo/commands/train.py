@@ -172,7 +172,10 @@ def _announce(cli: ZooCLI, command: str) -> None:
         )
         if cli.duration is not None:
             epochs, _, origin = cli.duration
-            print(f"training on everything for {epochs} epochs, as chosen by early stopping in {origin}", flush=True)
+            print(
+                f"training on everything for {epochs} epochs, as many as the best checkpoint of {origin} had",
+                flush=True,
+            )
 
 
 @rank_zero_only
