@@ -98,7 +98,12 @@ def column(rows: list[dict[str, str]], name: str) -> torch.Tensor:
     return torch.tensor([float(row[name]) for row in rows]).unflatten(0, (len({row["series"] for row in rows}), -1))
 
 
-def test_series_of_a_run_goes_on_with_intervals_from_its_validation_period(
+def unseen(data: CsvSeries) -> range:
+    """Validation and test period."""
+    return range(data.periods["val"].start, len(data.values))
+
+
+def test_series_of_a_run_goes_on_with_intervals_from_what_it_was_not_trained_on(
     zoo_command: Zoo, tmp_path: Path, naive: Path
 ) -> None:
     code, out, err = zoo_command("forecast", naive, "--horizon", 3, "--csv", "out.csv")
@@ -107,8 +112,8 @@ def test_series_of_a_run_goes_on_with_intervals_from_its_validation_period(
     assert re.split(" {2,}", head) == ["time", "forecast", "80 % low", "80 % high", "95 % low", "95 % high"]
     assert [line.split()[0] for line in lines] == ["1461", "1462", "1463"]
     assert told == (
-        "intervals from 461 forecasts of the synthetic series from 1000 to 1460, its validation period; 459 of them "
-        "reach 3 steps"
+        "intervals from 461 forecasts of the synthetic series from 1000 to 1460, which it was not trained on; "
+        "459 of them reach 3 steps"
     )
     rows, values = table(tmp_path / "out.csv"), SyntheticSeries().values
     assert list(rows[0]) == ["time", "series", "step", "forecast", "lower_80", "upper_80", "lower_95", "upper_95"]
@@ -131,11 +136,11 @@ def test_file_in_place_of_the_runs_own_is_divided_likewise(zoo_command: Zoo, tmp
     assert [row["time"] for row in rows] == 2 * [str(day) for day in data.future_times(4)]
     assert [row["series"] for row in rows] == 4 * ["bread"] + 4 * ["cakes"]
     ahead = model.forecast(data.values, 4)
-    half = half_widths(rolled_errors(model, data.values, data.periods["val"], 4), 95)
+    half = half_widths(rolled_errors(model, data.values, unseen(data), 4), 95)
     torch.testing.assert_close(column(rows, "forecast"), ahead.T)
     torch.testing.assert_close(column(rows, "upper_95"), (ahead + half).T)
-    first, last = data.times[[data.periods["val"].start, data.periods["val"].stop - 1]]
-    assert f"intervals from 80 forecasts of {newer} from {first} to {last}, its validation period" in out
+    first, last = data.times[[data.periods["val"].start, -1]]
+    assert f"intervals from {len(unseen(data))} forecasts of {newer} from {first} to {last}, which it was not" in out
 
 
 def test_flags_override_what_a_run_knows_of_its_columns(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
@@ -190,9 +195,9 @@ def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
     assert "--calibrate RUN" in err
     code, out, _ = zoo_command("forecast", shop_all, "--horizon", 2, "--calibrate", shop, "--csv", "out.csv")
     assert code == 0
-    assert f"its validation period; 79 of them reach 2 steps; made by {shop}" in out
     data = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
-    half = half_widths(rolled_errors(zoo.load(shop), data.values, data.periods["val"], 2), 80)
+    assert f"{len(unseen(data)) - 1} of them reach 2 steps; made by {shop}" in out
+    half = half_widths(rolled_errors(zoo.load(shop), data.values, unseen(data), 2), 80)
     rows = table(tmp_path / "out.csv")
     torch.testing.assert_close(column(rows, "upper_80"), (zoo.load(shop_all).forecast(data.values, 2) + half).T)
 
@@ -236,7 +241,7 @@ def test_published_model_continues_the_series_of_its_card(
     weights.save(model, tmp_path / "mine", {"data": SYNTHETIC}, {"input": model.example_input()})
     code, out, _ = zoo_command("forecast", "mine", "--horizon", 30)
     assert code == 0
-    assert "intervals from 200 forecasts of the synthetic series from 800 to 999, its validation period" in out
+    assert "intervals from 661 forecasts of the synthetic series from 800 to 1460, which it was not trained on" in out
 
 
 def test_checkpoint_is_known_by_the_run_it_lies_in(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None:

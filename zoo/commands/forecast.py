@@ -75,8 +75,8 @@ def forecast(argv: list[str]) -> None:
 
     The series is the one that the model was trained on, or one from a file. The intervals are those of split conformal
     prediction: so wide that they would have held that share of what happened after earlier forecasts by the same model,
-    made from every point of its validation period, or of a file that is new to it. They promise what they say as far as
-    the future resembles that period. Outputs that exist are replaced.
+    made from every point since its validation period began, or of a file that is new to it. They promise what they say
+    as far as the future resembles that time. Outputs that exist are replaced.
     """
     parser = Arguments("forecast", forecast.__doc__)
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file in one")
@@ -185,7 +185,7 @@ def find_series(name: str, model: Forecaster, trust: bool = False, file: Namespa
         raise ZooError(
             f"{origin} does not say what {name} was trained on ({error}); name a file with --data"
         ) from error
-    return Source(data, data.periods.get("val"), "its validation period")
+    return Source(data, _unseen(data), "which it was not trained on")
 
 
 def _check(options: Namespace) -> None:
@@ -254,11 +254,16 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None) -> Source:
     if trained is not None and trained.get("fit_on") != "all":
         shares = {split: trained[split] for split in ("val", "test") if split in trained}
         data = Series(recording, divide(recording, **shares), window=1)
-        return Source(data, data.periods["val"], "its validation period")
+        return Source(data, _unseen(data), "which it was not trained on")
     data = Series(recording, {}, window=1, fit_on="all")
     if trained is not None:
         return Source(data, None, "")
     return Source(data, range(len(data.values)), "taken to be new to the model")
+
+
+def _unseen(data: Series) -> range | None:
+    """What a model was not trained on: the validation period and all that follows."""
+    return range(data.periods["val"].start, len(data.values)) if "val" in data.periods else None
 
 
 def _in_own_flags(advice: str) -> str:
