@@ -41,6 +41,20 @@ MUST_REACH = {
     "efficientnet_lite0_things": ("accuracy", 0.80, None),
     "mobilenetv2_things": ("accuracy", 0.80, None),
     "mobilenetv2_things_finetuned": ("accuracy", 0.80, None),
+    "linear_synthetic": ("mae", 5.00, 31),
+    "dense_synthetic": ("mae", 4.95, None),
+    "rnn_synthetic": ("mae", 4.80, None),
+    "rnn_sequence_synthetic": ("mae", 4.80, None),
+    "stateful_rnn_synthetic": ("mae", 4.90, None),
+    "lstm_synthetic": ("mae", 4.60, None),
+    "gru_synthetic": ("mae", 4.60, None),
+    "stateful_lstm_synthetic": ("mae", 4.80, None),
+    "conv_lstm_synthetic": ("mae", 4.60, None),
+    "causal_conv_synthetic": ("mae", 4.50, 10_529),
+    "wavenet_synthetic": ("mae", 4.40, None),
+    "lstm_co2": ("mase_52", 1.0, None),
+    "causal_conv_co2": ("mase_52", 1.0, None),
+    "lstm_sunspots": ("mase", 1.0, None),
 }
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
