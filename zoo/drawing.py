@@ -112,6 +112,10 @@ def draw_curve(inputs: Tensor, targets: Tensor, outputs: Tensor) -> Figure:
     return figure
 
 
+# Panels of the learning curves that can be read side by side.
+_IN_A_ROW = 4
+
+
 def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
     """Draws every metric of a run over its epochs, one panel a metric, train and validation together.
 
@@ -131,9 +135,11 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
             curves.setdefault(panel, {}).setdefault(split, []).append((float(row["epoch"]) + 1, float(value)))
     if not curves:
         return None
-    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained", dpi=110)
+    columns = min(len(curves), _IN_A_ROW)
+    height = -(-len(curves) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * height), layout="constrained", dpi=110)
     for place, (panel, lines) in enumerate(sorted(curves.items()), start=1):
-        axes = figure.add_subplot(1, len(curves), place)
+        axes = figure.add_subplot(height, columns, place)
         for split, points in sorted(lines.items()):
             x, y = zip(*points, strict=True)
             name = "validation" if split == "val" else split
