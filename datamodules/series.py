@@ -124,6 +124,11 @@ class Series(LightningDataModule):
     def _check(self) -> None:
         """Refuses periods that are too short for a window."""
         name, train = self.recording.name, self.periods["train"]
+        if train.stop <= self.naive_lag:
+            raise DataError(
+                f"{name} has {train.stop} points for training, expected more than a season of {self.naive_lag}; use a "
+                "shorter --data.period"
+            )
         if self.mode == "lanes":
             if not len(self._trained_by_lanes()):
                 raise DataError(
@@ -583,7 +588,7 @@ class CsvSeries(Series):
         time_format: How times are written, if not like 2024-01-31 14:30, as for ``strptime``: ``%d.%m.%Y``.
         repair: Repairs that are allowed. ``missing`` cells and steps in ``gaps`` are interpolated, ``order`` sorts by
             time, of ``duplicates`` the mean is taken.
-        period: Length of a season in steps, if there is one.
+        period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
         window: Number of points that a window shows, or that a chunk of the lanes has.
         horizon: Number of points to forecast from a window; 1 unless the mode is ``vector``.
         mode: What the batches are: ``vector``, ``sequence`` or ``lanes``.
@@ -608,7 +613,7 @@ class CsvSeries(Series):
         time: str | None = None,
         time_format: str | None = None,
         repair: list[Repair] | None = None,
-        period: int | None = None,
+        period: int = 1,
         window: int = 30,
         horizon: int = 1,
         mode: Mode = "vector",
@@ -625,8 +630,9 @@ class CsvSeries(Series):
         recording = read_csv(path, value, time, time_format, repair or ())
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
-        if period is not None:
-            self.period = period
+        if period < 1:
+            raise DataError(f"period is {period}, expected at least 1, which stands for no season")
+        self.period = self.naive_lag = period
         periods = divide(recording, val, test)
         super().__init__(
             recording, periods, window, horizon, mode, lanes, fit_on, batch_size, eval_batch_size, seed, fold, refit

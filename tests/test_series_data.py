@@ -504,6 +504,13 @@ def test_several_columns_become_channels_in_the_order_asked_for(tmp_path: Path) 
     data = CsvSeries(str(path), ["c", "a"], "t", window=5, period=7)
     assert (data.names, data.num_series, data.period) == (["c", "a"], 2, 7)
     assert data.values[3].tolist() == [-3, 3]
+    assert data.naive_mae == [7.0, 7.0], "the naive forecast repeats the season"
+
+
+@pytest.mark.parametrize(("period", "told"), [(0, "period is 0"), (40, "expected more than a season of 40")])
+def test_season_must_fit_into_the_file(tmp_path: Path, period: int, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        CsvSeries(str(write(tmp_path, "x\n" + "1\n2\n" * 25)), window=5, period=period)
 
 
 def test_rows_without_times_are_numbered(tmp_path: Path) -> None:

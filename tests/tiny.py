@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 from lightning.pytorch.callbacks import Callback
 from PIL import Image
@@ -19,7 +20,7 @@ LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches"
 # Overrides the limits: two processes and one must see the same rows.
 EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_size=500")
 
-SERIES = ("CO2", "Sunspots", "SyntheticSeries")
+SERIES = ("CO2", "Sunspots", "SyntheticSeries", "CsvSeries")
 
 
 def is_baseline(name: str) -> bool:
@@ -40,6 +41,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
     if registry.recipe(name).data in SERIES and not is_baseline(name):
         data += ["--data.init_args.window=20"]
+    if registry.recipe(name).data == "CsvSeries":
+        data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
     if registry.recipe(name).data == "FashionMNIST":
@@ -63,6 +66,20 @@ def photos() -> Path:
                         Image.fromarray(image.movedim(0, -1).numpy()).save(path)
                 (Path(scratch) / "photos").rename(folder)
     return folder
+
+
+def sales() -> Path:
+    """A daily series with a weekly season in a CSV file, in place of a user's; made on first use."""
+    path = ROOT / "data" / "tiny_sales.csv"
+    path.parent.mkdir(exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            days = np.datetime64("2024-01-01") + np.arange(300)
+            lines = [f"{day},{100 + number % 7 * 5 + number % 11}" for number, day in enumerate(days)]
+            scratch = path.with_suffix(".part")
+            scratch.write_text("\n".join(["day,sold", *lines]) + "\n")
+            scratch.replace(path)
+    return path
 
 
 def tiny_cli(
