@@ -60,9 +60,10 @@ def synthetic_series() -> str:
     lines = ["| recipe | the notes, in Keras | here | over seeds |", "|---|--:|--:|--:|"]
     for name, notes in NOTES.items():
         card = registry.card(name)
-        spread = f"{card['seeds_mean']:.3f} ± {card['seeds_std']:.2g} ({len(card['seeds'])})"
-        value = card["metrics"]["mae"]
-        lines.append(f"| `{name}` | {notes} | {value:.4f} | {spread if len(card['seeds']) > 1 else 'exact'} |")
+        spread = "exact"
+        if len(card["seeds"]) > 1:
+            spread = f"{card['seeds_mean']:.3f} ± {card['seeds_std']:.2g} ({len(card['seeds'])})"
+        lines.append(f"| `{name}` | {notes} | {card['metrics']['mae']:.4f} | {spread} |")
     return "\n".join(lines)
 
 

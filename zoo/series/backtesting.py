@@ -98,7 +98,9 @@ def over_all_points(pieces: Sequence[Piece]) -> dict[str, float | None]:
 
 
 def draw_backtest(values: Tensor, times: np.ndarray, pieces: Sequence[Piece], names: Sequence[str]) -> Figure:
-    """Draws the test period as it was and as each fold forecast it one step ahead, and the errors of the folds beneath.
+    """Draws the test period as it was and as each fold forecast it, and the errors of the folds beneath.
+
+    Every point is forecast one step ahead, except that the last forecast of a fold goes on to the end of its piece.
 
     Args:
         values: The whole series, ``(T, C)``.
@@ -114,11 +116,11 @@ def draw_backtest(values: Tensor, times: np.ndarray, pieces: Sequence[Piece], na
     for number, axes in enumerate(panels):
         axes.plot(times[shown], values[shown, number], color="black", linewidth=3, alpha=0.25, label="truth")
         for fold, piece in enumerate(pieces):
-            ahead = piece.forecasts[:, 0, number]
+            ahead = torch.cat([piece.forecasts[:, 0, number], piece.forecasts[-1, 1:, number]])
             place = times[piece.points.start : piece.points.start + len(ahead)]
             # A piece of a single point is no line.
             marker = "." if len(ahead) < 3 else ""
-            label = "forecast 1 step ahead, a colour a fold" if fold == 0 else None
+            label = "forecast, a colour a fold" if fold == 0 else None
             axes.plot(place, ahead, color=COLOURS[fold % 2], linewidth=1, marker=marker, label=label)
         axes.set_title(names[number], parse_math=False)
     panels[0].legend(frameon=False)
