@@ -39,7 +39,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.root={photos()}", "--data.init_args.image_size=48"]
     if registry.recipe(name).data == "Shapes":
         data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
-    if registry.recipe(name).data in SERIES and not is_baseline(name):
+    keeps_window = is_baseline(name) or registry.recipe(name).config["model"]["init_args"].get("residual") == "season"
+    if registry.recipe(name).data in SERIES and not keeps_window:
         data += ["--data.init_args.window=20"]
     if registry.recipe(name).data == "CsvSeries":
         data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
