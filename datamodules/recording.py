@@ -172,6 +172,8 @@ def _choose(path: Path, header: list[str], value: Sequence[str] | None, time: st
     """Names of the columns to read, the time first."""
     if all(_is_number(name) for name in header):
         raise DataError(f"{path} line 1: {', '.join(header)}; expected the names of the columns")
+    if time is not None:
+        _check_column(path, header, time)
     if value is None:
         value = [name for name in header if name != time]
         if len(value) != 1:
@@ -185,20 +187,32 @@ def _choose(path: Path, header: list[str], value: Sequence[str] | None, time: st
         raise DataError(f"column '{time}' is named both as time and as value")
     wanted = [*([time] if time is not None else []), *value]
     for name in wanted:
-        if header.count(name) != 1:
-            close = difflib.get_close_matches(name, header, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
-            found = f"{header.count(name)} columns" if name in header else "no column"
-            raise DataError(f"{path} has {found} '{name}'; {hint}")
+        _check_column(path, header, name)
     return wanted
+
+
+def _check_column(path: Path, header: list[str], name: str) -> None:
+    if header.count(name) > 1:
+        raise DataError(f"{path} has {header.count(name)} columns '{name}'; expected one, rename the others")
+    if name not in header:
+        close = difflib.get_close_matches(name, header, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
+        raise DataError(f"{path} has no column '{name}'; {hint}")
 
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        _number_of(text)
     except ValueError:
         return False
     return True
+
+
+def _number_of(text: str) -> float:
+    """What Python takes for a number, but for underscores between digits."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
 
 
 def _to_numbers(path: Path, name: str, cells: list[str], lines: np.ndarray, decimal_comma: bool) -> np.ndarray:
@@ -206,7 +220,7 @@ def _to_numbers(path: Path, name: str, cells: list[str], lines: np.ndarray, deci
     if decimal_comma and not any("." in cell for cell in cells if cell.lower() not in _MISSING):
         cells = [cell.replace(",", ".") for cell in cells]
     try:
-        numbers = np.array(list(map(float, cells)))
+        numbers = np.array(list(map(_number_of, cells)))
     except ValueError:
         plain = ["nan" if cell.lower() in _MISSING else cell for cell in cells]
         wrong = np.array([not _is_number(cell) for cell in plain])
@@ -215,7 +229,7 @@ def _to_numbers(path: Path, name: str, cells: list[str], lines: np.ndarray, deci
                 f"{path} {_listed(lines[wrong])}: '{next(compress(cells, wrong))}' in column '{name}' is not a number; "
                 "expected digits with one decimal sign, or nothing"
             ) from None
-        numbers = np.array(list(map(float, plain)))
+        numbers = np.array(list(map(_number_of, plain)))
     if (wrong := np.isinf(numbers)).any():
         raise DataError(f"{path} {_listed(lines[wrong])}: infinite in column '{name}'; expected a number, or nothing")
     return numbers

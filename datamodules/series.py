@@ -31,6 +31,8 @@ FitOn = Literal["train", "all"]
 
 # Sums are taken portion by portion, since a long series in double precision would take twice its memory.
 PORTION = 1 << 16
+# Squares of what is larger, or smaller than its inverse, would leave what single precision can hold.
+LARGEST = 1e15
 
 
 class Series(LightningDataModule):
@@ -165,13 +167,18 @@ class Series(LightningDataModule):
 
     @property
     def naive_mae(self) -> list[float]:
-        """Mean absolute error of the naive forecast over the same points; seasonal for CO2; 1 if constant."""
-        values, lag = self.values[: self.periods["train"].stop], self.naive_lag
+        """Mean absolute error of the naive forecast over the same points, the seasonal one of CO2; 1 if constant."""
+        errors = self._naive_errors(self.naive_lag)
+        # A season that repeats itself exactly is no scale.
+        errors = torch.where(errors > 0, errors, self._naive_errors(1))
+        return torch.where(errors > 0, errors, 1.0).tolist()
+
+    def _naive_errors(self, lag: int) -> Tensor:
+        values = self.values[: self.periods["train"].stop]
         # Each portion begins with the last points of the one before.
         portions = (values[start : start + PORTION + lag].double() for start in range(0, len(values) - lag, PORTION))
         errors = sum(((portion[lag:] - portion[:-lag]).abs().sum(0) for portion in portions), torch.zeros(1))
-        errors /= len(values) - lag
-        return torch.where(errors > 0, errors, 1.0).tolist()
+        return errors / (len(values) - lag)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         values = self.values[: self.periods["train"].stop]
@@ -326,8 +333,12 @@ def _to_tensor(recording: Recording) -> Tensor:
     low, high = torch.aminmax(values, dim=0)
     for name, least, most in zip(recording.names, low.tolist(), high.tolist(), strict=True):
         largest = max(abs(least), abs(most))
-        if not largest < torch.finfo(torch.float32).max:
-            raise DataError(f"{recording.name} has values in '{name}' that are not finite, or too large for 32 bits")
+        if not largest < LARGEST:
+            raise DataError(
+                f"{recording.name} has values in '{name}' that are not finite or beyond {LARGEST:g}; use a larger unit"
+            )
+        if 0 < largest < 1 / LARGEST:
+            raise DataError(f"{recording.name} has no value in '{name}' beyond {1 / LARGEST:g}; use a smaller unit")
         if 0 < most - least < 1000 * float(np.spacing(np.float32(largest))):
             raise DataError(
                 f"{recording.name} has values in '{name}' from {least} to {most}, too close together for 32 bits; "
@@ -336,7 +347,7 @@ def _to_tensor(recording: Recording) -> Tensor:
     return values.float()
 
 
-def divide(recording: Recording, val: float | int | str = 0.1, test: float | int | str = 0.1) -> dict[str, range]:
+def divide(recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1) -> dict[str, range]:
     """Fixed partitioning: the test period at the end, the validation period before it, the training period before both.
 
     Args:
@@ -362,7 +373,7 @@ def divide(recording: Recording, val: float | int | str = 0.1, test: float | int
     return {"train": range(val_start), "val": range(val_start, test_start), "test": range(test_start, length)}
 
 
-def _start(recording: Recording, split: str, share: float | int | str, stop: int) -> int:
+def _start(recording: Recording, split: str, share: int | float | str, stop: int) -> int:
     """The first point of a period that ends before ``stop``."""
     if isinstance(share, int):
         return stop - share
@@ -479,8 +490,8 @@ class CO2(Series):
         horizon: int = 1,
         mode: Mode = "vector",
         lanes: int = 1,
-        val: float | int | str = 0.1,
-        test: float | int | str = 0.1,
+        val: int | float | str = 0.1,
+        test: int | float | str = 0.1,
         fit_on: FitOn = "train",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
@@ -541,8 +552,8 @@ class Sunspots(Series):
         horizon: int = 1,
         mode: Mode = "vector",
         lanes: int = 1,
-        val: float | int | str = 0.1,
-        test: float | int | str = 0.1,
+        val: int | float | str = 0.1,
+        test: int | float | str = 0.1,
         fit_on: FitOn = "train",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
@@ -618,8 +629,8 @@ class CsvSeries(Series):
         horizon: int = 1,
         mode: Mode = "vector",
         lanes: int = 1,
-        val: float | int | str = 0.1,
-        test: float | int | str = 0.1,
+        val: int | float | str = 0.1,
+        test: int | float | str = 0.1,
         fit_on: FitOn = "train",
         batch_size: int = 32,
         eval_batch_size: int = 1024,

@@ -156,6 +156,7 @@ def test_model_that_goes_on_keeps_its_weights_and_normalisation(zoo_command: Zoo
         (["naive_synthetic", "--folds=3", "--data.fit_on=all"], "leaves nothing to be forecast in folds"),
         (["naive_synthetic", "--folds=3", "--trainer.fast_dev_run=true"], "use --trainer.max_epochs 1"),
         (["naive_synthetic", "--folds=3", "--trainer.callbacks=null"], "add a ModelCheckpoint"),
+        (["naive_synthetic", "--folds=3", "--data.fold=1/2"], "fold 1/2 is a piece already; leave out --data.fold"),
         (["naive_synthetic", "--folds=3", "--ckpt_path=last.ckpt"], "a backtest trains every fold itself"),
         (["stateful_rnn_synthetic", "--folds=40", "--continue"], "use fewer --data.lanes or a shorter --data.window"),
         (

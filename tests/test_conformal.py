@@ -102,3 +102,11 @@ def test_intervals_of_autoregressive_series_hold_whatever_the_model_makes_of_the
     coverage = [(errors[: 990 - step, step] <= widths[step]).float().mean().item() for step in range(5)]
     assert min(coverage) > 0.935
     assert max(coverage) < 0.965
+
+
+def test_diverged_forecasts_are_no_reason_for_narrow_intervals() -> None:
+    errors = torch.arange(1.0, 101.0)[:, None, None].clone()
+    errors[-15:] = torch.inf
+    assert half_widths(errors, 80).item() == 81
+    with pytest.raises(ZooError, match="grow beyond all bounds"):
+        half_widths(errors, 95)

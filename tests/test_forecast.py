@@ -127,7 +127,9 @@ def test_series_of_a_run_goes_on_with_intervals_from_what_it_was_not_trained_on(
             torch.testing.assert_close(column(rows, f"{end}_{level}"), expected.T)
 
 
-def test_file_in_place_of_the_runs_own_is_divided_likewise(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
+def test_file_in_place_of_the_runs_own_calibrates_on_what_is_new_in_it(
+    zoo_command: Zoo, tmp_path: Path, shop: Path
+) -> None:
     newer = write_shop(tmp_path / "newer.csv", 1, DAYS + 40)
     code, out, _ = zoo_command("forecast", shop, "--data", newer, "--horizon", 4, "--csv", "out.csv")
     assert code == 0
@@ -136,11 +138,13 @@ def test_file_in_place_of_the_runs_own_is_divided_likewise(zoo_command: Zoo, tmp
     assert [row["time"] for row in rows] == 2 * [str(day) for day in data.future_times(4)]
     assert [row["series"] for row in rows] == 4 * ["bread"] + 4 * ["cakes"]
     ahead = model.forecast(data.values, 4)
-    half = half_widths(rolled_errors(model, data.values, unseen(data), 4), 95)
+    own = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
+    new = range(own.periods["val"].start, len(data.values))
+    half = half_widths(rolled_errors(model, data.values, new, 4), 95)
     torch.testing.assert_close(column(rows, "forecast"), ahead.T)
     torch.testing.assert_close(column(rows, "upper_95"), (ahead + half).T)
-    first, last = data.times[[data.periods["val"].start, -1]]
-    assert f"intervals from {len(unseen(data))} forecasts of {newer} from {first} to {last}, which it was not" in out
+    first, last = data.times[[new.start, -1]]
+    assert f"intervals from {len(new)} forecasts of {newer} from {first} to {last}, which it was not" in out
 
 
 def test_flags_override_what_a_run_knows_of_its_columns(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
@@ -291,7 +295,7 @@ def test_picture_shows_every_series_with_dates_and_bands(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("NAIVE --horizon 0", "--horizon is 0, expected at least 1"),
+        ("NAIVE --horizon 0", "--horizon is 0, expected 1 to 1,000,000"),
         ("NAIVE", "the following arguments are required: --horizon"),
         ("NAIVE --horizon many", "argument --horizon: invalid int value: 'many'"),
         ("cnn_digits --horizon 1", "'cnn_digits' forecasts nothing: CNN is no forecaster"),
@@ -401,3 +405,47 @@ def test_own_data_module_is_used_if_it_is_trusted(
 def test_forecast_is_written_into_a_pipe_as_into_a_file(zoo_command: Zoo, naive: Path) -> None:
     assert zoo_command("forecast", naive, "--horizon", 1, "--csv", "/dev/null")[0] == 0
     assert Path("/dev/null").is_char_device()
+
+
+def test_points_that_the_run_was_trained_on_do_not_calibrate(zoo_command: Zoo, tmp_path: Path, shop: Path) -> None:
+    head, *lines = (shop.parent.parent / "shop.csv").read_text().splitlines()
+    for name, count in (("older.csv", 200), ("half.csv", len(lines) // 2)):
+        (tmp_path / name).write_text("\n".join([head, *lines[:count]]) + "\n")
+    trained = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2).periods["train"].stop
+    (tmp_path / "newer.csv").write_text("\n".join([head, *lines[: trained + 25]]) + "\n")
+    code, out, _ = zoo_command("forecast", shop, "--data", "newer.csv", "--horizon", 1)
+    assert (code, "intervals from 25 forecasts of newer.csv" in out) == (0, True)
+    code, out, err = zoo_command("forecast", shop, "--data", "half.csv", "--horizon", 1)
+    assert (code, out) == (2, "")
+    assert "nothing in it tells how far it may be off; name a longer file, or add --no-intervals" in err
+    assert zoo_command("forecast", shop, "--data", "half.csv", "--horizon", 1, "--no-intervals")[0] == 0
+
+
+def test_no_column_is_dropped_where_there_is_no_terminal(zoo_command: Zoo, naive: Path, tmp_path: Path) -> None:
+    rows = "".join(f"2024-01-01 {hour:02d}:00,{5e9 + hour % 7 * 1e8}\n" for hour in range(24))
+    rows += rows.replace("2024-01-01", "2024-01-02")
+    (tmp_path / "wide.csv").write_text(f"hour,revenue of the northern branch\n{rows}")
+    _, out, _ = zoo_command("forecast", naive, "--data", "wide.csv", "--time", "hour", "--horizon", 1)
+    head, line, _ = out.splitlines()
+    assert len(re.split(" {2,}", head)) == len(re.split(" {2,}", line)) == 6
+    assert "…" not in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--horizon", "3000000000", "--no-intervals"], "--horizon is 3000000000, expected 1 to 1,000,000"),
+        (["--horizon", "9000", "--no-intervals", "--plot", "far.png"], "--plot cannot draw dates as far as 11008"),
+    ],
+)
+def test_horizons_beyond_reason_are_refused(zoo_command: Zoo, tmp_path: Path, flags: list[str], told: str) -> None:
+    code, out, err = zoo_command("forecast", "lstm_sunspots", *flags)
+    assert (code, out, told in err) == (2, "", True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_history_may_be_an_array_or_a_list() -> None:
+    history = SyntheticSeries().values[-30:, 0]
+    expected = Naive().forecast(history[:, None], 2)
+    for given in (history, history.numpy(), history.tolist()):
+        assert torch.equal(Naive().forecast(given, 2), expected[:, 0])

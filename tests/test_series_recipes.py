@@ -6,6 +6,7 @@ import pytest
 from conftest import Zoo
 
 import zoo
+from datamodules import Sunspots
 from zoo import registry
 from zoo.training import read_results
 
@@ -72,6 +73,21 @@ def test_file_without_a_season_has_no_seasonal_forecast(zoo_command: Zoo, tmp_pa
     assert "needs a season, but period is 1" in err
     code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--data.period=2")
     assert (code, " mae 0 " in out) == (0, True)
+
+
+@pytest.mark.parametrize(("given", "first"), [("60", "1898"), ("0.1", "1927"), ("1950-01-01", "1950")])
+def test_periods_are_a_number_a_fraction_or_a_date_on_the_command_line(
+    zoo_command: Zoo, tmp_path: Path, given: str, first: str
+) -> None:
+    code, _, err = zoo_command(
+        "fit", "lstm_sunspots", f"--data.val={given}", "--data.test=51", "--trainer.max_epochs=1", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    (run,) = (tmp_path / "runs" / "lstm_sunspots").iterdir()
+    settings = registry.read_yaml(run / "config.yaml")["data"]["init_args"]
+    assert (str(settings["val"]), settings["test"]) == (given, 51)
+    period = Sunspots(val=settings["val"], test=settings["test"]).periods["val"]
+    assert str(Sunspots().times[period.start]) == first
 
 
 def test_deployed_model_has_seen_everything_and_chooses_nothing(zoo_command: Zoo, tmp_path: Path) -> None:

@@ -714,7 +714,7 @@ def _flag_of(option: str, args: list[str]) -> str:
     """The flag that set an option; without one it stands in a configuration file."""
     flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
     for flag in flags:
-        if flag.split(".")[-1] == option:
+        if flag.split(".")[-1].removesuffix("+") == option:
             return flag
     for key in ("model", "data"):
         for section in _sections(key, args):
@@ -746,6 +746,7 @@ def _first(pattern: str, text: str) -> str | None:
 
 def _plain_type(name: str) -> str:
     name = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", name.strip().rstrip("."))
+    name = re.sub(r"Literal\[([^\]]*)\]", lambda match: " or ".join(match[1].split(", ")), name)
     return name.replace("NoneType", "null").replace("typing.", "")
 
 

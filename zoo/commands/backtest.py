@@ -100,6 +100,8 @@ def _divide(whole: ZooCLI, count: int, refit: bool) -> list[Series]:
         raise ZooError(f"{model} on {data} forecasts no series; 'zoo list' shows the recipes of the family series")
     if "fold" not in whole.datamodule.hparams:
         raise ZooError(f"{data} takes no argument 'fold'; it needs those of datamodules.series.CsvSeries")
+    if whole.datamodule.hparams["fold"] is not None:
+        raise ZooError(f"fold {whole.datamodule.hparams['fold']} is a piece already; leave out --data.fold")
     if whole.folder is None:
         raise ZooError("--trainer.fast_dev_run leaves nothing to measure; use --trainer.max_epochs 1")
     if whole.trainer.world_size > 1:

@@ -33,6 +33,8 @@ from zoo.series.forecaster import Forecaster
 LEVELS = (80, 95)
 # More forecasts than the latest so many change no interval that one would notice.
 _CALIBRATION = 10_000
+# More steps than anybody reads, and more columns than any table has.
+_LONGEST, _WIDE = 1_000_000, 100_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
 _FACTS = {"mean", "std", "naive_mae"}
@@ -115,6 +117,14 @@ def forecast(argv: list[str]) -> None:
             f"{model.num_series}{advice}"
         )
     model.check(data.values[None])
+    if len(data.values) < model.window:
+        print(
+            f"zoo: {data.recording.name} has {len(data.values)} points, '{options.name}' was trained on windows of "
+            f"{model.window}; its forecasts may be poor",
+            file=sys.stderr,
+        )
+    if options.plot is not None:
+        _check_dates(data, horizon)
     widths: dict[int, Tensor] = {}
     if not options.no_intervals:
         judge, judged = model, source
@@ -191,8 +201,8 @@ def find_series(name: str, model: Forecaster, trust: bool = False, file: Namespa
 def _check(options: Namespace) -> None:
     """Tells what is wrong with the options by themselves."""
     check_outputs(options.csv, options.plot)
-    if options.horizon < 1:
-        raise ZooError(f"--horizon is {options.horizon}, expected at least 1")
+    if not 1 <= options.horizon <= _LONGEST:
+        raise ZooError(f"--horizon is {options.horizon}, expected 1 to {_LONGEST:,}")
     if options.data is None:
         for flag in ("value", "time", "time_format", "repair"):
             if getattr(options, flag) is not None:
@@ -202,6 +212,13 @@ def _check(options: Namespace) -> None:
     for out in (options.csv, options.plot):
         if options.data is not None and out is not None and out.resolve() == options.data.resolve():
             raise ZooError(f"{out} is the series to continue and would be overwritten; write to another file")
+
+
+def _check_dates(data: Series, horizon: int) -> None:
+    """Tells before anything is computed which dates cannot be drawn."""
+    last = data.future_times(horizon)[-1]
+    if last.dtype.kind == "M" and not np.datetime64("0001") <= last <= np.datetime64("9999"):
+        raise ZooError(f"--plot cannot draw dates as far as {last}; use a shorter --horizon, or leave out --plot")
 
 
 def _find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
@@ -251,14 +268,31 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None) -> Source:
         print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
     if len(recording.values) < 4:
         raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
-    if trained is not None and trained.get("fit_on") != "all":
-        shares = {split: trained[split] for split in ("val", "test") if split in trained}
-        data = Series(recording, divide(recording, **shares), window=1)
-        return Source(data, _unseen(data), "which it was not trained on")
     data = Series(recording, {}, window=1, fit_on="all")
-    if trained is not None:
+    if trained is None:
+        return Source(data, range(len(data.values)), "taken to be new to the model")
+    if trained.get("fit_on") == "all":
         return Source(data, None, "")
-    return Source(data, range(len(data.values)), "taken to be new to the model")
+    end = _end_of_training(trained) if time is not None else None
+    if end is not None and end.dtype.kind == data.times.dtype.kind:
+        new = range(int((data.times <= end).sum()), len(data.values))
+        if not new and not file.no_intervals:
+            raise ZooError(
+                f"{file.data} ends at {data.times[-1]}, and the model was trained up to {end}, so nothing in it tells "
+                "how far it may be off; name a longer file, or add --no-intervals"
+            )
+        return Source(data, new, "which it was not trained on")
+    shares = {split: trained[split] for split in ("val", "test") if split in trained}
+    data = Series(recording, divide(recording, **shares), window=1)
+    return Source(data, _unseen(data), "taken to be new to the model, as in the division it was trained with")
+
+
+def _end_of_training(trained: dict[str, Any]) -> np.ndarray | None:
+    """The time of the last point that a run was trained on; None if its file is gone or has no times."""
+    if not trained.get("time") or not Path(trained.get("path", "")).is_file():
+        return None
+    own = CsvSeries(**trained)
+    return own.times[own.periods["train"].stop - 1]
 
 
 def _unseen(data: Series) -> range | None:
@@ -366,7 +400,8 @@ def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
         table.add_row(row.time, *([row.series] if len(data.names) > 1 else []), *numbers)
     console = Console(markup=False)
     if not console.is_terminal:
-        wide = Measurement.get(console, console.options, table).maximum
+        # Measured without bounds, or columns would be dropped.
+        wide = Measurement.get(console, console.options.update(width=_WIDE), table).maximum
         console = Console(markup=False, width=max(console.width, wide))
     console.print(table)
 

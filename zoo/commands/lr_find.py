@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.tuner import Tuner
 from matplotlib.figure import Figure
 
@@ -46,7 +47,7 @@ def lr_find(argv: list[str]) -> None:
         num_training=options.steps,
         update_attr=False,
     )
-    suggestion = None if finder is None else finder.suggestion()
+    suggestion = None if finder is None else steepest_fall(finder.results)
     if finder is None or suggestion is None or cli.folder is None:
         raise ZooError("too few steps for a suggestion; try more with --steps, or a lower --max_lr")
     (cli.folder / "figures").mkdir(exist_ok=True)
@@ -56,6 +57,26 @@ def lr_find(argv: list[str]) -> None:
     print(f"suggested learning rate {suggestion:.3g} (the recipe has {cli.model.lr:g})")
     print(f"picture   {picture}")
     print(f"try       zoo fit {options.recipe} --model.lr {suggestion:.2g}")
+
+
+def steepest_fall(results: dict[str, Any]) -> float | None:
+    """The learning rate where the loss falls fastest per decade, on its way down to its least value.
+
+    Args:
+        results: ``lr`` and ``loss``, one value a step.
+
+    Returns:
+        It, or None if the loss never falls.
+    """
+    rates, losses = np.log10(results["lr"][_SETTLING:]), np.array(results["loss"][_SETTLING:])
+    bottom = int(np.nanargmin(losses)) if np.isfinite(losses).any() else 0
+    # A slope over few steps is that of single batches; over a seventh of the test it is that of the curve.
+    span = max(len(losses) // 7, 2)
+    if bottom < span or not losses[bottom] < losses[0]:
+        return None
+    slopes = (losses[span : bottom + 1] - losses[: bottom + 1 - span]) / (rates[span] - rates[0])
+    place = int(slopes.argmin())
+    return float(10 ** rates[place : place + span + 1].mean())
 
 
 def draw_range_test(results: dict[str, Any], suggestion: float, title: str) -> Figure:
@@ -70,6 +91,10 @@ def draw_range_test(results: dict[str, Any], suggestion: float, title: str) -> F
     axes = figure.add_subplot()
     axes.plot(results["lr"][_SETTLING:], results["loss"][_SETTLING:], color=COLOURS[0])
     axes.axvline(suggestion, color=COLOURS[1], linestyle="--", label=f"suggested {suggestion:.2g}")
+    # Where training diverges, the loss grows beyond all that one would want to see.
+    shown = [loss for loss in results["loss"][_SETTLING:] if np.isfinite(loss)]
+    low, start = min(shown), shown[0]
+    axes.set_ylim(low - 0.1 * (start - low), start + 0.5 * max(start - low, 0.1 * abs(start)))
     axes.set_xscale("log")
     axes.set_xlabel("learning rate")
     axes.set_ylabel("training loss, smoothed")

@@ -40,7 +40,9 @@ def rolled_errors(model: Forecaster, values: Tensor, period: range, horizon: int
     beyond = torch.full((horizon - 1, values.shape[1]), torch.nan)
     truth = torch.cat([values[period.start : period.stop].float(), beyond.to(values.device)])
     targets = truth.unfold(0, horizon, 1).transpose(1, 2).to(forecasts.device)
-    return (forecasts - targets).abs()
+    errors = (forecasts - targets).abs()
+    # A forecast that grew beyond all bounds is as wrong as can be, not absent.
+    return torch.where(targets.isnan(), torch.nan, errors.nan_to_num(torch.inf, posinf=torch.inf))
 
 
 def half_widths(errors: Tensor, level: int) -> Tensor:
@@ -49,19 +51,19 @@ def half_widths(errors: Tensor, level: int) -> Tensor:
     Of ``n`` errors it is the ``ceil((n + 1) * level / 100)``-th smallest, the quantile that covers finite samples.
 
     Args:
-        errors: As from :func:`rolled_errors`, ``(N, H, C)``; NaN does not count.
+        errors: As from :func:`rolled_errors`, ``(N, H, C)``; NaN stands for a target that is not known.
         level: Wanted probability of holding the truth, in whole per cent.
 
     Returns:
         ``(H, C)`` in the unit of the errors.
 
     Raises:
-        ZooError: Some step ahead has too few errors for the level.
+        ZooError: Some step ahead has too few errors for the level, or too many that are infinite.
     """
     if not 0 < level < 100:
         raise ZooError(f"level is {level}, expected whole per cent from 1 to 99")
     ordered = errors.sort(0).values
-    counts = errors.isfinite().sum(0)
+    counts = (~errors.isnan()).sum(0)
     if (fewest := int(counts.min())) < fewest_errors(level):
         raise ZooError(
             f"{level} % intervals need {fewest_errors(level)} forecasts that were checked at each step ahead, and some "
@@ -69,7 +71,10 @@ def half_widths(errors: Tensor, level: int) -> Tensor:
         )
     # Whole numbers, since 0.95 is not exactly what it says.
     ranks = -((counts + 1) * -level // 100)
-    return ordered.gather(0, ranks[None] - 1)[0]
+    widths = ordered.gather(0, ranks[None] - 1)[0]
+    if not widths.isfinite().all():
+        raise ZooError("the forecasts to calibrate with grow beyond all bounds; use a shorter horizon")
+    return widths
 
 
 def fewest_errors(level: int) -> int:

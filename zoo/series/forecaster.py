@@ -246,23 +246,28 @@ class Forecaster(ZooModule):
         return self.scheduled(torch.optim.AdamW(groups, self.lr, fused=True), self.schedule)
 
     @torch.inference_mode()
-    def forecast(self, history: Tensor, horizon: int) -> Tensor:
+    def forecast(self, history: Any, horizon: int) -> Tensor:
         """Continues a series by as many steps as wanted; forecasts become inputs of the next ones.
 
         Args:
-            history: The series up to now in its own unit, ``(T, C)``, or several of equal length, ``(N, T, C)``.
+            history: The series up to now in its own unit, a tensor, an array or a list: ``(T, C)``, or several of equal
+                length, ``(N, T, C)``; of a single series ``(T,)``, too. Of fewer steps than ``window`` forecasts are
+                made that training has never shown.
             horizon: Steps to forecast.
 
         Returns:
-            float32 ``(horizon, C)`` or ``(N, horizon, C)``.
+            float32 ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``.
 
         Raises:
             ZooError: The history is too short, has gaps or another number of series.
         """
-        known = self._known(history[None] if history.ndim == 2 else history, horizon)
+        values = torch.as_tensor(history)
+        if values.ndim == 1 and self.num_series == 1:
+            return self.forecast(values[:, None], horizon)[:, 0]
+        known = self._known(values[None] if values.ndim == 2 else values, horizon)
         with self._evaluating():
             ahead = self.extend(known, horizon)
-        return ahead[0] if history.ndim == 2 else ahead
+        return ahead[0] if values.ndim == 2 else ahead
 
     @torch.inference_mode()
     def forecast_from(self, series: Tensor, origins: range, horizon: int) -> Tensor:

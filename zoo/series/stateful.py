@@ -22,8 +22,8 @@ class Stateful(Carrying):
 
     An evaluation during training starts with a copy of the state of the last training lane, which ends where the
     evaluated steps begin; of several processes that is the last lane of the last one. Any other evaluation, and every
-    one if noise disturbs the training, first reads what the data module gives as ``history(split)``, all that lies
-    before. Every step counts. The offset of ``level_noise`` is one for each lane and epoch.
+    one if noise or dropout disturbs the training, first reads what the data module gives as ``history(split)``, all
+    that lies before. Every step counts. The offset of ``level_noise`` is one for each lane and epoch.
 
     The state is no part of checkpoints, nor need it be: a resumed run starts with a new epoch.
 
@@ -76,6 +76,7 @@ class Stateful(Carrying):
         self.network = RecurrentNet(
             num_series, num_series, 1, hidden_size, num_layers, cell, output="sequence", dropout=dropout
         )
+        self.disturbed = bool(input_noise or level_noise or dropout)
         self.state: State | None = None
         self._evaluation_state: State | None = None
         self._levels: Tensor | None = None
@@ -113,7 +114,7 @@ class Stateful(Carrying):
 
     def on_validation_epoch_start(self) -> None:
         """Starts with a copy of the training's state, or with what precedes the validation."""
-        if self.trainer.state.fn != "fit" or self.input_noise or self.level_noise:
+        if self.trainer.state.fn != "fit" or self.disturbed:
             self._evaluation_state = self._read_history("val")
         elif self.trainer.sanity_checking or self.state is None:
             self._evaluation_state = None
