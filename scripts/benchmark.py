@@ -252,7 +252,8 @@ class HandWrittenForecaster:
             length = cli.datamodule.window
             self.chunks = list(zip(inputs.split(length, 1), targets.split(length, 1), strict=True))
         self.network = copy.deepcopy(model.network).train()
-        self.anchor = None if model.residual == "none" else model.anchor
+        self.anchor: Any = None if model.residual == "none" else model.anchor
+        self.relative, self.input_noise, self.level_noise = model.relative, model.input_noise, model.level_noise
         losses: dict[str, Callable[[Tensor, Tensor], Tensor]]
         losses = {"huber": partial(F.huber_loss, delta=model.delta), "mse": F.mse_loss, "mae": F.l1_loss}
         self.loss = losses[model.loss]
@@ -276,13 +277,19 @@ class HandWrittenForecaster:
         seen = 0
         state: State | None = None
         for inputs, targets in self.chunks or self._batches():
+            if self.level_noise:
+                level = self.level_noise * torch.randn_like(targets[:, :1])
+                inputs, targets = inputs + level, targets + level
+            if self.input_noise:
+                inputs = inputs + self.input_noise * torch.randn_like(inputs)
+            anchor: Any = self.anchor(inputs) if self.anchor is not None else 0.0
+            seen_by_network = inputs - anchor[:, :1] if self.relative else inputs
             if self.chunks:
-                forecasts, carried = self.network.advance(inputs, state)
+                forecasts, carried = self.network.advance(seen_by_network, state)
                 state = tuple(part.detach() for part in carried)
             else:
-                forecasts = self.network(inputs)
-            if self.anchor is not None:
-                forecasts = forecasts + self.anchor(inputs)
+                forecasts = self.network(seen_by_network)
+            forecasts = forecasts + anchor
             loss = self.loss(forecasts, targets)
             self.optimizer.zero_grad()
             loss.backward()
