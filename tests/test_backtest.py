@@ -107,7 +107,7 @@ def test_folds_of_a_baseline_add_up_to_what_the_notes_measured(zoo_command: Zoo,
 @pytest.mark.parametrize("name", ["lstm_co2", "stateful_rnn_synthetic", "lstm_synthetic"])
 @pytest.mark.parametrize("goes_on", [[], ["--continue"]], ids=["refit", "continue"])
 def test_fold_alone_can_be_measured_again(zoo_command: Zoo, tmp_path: Path, name: str, goes_on: list[str]) -> None:
-    window = [] if name == "lstm_synthetic" else [f"--data.window={60 if name == 'lstm_co2' else 30}"]
+    window = [] if name == "lstm_synthetic" else [f"--data.window={60 if name == 'lstm_co2' else 10}"]
     code, _, err = zoo_command("backtest", name, "--folds", 2, *goes_on, *window, *SHORT)
     assert (code, err) == (0, "")
     folder = backtested(tmp_path)
