@@ -84,7 +84,10 @@ def test_print_config_shows_overridden_settings_and_writes_nothing(
         (["fit", "cnn_digits", "--model.dropot=0.1"], "CNN takes no 'dropot'; did you mean 'dropout'?"),
         (["fit", "cnn_digits", "--model.dropout=lots"], "--model.dropout is 'lots', expected float"),
         (["fit", "cnn_digits", "--trainer.max_epochs=many"], "--trainer.max_epochs is 'many', expected int"),
-        (["fit", "cnn_digits", "--model.schedule=zigzag"], "--model.schedule is 'zigzag', expected 'constant' or 'cosine'"),
+        (
+            ["fit", "cnn_digits", "--model.schedule=zigzag"],
+            "--model.schedule is 'zigzag', expected 'constant' or 'cosine'",
+        ),
         (["fit", "cnn_digits", "--data.batch_size=0"], "batch_size is 0, expected at least 1"),
         (["fit", "cnn_digits", "--model", "zoo.vision.cnn.CN"], "expected the path of a class"),
         (["fit", "cnn_digits", "--ckpt_path=gone.ckpt"], "no checkpoint at gone.ckpt"),
