@@ -617,6 +617,9 @@ class CsvSeries(Series):
         DataError: The file cannot be used, or is too short.
     """
 
+    # Published weights shall show nobody's series.
+    private = True
+
     def __init__(
         self,
         path: str,

@@ -497,6 +497,7 @@ def test_file_becomes_a_series_with_dates_continued(tmp_path: Path) -> None:
     assert [str(time) for time in data.future_times(3)] == ["2024-11-01", "2024-12-01", "2025-01-01"]
     assert data.source["name"] == "sold of sales.csv"
     assert data.period == 1, "no model shall take its own default for a season that nobody knows"
+    assert data.private, "golden tensors of published weights shall hold no user's series"
 
 
 def test_several_columns_become_channels_in_the_order_asked_for(tmp_path: Path) -> None:
