@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from datamodules.errors import DataError
 from datamodules.images import Images
 from datamodules.memory import Picked, Split
+from datamodules.paths import default_cache, expanded
 from datamodules.pictures import log, read_pictures
 
 _SPLITS = ("train", "val", "test")
@@ -88,11 +89,11 @@ class ImageFolder(Images):
             )
         if on_bad_file not in ("stop", "skip"):
             raise DataError(f"on_bad_file is {on_bad_file!r}; there are stop, skip")
-        self.root = _expanded(root, "--data.root")
+        self.root = expanded(root, "--data.root")
         self.image_size = image_size
         self.shares = {"val": val_size, "test": test_size}
         self.on_bad_file = on_bad_file
-        self.cache = _expanded(cache, "--data.cache") if cache is not None else _default_cache()
+        self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
         self.files = self._find_files()
         self.classes = sorted(self.files["train"])
         self._digests: dict[str, str] = {}
@@ -282,7 +283,7 @@ class Things(ImageFolder):
         eval_batch_size: int = 256,
         seed: int = 0,
     ) -> None:
-        if not _expanded(root, "--data.root").is_dir():
+        if not expanded(root, "--data.root").is_dir():
             raise DataError(f"no folder {root}; scripts/things.py builds it from Debian's packages")
         super().__init__(
             root, image_size, cache=cache, batch_size=batch_size, eval_batch_size=eval_batch_size, seed=seed
@@ -301,21 +302,6 @@ class Things(ImageFolder):
 
     def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
         """Nothing, since they are known."""
-
-
-def _expanded(path: str, option: str) -> Path:
-    """Puts the home folder in place of ``~``, which the shell leaves alone in ``--data.root=~/photos``."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise DataError(f"{option} is {path}, but there is no such home folder; give the whole path") from error
-
-
-def _default_cache() -> Path:
-    try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lightning-zoo"
-    except RuntimeError as error:
-        raise DataError(f"no place for decoded pictures ({error}); name a folder with --data.cache DIR") from error
 
 
 def _folders(folder: Path) -> list[str]:

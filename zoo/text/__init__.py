@@ -1,0 +1,1 @@
+"""Models of text: language models and sentiment."""
