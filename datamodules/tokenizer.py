@@ -1,4 +1,4 @@
-"""Tokenizers: text to token ids and back; a fitted one is a string of JSON, so it can travel with data and with weights.
+"""Tokenizers: text to token ids and back; a fitted one is a string of JSON, so it can travel with data and weights.
 
 Underneath are the `tokenizers` of Hugging Face. This file is what data modules and models of text share: both must read
 a text alike.
@@ -21,7 +21,7 @@ PAD, UNKNOWN, START, END = "<pad>", "<unk>", "<s>", "</s>"
 SENTENCES = (UNKNOWN, START, END)
 
 # Runs of letters, which may hold apostrophes (o'er), numbers, dashes, and every other mark by itself.
-WORDS = r"\p{L}+(?:['’]\p{L}+)*|\p{N}+|--|[^\s\p{L}\p{N}]"
+WORDS = r"\p{L}+(?:['\u2019]\p{L}+)*|\p{N}+|--|[^\s\p{L}\p{N}]"
 # What the notes' tokenizer takes for spaces.
 FILTERS = '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'
 
@@ -254,8 +254,7 @@ class Tokenizer:
         """
         if not self._padding:
             raise DataError("the tokenizer pads to no length; use padded_to(length)")
-        sides = self._padding["direction"], self._truncation["direction"]
-        padding, truncating = ("pre" if side == "left" else "post" for side in sides)
+        padding, truncating = _side(self._padding["direction"]), _side(self._truncation["direction"])
         return pad(self.encode(texts), self._padding["length"], padding, truncating, self._padding["pad_id"])
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -327,6 +326,10 @@ def _direction(side: Side) -> str:
     if side not in ("pre", "post"):
         raise DataError(f"side is {side!r}; there are pre, post")
     return "left" if side == "pre" else "right"
+
+
+def _side(direction: str) -> Side:
+    return "pre" if direction == "left" else "post"
 
 
 def _spaced() -> decoders.Decoder:

@@ -1,0 +1,53 @@
+"""A tokenizer as a part of a model's weights, so that one file holds all that a pretrained model of text needs."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from datamodules.errors import DataError
+from datamodules.tokenizer import Tokenizer
+from zoo.errors import ZooError
+
+
+class StoredTokenizer(nn.Module):
+    """Holds a tokenizer's JSON as a tensor of bytes, which goes wherever the weights go.
+
+    Args:
+        json: As :attr:`Tokenizer.json` gives it; left out for a model that will be filled with weights.
+    """
+
+    json: Tensor
+
+    def __init__(self, json: str | None = None) -> None:
+        super().__init__()
+        self.register_buffer("json", torch.frombuffer(bytearray((json or "").encode()), dtype=torch.uint8).clone())
+        self._parsed: Tokenizer | None = None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer.
+
+        Raises:
+            ZooError: There is none.
+        """
+        if self._parsed is None:
+            if not len(self.json):
+                raise ZooError("this model has no tokenizer; give it one: tokenizer=data.tokenizer")
+            try:
+                self._parsed = Tokenizer(bytes(self.json.cpu().numpy()).decode())
+            except (DataError, UnicodeDecodeError) as error:
+                raise ZooError(f"the weights hold a damaged tokenizer: {error}") from error
+        return self._parsed
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # Its length is known only now.
+        found = state_dict.get(f"{prefix}json")
+        if isinstance(found, Tensor):
+            self.json = torch.empty(found.shape, dtype=torch.uint8, device=self.json.device)
+            self._parsed = None
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the parsed tokenizer, which is made again on demand."""
+        return {**self.__dict__, "_parsed": None}
