@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from datamodules.series import CO2, CsvSeries, Series, Sunspots, SyntheticSeries
     from datamodules.shapes import Shapes
     from datamodules.tabular import Function1D, Iris
+    from datamodules.text import Corpus, Shakespeare
 
 _HOMES = {
     "CO2": "datamodules.series",
+    "Corpus": "datamodules.text",
     "CsvSeries": "datamodules.series",
     "Digits": "datamodules.images",
     "FashionMNIST": "datamodules.images",
@@ -22,6 +24,7 @@ _HOMES = {
     "ImageFolder": "datamodules.folder",
     "Iris": "datamodules.tabular",
     "Series": "datamodules.series",
+    "Shakespeare": "datamodules.text",
     "Shapes": "datamodules.shapes",
     "Sunspots": "datamodules.series",
     "SyntheticSeries": "datamodules.series",
@@ -30,6 +33,7 @@ _HOMES = {
 
 __all__ = [
     "CO2",
+    "Corpus",
     "CsvSeries",
     "Digits",
     "FashionMNIST",
@@ -37,6 +41,7 @@ __all__ = [
     "ImageFolder",
     "Iris",
     "Series",
+    "Shakespeare",
     "Shapes",
     "Sunspots",
     "SyntheticSeries",

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Literal
+from math import cos, pi
+from typing import Any, Literal, get_args
 
 import torch
 from lightning import LightningDataModule, LightningModule
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 
-Schedule = Literal["constant", "cosine", "one_cycle", "plateau"]
+Schedule = Literal["constant", "cosine", "warmup_cosine", "one_cycle", "plateau"]
 
 _unfilled = ContextVar("unfilled", default=False)
 
@@ -33,6 +34,29 @@ def unfilled() -> Iterator[None]:
 def is_unfilled() -> bool:
     """Whether a model being built will get its weights later; see :func:`unfilled`."""
     return _unfilled.get()
+
+
+class WarmupCosineLR(LRScheduler):
+    """Rises linearly, then falls to zero along half a cosine.
+
+    Args:
+        optimizer: Its learning rates are the highest.
+        T_max: Number of steps.
+        share: Share of the steps that it rises.
+    """
+
+    def __init__(self, optimizer: Optimizer, T_max: int, share: float = 0.02) -> None:  # noqa: N803, as torch has it
+        self.T_max, self.rise = T_max, max(1, round(T_max * share))
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """The learning rate of each group at this step."""
+        if self.last_epoch < self.rise:
+            factor = (self.last_epoch + 1) / (self.rise + 1)
+        else:
+            done = min(self.last_epoch, self.T_max) - self.rise
+            factor = (1 + cos(pi * done / max(self.T_max - self.rise, 1))) / 2
+        return [rate * factor for rate in self.base_lrs]
 
 
 class ZooModule(LightningModule):
@@ -184,10 +208,10 @@ class ZooModule(LightningModule):
 
         Args:
             optimizer: Its learning rate is the highest of the schedule.
-            schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``one_cycle`` (Smith and
-                Topin, 2018) rises for the first fifth of the steps, then falls to nearly zero, while the first beta of
-                Adam moves the other way; ``plateau`` multiplies the rate by 0.3 when ``val_loss`` has not improved for
-                5 epochs.
+            schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``warmup_cosine`` rises for
+                the first fiftieth of the steps before; ``one_cycle`` (Smith and Topin, 2018) rises for the first fifth
+                of the steps, then falls to nearly zero, while the first beta of Adam moves the other way; ``plateau``
+                multiplies the rate by 0.3 when ``val_loss`` has not improved for 5 epochs.
 
         Raises:
             ZooError: The schedule needs to know when training ends and no end is set.
@@ -210,6 +234,8 @@ class ZooModule(LightningModule):
         scheduler: LRScheduler
         if schedule == "cosine":
             scheduler = CosineAnnealingLR(optimizer, T_max=steps)
+        elif schedule == "warmup_cosine":
+            scheduler = WarmupCosineLR(optimizer, T_max=steps)
         elif schedule == "one_cycle":
             highest = [group["lr"] for group in optimizer.param_groups]
             adam = "betas" in optimizer.param_groups[0]
@@ -217,5 +243,5 @@ class ZooModule(LightningModule):
             rise = max(0.2, 2 / (steps + 1))
             scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=rise, cycle_momentum=adam)
         else:
-            raise ZooError(f"no schedule {schedule!r}; there are constant, cosine, one_cycle, plateau")
+            raise ZooError(f"no schedule {schedule!r}; there are {', '.join(get_args(Schedule))}")
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

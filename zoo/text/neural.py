@@ -1,0 +1,152 @@
+"""What neural language models share: the loss, evaluation in windows, the optimizer."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.module import Schedule
+from zoo.muon import MuonWithAdamW
+from zoo.text.language_model import LanguageModel, State
+
+OptimizerName = Literal["adamw", "muon"]
+
+# Numbers that an evaluation computes at once at most: tokens times vocabulary.
+_AT_ONCE = 1 << 26
+
+
+class LanguageNet(nn.Module):
+    """Base of the networks: an embedding, something causal, and a linear layer that gives logits.
+
+    Args:
+        embedding: Of the tokens.
+        head: Gives logits.
+    """
+
+    def __init__(self, embedding: nn.Embedding, head: nn.Linear) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.head = head
+
+    def features(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """What the head sees.
+
+        Args:
+            tokens: Ids, ``(N, T)``.
+            state: What this method returned for what lies before; None at the start.
+
+        Returns:
+            ``(N, T, F)``, whose step ``t`` has seen tokens ``<= t`` only, and the state after the last one.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no features")
+
+    def advance(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Logits of the successor of every token, ``(N, T, V)``, and the state."""
+        features, state = self.features(tokens, state)
+        return self.head(features), state
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits of the successor of every token, ``(N, T, V)``, nothing known before the first."""
+        return self.advance(tokens)[0]
+
+
+class NeuralLanguageModel(LanguageModel):
+    """Base of the neural language models; a subclass adds ``self.network``.
+
+    A text is evaluated in pieces of ``stride`` tokens, many at once, each after the ``context`` tokens before it.
+
+    Args:
+        vocab_size: Number of token ids.
+        tokenizer: JSON of the tokenizer; left out for a model that will be filled with weights.
+        optimizer: ``adamw`` (Loshchilov and Hutter, 2019), or ``muon`` for the matrices of hidden layers and AdamW for
+            everything else; see :class:`MuonWithAdamW`.
+        lr: Highest learning rate.
+        weight_decay: Decoupled weight decay, applied to matrices; of ``muon`` those of hidden layers.
+        schedule: See :meth:`ZooModule.scheduled`.
+        compile: Compile the network with ``torch.compile`` before training.
+
+    Attributes:
+        stride: Tokens of a piece.
+        context: Tokens before it.
+    """
+
+    network: LanguageNet
+    stride: int
+    context: int
+
+    def __init__(
+        self,
+        vocab_size: int,
+        tokenizer: str | None,
+        optimizer: OptimizerName,
+        lr: float,
+        weight_decay: float,
+        schedule: Schedule,
+        compile: bool,
+    ) -> None:
+        super().__init__(vocab_size, tokenizer)
+        if optimizer not in ("adamw", "muon"):
+            raise ZooError(f"no optimizer {optimizer!r}; there are adamw, muon")
+        self.optimizer, self.lr, self.weight_decay, self.schedule = optimizer, lr, weight_decay, schedule
+        self.compile_network = compile
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The vectors of the tokens."""
+        return self.network.embedding
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy in nats of logits ``(N, T, V)`` and ids ``(N, T)``."""
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+    def score(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
+        """The log-probability of every token, each after at least ``context`` tokens where there are as many."""
+        lead = self.context + 1
+        before = tokens[:0] if context is None else context[-lead:]
+        # What is missing before a text, and after it, is filled up with ends of lines.
+        filled = tokens.new_full((lead - len(before),), self.boundary)
+        behind = tokens.new_full((-len(tokens) % self.stride,), self.boundary)
+        stream = torch.cat([filled, before, tokens, behind])
+        rows = stream.unfold(0, lead + self.stride, self.stride)
+        at_once = max(1, _AT_ONCE // (self.vocab_size * self.stride))
+        found = [self._score_rows(part) for part in rows.split(at_once)]
+        return torch.cat(found).flatten()[: len(tokens)]
+
+    def _score_rows(self, rows: Tensor) -> Tensor:
+        features, _ = self.network.features(rows[:, :-1])
+        targets = rows[:, self.context + 1 :]
+        logits = self.network.head(features[:, self.context :]).float()
+        return -F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+
+    def advance(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Logits of what follows the last token, ``(N, V)``, and the state."""
+        features, state = self.network.features(tokens, state)
+        return self.network.head(features[:, -1]), state
+
+    def setup(self, stage: str) -> None:
+        """Compiles, in place, so that no key is renamed."""
+        if self.compile_network and stage == "fit":
+            self.network.compile()
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices between embedding and head."""
+        ends = {id(self.network.embedding.weight), id(self.network.head.weight)}
+        return [one for one in self.parameters() if one.ndim == 2 and id(one) not in ends]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer and its schedule."""
+        optimizer: Any
+        if self.optimizer == "muon":
+            matrices = self.hidden_matrices()
+            hidden = {id(matrix) for matrix in matrices}
+            others = [one for one in self.parameters() if id(one) not in hidden]
+            optimizer = MuonWithAdamW(matrices, others, self.lr, self.weight_decay)
+        else:
+            decayed = [one for one in self.parameters() if one.ndim > 1]
+            others = [one for one in self.parameters() if one.ndim <= 1]
+            groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.99), fused=True)
+        return self.scheduled(optimizer, self.schedule)
