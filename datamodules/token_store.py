@@ -80,7 +80,7 @@ def _write(lines: Lines, fit: Callable[[Iterable[str]], Tokenizer], folder: Path
                     text = "\n".join(block) + "\n"
                     characters += len(text)
                     digest.update(text.encode())
-                    ids = np.fromiter(chain.from_iterable(_encode(tokenizer, block)), dtype)
+                    ids = np.fromiter(chain.from_iterable(tokenizer.encode_lines(block)), dtype)
                     length += len(ids)
                     file.write(ids.tobytes())
             if not length:
@@ -97,17 +97,6 @@ def _write(lines: Lines, fit: Callable[[Iterable[str]], Tokenizer], folder: Path
 def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
     while block := list(islice(lines, _BLOCK)):
         yield block
-
-
-def _encode(tokenizer: Tokenizer, block: list[str]) -> Iterator[list[int]]:
-    """The ids of lines, each with its end."""
-    end = tokenizer.end_id
-    if end is None:
-        yield from tokenizer.encode([f"{line}\n" for line in block])
-        return
-    for ids in tokenizer.encode(block):
-        if ids or tokenizer.is_characters:
-            yield [*ids, end]
 
 
 def _read(folder: Path) -> Tokens:

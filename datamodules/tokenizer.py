@@ -142,6 +142,11 @@ class Tokenizer:
         return cls(found.to_str())
 
     @classmethod
+    def of_vocabulary(cls, vocabulary: Sequence[str]) -> "Tokenizer":
+        """Splits texts at spaces and knows these words, ``<unk>`` among them, by their places."""
+        return cls._of_words(vocabulary, UNKNOWN, None, pre_tokenizers.Split(" ", "removed"), _spaced())
+
+    @classmethod
     def _of_words(
         cls,
         words: Sequence[str],
@@ -237,14 +242,20 @@ class Tokenizer:
             return found
         return [[place for place in ids if place != dropped] if dropped in ids else ids for ids in found]
 
-    def encode_text(self, text: str) -> list[int]:
-        """The ids of a text of several lines; if lines are sentences, each but the last ends with ``</s>``."""
+    def encode_lines(self, lines: Sequence[str]) -> list[list[int]]:
+        """The ids of lines that are given without their breaks, each with its end: ``</s>``, or a line break.
+
+        Of words and subwords, blank lines are no sentences, so they have none.
+        """
         end = self.end_id
         if end is None:
-            return self.encode([text])[0]
-        *lines, last = self.encode(text.split("\n"))
-        ended = [[*line, end] for line in lines if line or self.is_characters]
-        return [place for line in [*ended, last] for place in line]
+            return self.encode([f"{line}\n" for line in lines])
+        return [[*ids, end] if ids or self.is_characters else [] for ids in self.encode(lines)]
+
+    def encode_text(self, text: str) -> list[int]:
+        """The ids of a text of several lines; the last line is not ended."""
+        *lines, last = text.split("\n")
+        return [place for ids in [*self.encode_lines(lines), *self.encode([last])] for place in ids]
 
     def rows(self, texts: Sequence[str]) -> np.ndarray:
         """The ids of each text, padded and cut to rows of one length, int64 ``(N, length)``.

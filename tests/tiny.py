@@ -46,6 +46,14 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
+    if registry.recipe(name).data == "Shakespeare":
+        data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.works=[lovers_complaint]"]
+        arguments = registry.recipe(name).config["model"]["init_args"]
+        data += [
+            f"--model.init_args.{size}=16" for size in ("width", "embedding_size", "hidden_size") if size in arguments
+        ]
+        data += ["--data.init_args.window=16"] if "window" in registry.recipe(name).config["data"]["init_args"] else []
+        data += ["--model.init_args.num_heads=2"] if "num_heads" in arguments else []
     if registry.recipe(name).data == "FashionMNIST":
         data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.train_size=500"]
     return ["--config", str(registry.recipe(name).path), *data, *flags]

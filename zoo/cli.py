@@ -16,6 +16,8 @@ VERBS = {
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "classify": ("zoo.commands.classify:classify", "name what is in pictures"),
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
+    "generate": ("zoo.commands.generate:generate", "let a language model go on with a text"),
+    "perplexity": ("zoo.commands.perplexity:perplexity", "measure language models, alone or mixed, on a text"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.strategies import DDPStrategy
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
@@ -93,6 +94,15 @@ class ZooModule(LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def share_without_gradients(self) -> None:
+        """For ``setup`` of models that learn without gradients: processes share what they find out by themselves.
+
+        Lightning would wrap the model into ``DistributedDataParallel``, which refuses one without parameters.
+        """
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy):
+            strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
 
     def example_input(self) -> Tensor:
         """A batch of one valid input, to trace the model with."""
@@ -200,8 +210,9 @@ class ZooModule(LightningModule):
         """Logs the mean loss of the epoch and the learning rate at its end."""
         if self._loss_count:
             self.log("train_loss", self._loss_sum / self._loss_count, sync_dist=True)
-        if self.trainer.optimizers:
-            self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], sync_dist=True)
+        groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+        if groups:
+            self.log("learning_rate", groups[0]["lr"], sync_dist=True)
 
     def scheduled(self, optimizer: Optimizer, schedule: Schedule) -> Any:
         """Joins an optimizer and a learning-rate schedule that moves with every step.

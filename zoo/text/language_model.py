@@ -58,7 +58,8 @@ class LanguageModel(ZooModule):
     """Base of the language models; a subclass adds :meth:`score` and :meth:`advance`.
 
     The tokenizer is a part of the state, so that one file of weights is all it takes. A text begins as if a line had
-    just ended. Of characters the figure that counts is bits a character, of words and subwords the perplexity.
+    just ended. The figure that counts is bits a character of characters, else the perplexity, without what is out of
+    vocabulary, since what that costs is a convention.
 
     Args:
         vocab_size: Number of token ids.
@@ -80,8 +81,8 @@ class LanguageModel(ZooModule):
 
     @property
     def metric(self) -> str:  # type: ignore[override]
-        """``bits_per_char`` of characters, else ``perplexity``."""
-        return "bits_per_char" if self.tokenizer.is_characters else "perplexity"
+        """``bits_per_char`` of characters, else ``perplexity_without_oov``."""
+        return "bits_per_char" if self.tokenizer.is_characters else "perplexity_without_oov"
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -145,6 +146,9 @@ class LanguageModel(ZooModule):
         self._log_evaluation("test")
 
     def _log_evaluation(self, split: str) -> None:
+        if self.trainer.sanity_checking:
+            self.surprise.reset()
+            return
         found = self.surprise.compute()
         self.surprise.reset()
         if self.tokenizer.is_characters:

@@ -18,6 +18,28 @@ OptimizerName = Literal["adamw", "muon"]
 _AT_ONCE = 1 << 26
 
 
+class TiedLinear(nn.Module):
+    """A linear layer whose kernel is an embedding (Press and Wolf, 2017).
+
+    Args:
+        embedding: ``(V, F)``; it stays a part of whatever it is a part of.
+
+    Shape:
+        - Input: ``(N, T, F)``.
+        - Output: ``(N, T, V)``.
+    """
+
+    def __init__(self, embedding: nn.Embedding) -> None:
+        super().__init__()
+        # Within a tuple, so that the weights are those of one module only and are saved once.
+        self._shared = (embedding,)
+        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Returns logits."""
+        return F.linear(features, self._shared[0].weight, self.bias)
+
+
 class LanguageNet(nn.Module):
     """Base of the networks: an embedding, something causal, and a linear layer that gives logits.
 
@@ -26,7 +48,7 @@ class LanguageNet(nn.Module):
         head: Gives logits.
     """
 
-    def __init__(self, embedding: nn.Embedding, head: nn.Linear) -> None:
+    def __init__(self, embedding: nn.Embedding, head: nn.Linear | TiedLinear) -> None:
         super().__init__()
         self.embedding = embedding
         self.head = head
@@ -133,7 +155,7 @@ class NeuralLanguageModel(LanguageModel):
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """The matrices between embedding and head."""
-        ends = {id(self.network.embedding.weight), id(self.network.head.weight)}
+        ends = {id(one) for part in (self.network.embedding, self.network.head) for one in part.parameters()}
         return [one for one in self.parameters() if one.ndim == 2 and id(one) not in ends]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError, did_you_mean
 from zoo.module import Schedule
-from zoo.text.neural import LanguageNet, NeuralLanguageModel, OptimizerName
+from zoo.text.neural import LanguageNet, NeuralLanguageModel, OptimizerName, TiedLinear
 
 Cell = Literal["rnn", "lstm", "gru"]
 RecurrentState = tuple[Tensor, ...]
@@ -52,15 +52,14 @@ class RecurrentLanguageNet(LanguageNet):
                 f"no cell {cell!r}; there are {', '.join(get_args(Cell))}{did_you_mean(cell, get_args(Cell))}"
             )
         width = embedding_size if tied else hidden_size
-        super().__init__(nn.Embedding(vocab_size, embedding_size), nn.Linear(width, vocab_size))
+        embedding = nn.Embedding(vocab_size, embedding_size)
+        super().__init__(embedding, TiedLinear(embedding) if tied else nn.Linear(width, vocab_size))
         kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[cell]
         between = dropout if num_layers > 1 else 0.0
         self.recurrent = kind(embedding_size, hidden_size, num_layers, batch_first=True, dropout=between)
         self.embedding_dropout = nn.Dropout(dropout if embedding_dropout is None else embedding_dropout)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(hidden_size, width) if width != hidden_size else nn.Identity()
-        if tied:
-            self.head.weight = self.embedding.weight
         self._initialise()
 
     @torch.no_grad()

@@ -21,7 +21,7 @@ class StoredTokenizer(nn.Module):
 
     def __init__(self, json: str | None = None) -> None:
         super().__init__()
-        self.register_buffer("json", torch.frombuffer(bytearray((json or "").encode()), dtype=torch.uint8).clone())
+        self.register_buffer("json", torch.tensor(list((json or "").encode()), dtype=torch.uint8))
         self._parsed: Tokenizer | None = None
 
     @property

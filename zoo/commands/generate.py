@@ -1,0 +1,95 @@
+"""``zoo generate``: a language model goes on with a text."""
+
+import os
+import sys
+from typing import Any
+
+import torch
+
+from zoo import weights
+from zoo.commands.arguments import Arguments
+from zoo.errors import ZooError
+from zoo.text.language_model import LanguageModel
+
+
+def generate(argv: list[str]) -> None:
+    """Continues a text, piece by piece as it is drawn.
+
+    The text is printed with its prompt. Between several texts there is a line of dashes.
+    """
+    parser = Arguments("generate", generate.__doc__)
+    parser.add_argument("name", help="a published language model, a run folder or a checkpoint file")
+    parser.add_argument("--prompt", default="", metavar="TEXT", help="what to continue; - reads it from standard input")
+    parser.add_argument("--tokens", type=int, default=300, metavar="N", help="tokens to add (default %(default)s)")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, metavar="T",
+        help="below 1 prefers what is likely, 0 takes the likeliest token (default %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens only")
+    parser.add_argument(
+        "--top-p", type=float, metavar="P", help="draw from the likeliest tokens only that together have probability P"
+    )
+    parser.add_argument(
+        "--repetition-penalty", type=float, default=1.0, metavar="R",
+        help="multiply the log-probability of tokens that have occurred: above 1 they become rarer (for words)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before this text; may be given several times"
+    )
+    parser.add_argument("--seed", type=int, metavar="S", help="equal seeds give equal texts (default: always another)")
+    parser.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default %(default)s)")
+    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    options = parser.parse_args(argv)
+    if options.num < 1:
+        raise ZooError(f"--num is {options.num}, expected at least 1")
+    model = load_language_model(options.name, options.device)
+    prompt = sys.stdin.read().removesuffix("\n") if options.prompt == "-" else options.prompt
+    _warn_of_unknown(model, prompt)
+    try:
+        for number in range(options.num):
+            if number:
+                print("-" * 20)
+            print(prompt, end="", flush=True)
+            pieces = model.stream(
+                prompt, options.tokens, options.temperature, options.top_k, options.top_p,
+                options.repetition_penalty, options.stop, options.seed, number,
+            )  # fmt: skip
+            for place, piece in enumerate(pieces):
+                # A word does not begin with the space that parts it from the prompt.
+                joined = place == 0 and prompt[-1:].isalnum() and piece[:1].isalnum() and not is_characters(model)
+                print(f" {piece}" if joined else piece, end="", flush=True)
+            print(flush=True)
+    except BrokenPipeError:
+        # Whoever read has seen enough; what Python flushes at its end goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_characters(model: LanguageModel) -> bool:
+    """Whether pieces of words follow each other without spaces."""
+    return model.tokenizer.is_characters or model.tokenizer.unknown_id is None
+
+
+def load_language_model(name: str, device: str = "cpu") -> Any:
+    """Loads a model that goes on with texts.
+
+    Raises:
+        ZooError: It is of another kind, or there is no such device.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
+    model = weights.load(name, device)
+    if not isinstance(model, LanguageModel):
+        raise ZooError(
+            f"'{name}' is no language model but a {type(model).__name__}; 'zoo list' shows the family of each model"
+        )
+    return model
+
+
+def _warn_of_unknown(model: LanguageModel, prompt: str) -> None:
+    unknown = model.tokenizer.unknown_id
+    count = 0 if unknown is None else model.tokenizer.encode_text(prompt).count(unknown)
+    if count:
+        kind = "characters" if model.tokenizer.is_characters else "words"
+        print(f"zoo: {count} of the prompt's {kind} are out of the model's vocabulary", file=sys.stderr)

@@ -1,0 +1,163 @@
+"""N-gram language models (Shannon, 1948) of any order, counted by sorting, smoothed as KenLM does."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from datamodules.tokenizer import END, SENTENCES, START, Tokenizer
+from zoo.errors import ZooError, did_you_mean
+from zoo.text.arpa import read_arpa, write_arpa
+from zoo.text.backoff import BackOff
+from zoo.text.language_model import LanguageModel, State
+from zoo.text.ngram_counts import NGramCounts
+from zoo.text.smoothing import Smoothing, check_pruning
+
+_START, _END = SENTENCES.index(START), SENTENCES.index(END)
+_SMOOTHINGS = ("kneser_ney", "add_k", "maximum_likelihood")
+
+
+class NGramLM(LanguageModel):
+    """An n-gram language model: a word depends on the ``order - 1`` words before it, within its sentence.
+
+    Training counts, without gradients: one epoch over chunks of whole sentences (``--data.batches chunks``). At its end
+    the counts of all processes are added up and become probabilities. The counts are what is kept in the weights.
+
+    - ``kneser_ney``: interpolated modified Kneser-Ney (Chen and Goodman, 1999), discounts estimated, equal to KenLM;
+    - ``add_k``: adds ``k`` to every count; after contexts never seen all words are alike;
+    - ``maximum_likelihood``: relative frequencies; what was never seen is impossible, so that perplexities are mostly
+      infinite.
+
+    Args:
+        vocab_size: Number of token ids.
+        tokenizer: JSON of a tokenizer with ``<unk>``, ``<s>``, ``</s>``; left out for a model that will be filled with
+            weights.
+        order: Length of the longest n-grams.
+        smoothing: ``kneser_ney``, ``add_k`` or ``maximum_likelihood``.
+        k: Of ``add_k``.
+        prune: For each order, n-grams that occur so often or less are dropped, like ``lmplz --prune``; the last value
+            holds for all further orders. Begins with 0.
+
+    Shape:
+        - Input: int64 ``(N, T)``.
+        - Output: log-probabilities of the next token, float64 ``(N, V)``.
+
+    Raises:
+        ZooError: The arguments mean nothing, or lines are no sentences for the tokenizer.
+    """
+
+    # Without smoothing a perplexity is infinite, and rightly so.
+    watch_loss = False
+
+    def __init__(
+        self,
+        vocab_size: int,
+        tokenizer: str | None = None,
+        order: int = 3,
+        smoothing: Smoothing = "kneser_ney",
+        k: float = 1.0,
+        prune: Sequence[int] = (0,),
+    ) -> None:
+        super().__init__(vocab_size, tokenizer)
+        self.save_hyperparameters(ignore=["tokenizer"])
+        if smoothing not in _SMOOTHINGS:
+            hint = did_you_mean(smoothing, _SMOOTHINGS)
+            raise ZooError(f"no smoothing {smoothing!r}; there are {', '.join(_SMOOTHINGS)}{hint}")
+        if order < 1 or not k > 0:
+            raise ZooError(f"order is {order} and k is {k}; expected an order of at least 1 and k above 0")
+        if tokenizer is not None and (self.tokenizer.start_id, self.tokenizer.end_id) != (_START, _END):
+            raise ZooError("n-grams are counted in sentences; use --data.lines true, so that lines are sentences")
+        self.order = order
+        self.prune = check_pruning(list(prune), order)
+        self.table = BackOff(order, vocab_size, _START, _END, smoothing, k)
+        self._counts: NGramCounts | None = None
+
+    def setup(self, stage: str) -> None:
+        """Without parameters there is nothing that Lightning could share."""
+        self.share_without_gradients()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """None: there are no gradients."""
+        return None
+
+    def on_train_epoch_start(self) -> None:
+        """Begins to count."""
+        super().on_train_epoch_start()
+        self._counts = NGramCounts(self.order, self.vocab_size, _START, _END)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Counts a chunk."""
+        if batch[0].ndim != 1:
+            raise ZooError("n-grams are counted in chunks of text, not in windows; use --data.batches chunks")
+        assert self._counts is not None
+        self._counts.add(batch[1])
+
+    def on_validation_epoch_start(self) -> None:
+        """Makes probabilities of what was counted so far."""
+        if self._counts is not None:
+            self._estimate()
+
+    def on_train_epoch_end(self) -> None:
+        """Makes probabilities of all that was counted."""
+        super().on_train_epoch_end()
+        self._estimate()
+        self._counts = None
+
+    def _estimate(self) -> None:
+        assert self._counts is not None
+        if self._counts.is_empty:
+            return
+        levels = self._counts.gathered(self.device).levels()
+        fallen = self.table.fill(levels, self.prune)
+        if fallen:
+            orders = ", ".join(map(str, fallen))
+            rank_zero_warn(f"too few n-grams to estimate the discounts of order {orders}; usual ones are taken")
+
+    def score(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
+        """The log-probability of every token of a text that begins with a sentence; the context does not matter."""
+        return self.table.score(tokens)
+
+    def advance(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Log-probabilities of what follows, float64 ``(N, V)``; the state are the last tokens of each row."""
+        tokens = tokens if state is None else torch.cat([state, tokens], 1)
+        latest = tokens[:, max(tokens.shape[1] - self.order + 1, 0) :]
+        # A sentence begins where one has ended, and knows nothing of it.
+        ends = latest == _END
+        still_to_come = ends.flip(1).cumsum(1).flip(1)
+        contexts = torch.where(still_to_come == 0, latest, -1)
+        contexts[ends & (still_to_come == 1)] = _START
+        return self.table.next_log_probs(contexts), latest
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up the surprise of a chunk; before anything was counted there is none."""
+        return {} if self.table.is_empty else super().validation_step(batch, batch_idx)
+
+    def save_arpa(self, path: str | PathLike[str]) -> None:
+        """Writes the model in the format that KenLM, SRILM and others read.
+
+        Spaces within tokens, of characters, become U+2581.
+
+        Args:
+            path: File to write; what is there is replaced.
+        """
+        write_arpa(self.table, self.tokenizer.vocabulary, Path(path))
+
+    @classmethod
+    def from_arpa(cls, path: str | PathLike[str]) -> "NGramLM":
+        """Reads a model that KenLM, SRILM or others have written; texts are split at spaces.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ZooError: It is malformed; the line is named.
+        """
+        vocabulary, words, contexts, table = read_arpa(Path(path))
+        tokenizer = Tokenizer.of_vocabulary(vocabulary)
+        model = cls(len(vocabulary), tokenizer.json, order=len(table.log_probs))
+        model.table.import_table(words, contexts, table)
+        return model.eval()
