@@ -1,11 +1,9 @@
 """Recorded series: what was measured when; read from a CSV file, whose faults are named by line."""
 
-import csv
-import difflib
-import io
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from itertools import compress
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -13,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.table import check_column, read_columns
 from datamodules.timeline import Timeline
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
@@ -72,7 +71,9 @@ def read_csv(
         raise DataError(f"no repair '{unknown[0]}'; there are {', '.join(get_args(Repair))}")
     if time_format is not None and time is None:
         raise DataError(f"time_format is '{time_format}', but no column of times is named; name it with --data.time")
-    columns, lines, decimal_comma = _read_columns(path, [value] if isinstance(value, str) else value, time)
+    value = [value] if isinstance(value, str) else value
+    columns, lines, delimiter = read_columns(path, partial(_choose, path, value, time))
+    decimal_comma = delimiter == ";"
     written = columns.pop(time) if time is not None else None
     values = np.stack([_to_numbers(path, name, columns[name], lines, decimal_comma) for name in columns], axis=1)
     done = []
@@ -112,68 +113,12 @@ def read_csv(
     return Recording(str(path), values, list(columns), timeline, ", ".join(done))
 
 
-def _read_columns(
-    path: Path, value: Sequence[str] | None, time: str | None
-) -> tuple[dict[str, list[str]], np.ndarray, bool]:
-    """Reads the wanted columns.
-
-    Returns:
-        Cells by name of their column, the time first; the line that each row ends on; and whether there may be decimal
-        commas.
-    """
-    text = _read_text(path)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[int] = []
-    # Spreadsheets leave empty rows below the last one.
-    filled = 0
-    try:
-        header = [name.strip() for name in next(reader, [])]
-        wanted = _choose(path, header, value, time)
-        places = [header.index(name) for name in wanted]
-        columns: list[list[str]] = [[] for _ in wanted]
-        for row in reader:
-            if row and len(row) != len(header):
-                hint = "; decimal commas need ; between the cells" if delimiter == "," else ""
-                raise DataError(
-                    f"{path} line {reader.line_num}: {len(row)} cells, expected {len(header)} as in line 1{hint}"
-                )
-            lines.append(reader.line_num)
-            for column, place in zip(columns, places, strict=True):
-                column.append(row[place].strip() if row else "")
-            if any(map(str.strip, row)):
-                filled = len(lines)
-    except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num}: {error}") from error
-    if not filled:
-        raise DataError(f"{path} has no rows below its first line; expected some")
-    cells = {name: column[:filled] for name, column in zip(wanted, columns, strict=True)}
-    return cells, np.array(lines[:filled]), delimiter == ";"
-
-
-def _read_text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; expected a CSV file") from error
-    if not content.strip():
-        raise DataError(f"{path} is empty; expected a CSV file whose first line names the columns")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{path} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file in that encoding"
-        ) from error
-
-
-def _choose(path: Path, header: list[str], value: Sequence[str] | None, time: str | None) -> list[str]:
+def _choose(path: Path, value: Sequence[str] | None, time: str | None, header: list[str]) -> list[str]:
     """Names of the columns to read, the time first."""
     if all(_is_number(name) for name in header):
         raise DataError(f"{path} line 1: {', '.join(header)}; expected the names of the columns")
     if time is not None:
-        _check_column(path, header, time)
+        check_column(path, header, time)
     if value is None:
         value = [name for name in header if name != time]
         if len(value) != 1:
@@ -185,19 +130,7 @@ def _choose(path: Path, header: list[str], value: Sequence[str] | None, time: st
         raise DataError(f"value is {list(value)}, expected one column or several different ones")
     if time in value:
         raise DataError(f"column '{time}' is named both as time and as value")
-    wanted = [*([time] if time is not None else []), *value]
-    for name in wanted:
-        _check_column(path, header, name)
-    return wanted
-
-
-def _check_column(path: Path, header: list[str], name: str) -> None:
-    if header.count(name) > 1:
-        raise DataError(f"{path} has {header.count(name)} columns '{name}'; expected one, rename the others")
-    if name not in header:
-        close = difflib.get_close_matches(name, header, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
-        raise DataError(f"{path} has no column '{name}'; {hint}")
+    return [*([time] if time is not None else []), *value]
 
 
 def _is_number(text: str) -> bool:

@@ -28,20 +28,18 @@ def draw_surprise(pieces: Sequence[str], bits: Tensor) -> Figure:
             if character != "\n":
                 cells.append((line, column, character, surprise))
                 column += 1
-    lines = line + 1
-    figure = Figure(figsize=(9, 0.9 + 0.17 * lines), layout="constrained", dpi=110)
+    lines, columns = line + 1, max((cell[1] + 1 for cell in cells), default=1)
+    figure = Figure(figsize=(max(0.085 * columns, 6), 0.6 + 0.165 * lines), layout="constrained", dpi=130)
     axes = figure.add_subplot()
     colours = colormaps["YlOrRd"]
     for row, place, character, surprise in cells:
         shade = min(surprise / _MOST_BITS, 1.0)
-        axes.add_patch(
-            _rectangle(place, row, colours(0.8 * shade)),
-        )
+        axes.add_patch(Rectangle((place, row), 1, 1, facecolor=colours(0.8 * shade), edgecolor="none"))
         axes.text(
             place + 0.5, row + 0.5, character, family="monospace", fontsize=7, ha="center", va="center",
             parse_math=False,
         )  # fmt: skip
-    axes.set_xlim(0, _COLUMNS)
+    axes.set_xlim(0, max(columns, 70))
     axes.set_ylim(lines, 0)
     axes.axis("off")
     mean = float(bits.clamp(max=1e6).mean())
@@ -50,7 +48,3 @@ def draw_surprise(pieces: Sequence[str], bits: Tensor) -> Figure:
         fontsize=9,
     )
     return figure
-
-
-def _rectangle(column: int, row: int, colour: tuple[float, ...]) -> Rectangle:
-    return Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="none")

@@ -109,10 +109,8 @@ class NGramLM(LanguageModel):
 
     def _estimate(self) -> None:
         assert self._counts is not None
-        if self._counts.is_empty:
-            return
-        levels = self._counts.gathered(self.device).levels()
-        fallen = self.table.fill(levels, self.prune)
+        counts = self._counts.gathered(self.device)
+        fallen = [] if counts.is_empty else self.table.fill(counts.levels(), self.prune)
         if fallen:
             orders = ", ".join(map(str, fallen))
             rank_zero_warn(f"too few n-grams to estimate the discounts of order {orders}; usual ones are taken")

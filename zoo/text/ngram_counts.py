@@ -57,7 +57,7 @@ class NGramCounts:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was counted."""
-        return not self._runs
+        return not any(len(counts) for _, counts in self._runs)
 
     def add(self, tokens: Tensor) -> None:
         """Counts a chunk of whole sentences.

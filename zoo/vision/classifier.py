@@ -1,29 +1,26 @@
-"""What every classifier shares: normalisation, augmentation, loss, metrics, optimizer, pictures, class names."""
+"""What every classifier of images and features shares: normalisation, augmentation, optimizer, pictures."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
 
-from zoo.drawing import draw_confusion_matrix, draw_images
-from zoo.errors import ZooError
-from zoo.module import Schedule, ZooModule
+from zoo.classification import Classification
+from zoo.drawing import draw_images
+from zoo.module import Schedule
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.normalisation import normalise
 
 
-class Classifier(ZooModule):
+class Classifier(Classification):
     """Base of the classifiers; a subclass adds ``self.network``, which maps normalised inputs to ``self.num_logits``.
 
     Inputs are raw: uint8 images ``(N, C, H, W)`` are scaled to 0..1, float features ``(N, F)`` are taken as they are;
-    then both are normalised with ``mean`` and ``std``. Two classes get one logit and a sigmoid, more get a softmax.
+    then both are normalised with ``mean`` and ``std``. See :class:`Classification` for loss and metrics.
 
     Args:
         num_classes: Number of classes.
@@ -43,7 +40,6 @@ class Classifier(ZooModule):
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
-    metric = "accuracy"
     network: nn.Module
     mean: Tensor
     std: Tensor
@@ -62,21 +58,12 @@ class Classifier(ZooModule):
         channels_last: bool = False,
         compile: bool = False,
     ) -> None:
-        super().__init__()
-        self.classes = list(classes) if classes else [str(number) for number in range(num_classes)]
-        if num_classes < 2 or len(self.classes) != num_classes:
-            raise ZooError(f"{num_classes} classes named {self.classes}; expected at least two and a name for each")
-        self.num_classes = num_classes
-        self.num_logits = 1 if num_classes == 2 else num_classes
+        super().__init__(num_classes, classes, label_smoothing)
         self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
-        self.label_smoothing, self.augmentation = label_smoothing, augmentation
+        self.augmentation = augmentation
         self.channels_last, self.compile_network = channels_last, compile
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
-        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
-        self.evaluation_loss = MeanMetric(nan_strategy="disable")
-        self._train_correct: list[Tensor] = []
-        self._train_seen = 0
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the logits of raw inputs."""
@@ -86,80 +73,12 @@ class Classifier(ZooModule):
         """Brings raw inputs to zero mean and unit variance in the model's own precision."""
         return normalise(inputs, self.mean, self.std, self.channels_last)
 
-    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""
-        if self.num_logits == 1:
-            positive = labels[:, 1] if labels.ndim == 2 else labels.float()
-            targets = positive * (1 - label_smoothing) + label_smoothing / 2
-            return F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
-        return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
-
-    def labels(self, logits: Tensor) -> Tensor:
-        """The most probable class of each row, ``(N,)``."""
-        return (logits.squeeze(1) > 0).long() if self.num_logits == 1 else logits.argmax(1)
-
-    @torch.inference_mode()
-    def probabilities(self, inputs: Tensor) -> Tensor:
-        """Class probabilities of raw inputs, ``(N, num_classes)``, rows summing to one."""
-        logits = self(inputs.to(self.device)).float()
-        if self.num_logits == 1:
-            positive = logits.sigmoid()
-            return torch.cat([1 - positive, positive], dim=1)
-        return logits.softmax(1)
-
-    def classify(self, inputs: Tensor) -> list[str]:
-        """Names the most probable class of each raw input."""
-        return [self.classes[index] for index in self.probabilities(inputs).argmax(1).tolist()]
-
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of an augmented batch."""
         inputs, labels = batch
         if self.augmentation and inputs.dtype == torch.uint8:
             inputs = self.augmentation(inputs)
-        logits = self(inputs)
-        true = labels.argmax(1) if labels.ndim == 2 else labels
-        self._train_correct.append((self.labels(logits.detach()) == true).sum())
-        self._train_seen += len(labels)
-        return self.loss(logits, labels, self.label_smoothing)
-
-    def on_train_epoch_start(self) -> None:
-        """Starts new means."""
-        super().on_train_epoch_start()
-        self._train_correct, self._train_seen = [], 0
-
-    def on_train_epoch_end(self) -> None:
-        """Logs loss and accuracy of the epoch."""
-        super().on_train_epoch_end()
-        self.log("train_accuracy", torch.stack(self._train_correct).sum() / self._train_seen, sync_dist=True)
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Counts hits and misses."""
-        inputs, labels = batch
-        logits = self(inputs).float()
-        self.confusion.update(self.labels(logits), labels)
-        # torchmetrics 1.9 ignores weights when nan_strategy is "disable", hence one value a row.
-        self.evaluation_loss.update(self.loss(logits, labels).expand(len(labels)))
-        return {"logits": logits, "labels": labels}
-
-    test_step = validation_step
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_accuracy``, ``val_balanced_accuracy`` and ``val_loss``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_accuracy``, ``test_balanced_accuracy`` and ``test_loss``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
-        confusion = self.confusion.compute().double()
-        hits, members = confusion.diagonal(), confusion.sum(1)
-        recalls = (hits / members)[members > 0]
-        self.log(f"{split}_accuracy", (hits.sum() / members.sum()).float(), prog_bar=True, sync_dist=True)
-        self.log(f"{split}_balanced_accuracy", recalls.mean().float(), sync_dist=True)
-        self.log(f"{split}_loss", self.evaluation_loss.compute(), sync_dist=True)
-        self.confusion.reset()
-        self.evaluation_loss.reset()
+        return self.learn(self(inputs), labels)
 
     @property
     def compiled_parts(self) -> list[nn.Module]:
@@ -192,17 +111,14 @@ class Classifier(ZooModule):
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the confusion matrix and, of images, the most confident mistakes."""
-        logits, labels = outputs["logits"].float().cpu(), outputs["labels"].cpu()
-        predicted = self.labels(logits)
-        drawn = {"confusion_matrix": draw_confusion_matrix(labels, predicted, self.classes)}
-        wrong = (predicted != labels).nonzero().squeeze(1)
-        inputs = rows[wrong[:1]][0] if len(wrong) else None
+        drawn = super().figures(outputs, rows)
+        worst, guesses = self.worst(outputs, 30)
+        inputs = rows[worst][0] if len(worst) else None
         if inputs is not None and inputs.ndim == 4:
-            confidence = logits.squeeze(1).abs() if self.num_logits == 1 else logits.softmax(1).amax(1)
-            worst = wrong[confidence[wrong].argsort(descending=True)[:30]]
+            truths = outputs["labels"][worst].tolist()
             titles = [
                 f"{self.classes[guess]}\n(is {self.classes[truth]})"
-                for guess, truth in zip(predicted[worst].tolist(), labels[worst].tolist(), strict=True)
+                for guess, truth in zip(guesses, truths, strict=True)
             ]
-            drawn["mistakes"] = draw_images(rows[worst][0], titles, "The most confident mistakes")
+            drawn["mistakes"] = draw_images(inputs, titles, "The most confident mistakes")
         return drawn
