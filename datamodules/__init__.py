@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datamodules.folder import ImageFolder, Things
     from datamodules.images import Digits, FashionMNIST
+    from datamodules.sentences import MovieReviews, Sentences
     from datamodules.series import CO2, CsvSeries, Series, Sunspots, SyntheticSeries
     from datamodules.shapes import Shapes
     from datamodules.tabular import Function1D, Iris
@@ -23,6 +24,8 @@ _HOMES = {
     "Function1D": "datamodules.tabular",
     "ImageFolder": "datamodules.folder",
     "Iris": "datamodules.tabular",
+    "MovieReviews": "datamodules.sentences",
+    "Sentences": "datamodules.sentences",
     "Series": "datamodules.series",
     "Shakespeare": "datamodules.text",
     "Shapes": "datamodules.shapes",
@@ -40,6 +43,8 @@ __all__ = [
     "Function1D",
     "ImageFolder",
     "Iris",
+    "MovieReviews",
+    "Sentences",
     "Series",
     "Shakespeare",
     "Shapes",

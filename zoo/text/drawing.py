@@ -1,5 +1,6 @@
 """Pictures of text."""
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib import colormaps
@@ -10,6 +11,8 @@ from torch import Tensor
 # Bits from which on a token is as red as can be.
 _MOST_BITS = 12.0
 _COLUMNS = 84
+# A passage of so many characters can still be read.
+_CHARACTERS = 1500
 
 
 def draw_surprise(pieces: Sequence[str], bits: Tensor) -> Figure:
@@ -22,6 +25,8 @@ def draw_surprise(pieces: Sequence[str], bits: Tensor) -> Figure:
     cells: list[tuple[int, int, str, float]] = []
     line = column = 0
     for piece, surprise in zip(pieces, bits.tolist(), strict=True):
+        if len(cells) >= _CHARACTERS:
+            break
         for character in piece:
             if character == "\n" or column == _COLUMNS:
                 line, column = line + 1, 0
@@ -47,4 +52,31 @@ def draw_surprise(pieces: Sequence[str], bits: Tensor) -> Figure:
         f"the redder, the more surprising: white 0 bits, red {_MOST_BITS:.0f} and more; {mean:.2f} on average",
         fontsize=9,
     )
+    return figure
+
+
+def draw_mistakes(texts: Sequence[str], guesses: Sequence[str], truths: Sequence[str]) -> Figure:
+    """Lists texts that were taken for what they are not.
+
+    Args:
+        texts: What they say.
+        guesses: The classes that they were taken for.
+        truths: The classes that they are of.
+    """
+    entries = [
+        (textwrap.wrap(text, _COLUMNS) or [""], f"{guess} (is {truth})")
+        for text, guess, truth in zip(texts, guesses, truths, strict=True)
+    ]
+    lines = sum(len(wrapped) + 0.6 for wrapped, _ in entries)
+    figure = Figure(figsize=(9.5, 0.7 + 0.19 * lines), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    row = 0.0
+    for wrapped, verdict in entries:
+        axes.text(0, row, verdict, fontsize=8, va="top", color="firebrick", parse_math=False)
+        axes.text(2.6, row, "\n".join(wrapped), fontsize=8, va="top", linespacing=1.15, parse_math=False)
+        row += len(wrapped) + 0.6
+    axes.set_xlim(0, 10)
+    axes.set_ylim(lines, 0)
+    axes.axis("off")
+    axes.set_title("The most confident mistakes", fontsize=10)
     return figure
