@@ -345,6 +345,14 @@ def test_model_that_has_counted_nothing_says_so() -> None:
         NGramCounts(2, 9, START, END).levels()
 
 
+def test_pruning_may_leave_an_order_empty() -> None:
+    table, text = fit(small_text(), 3, 9, prune=(0, 0, 10_000)), small_text(seed=1)
+    assert table.sizes[2] == 0
+    assert bool(table.score(text).isfinite().all())
+    sums = table.next_log_probs(torch.tensor([[START, 3], [3, 4]])).exp().sum(1)
+    torch.testing.assert_close(sums, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("prune", [(), (0, 0, 1)])
 def test_weights_hold_counts_and_give_the_same_probabilities(tmp_path: Path, prune: tuple[int, ...]) -> None:
     text = Tokenizer.fit_words(["a b c d e f"])

@@ -250,8 +250,9 @@ class BackOff(nn.Module):
             above = before[known]
             hits = find(runtime.keys[order - 1], above * self.vocab_size + stream[known])
             backed = log_probs[known] + runtime.back_offs[order - 2][above]
-            seen = hits >= 0
-            log_probs[known] = torch.where(seen, runtime.log_probs[order - 1][hits.clamp(min=0)], backed)
+            values = runtime.log_probs[order - 1]
+            # Pruning may leave an order empty.
+            log_probs[known] = torch.where(hits >= 0, values[hits.clamp(min=0)], backed) if len(values) else backed
             rows = torch.full_like(rows, -1).scatter_(0, known, hits)
         return log_probs[places]
 

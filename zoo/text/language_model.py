@@ -129,9 +129,8 @@ class LanguageModel(ZooModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the surprise of a chunk."""
         context, tokens = batch
-        if not len(tokens):
-            return {}
-        log_probs = self.score(tokens, context)
+        # A chunk may be empty where sentences are longer than chunks.
+        log_probs = self.score(tokens, context) if len(tokens) else torch.zeros(0, device=tokens.device)
         self.surprise.update(log_probs, tokens == (-1 if (oov := self.tokenizer.unknown_id) is None else oov))
         return {"log_probs": log_probs, "tokens": tokens}
 

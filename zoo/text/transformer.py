@@ -136,9 +136,9 @@ class TransformerLanguageNet(LanguageNet):
         nn.init.normal_(self.embedding.weight, std=0.02)
         for block in self.blocks:
             assert isinstance(block, Block)
-            # Every block begins as nothing, so that depth does not make the start harder.
-            nn.init.zeros_(block.out.weight)
-            nn.init.zeros_(block.down.weight)
+            # Every block begins as nearly nothing, so that depth does not make the start harder.
+            for layer in (block.out, block.down):
+                nn.init.normal_(layer.weight, std=0.1 * layer.in_features**-0.5)
 
     def features(self, tokens: Tensor, state: Cache | None = None) -> tuple[Tensor, Cache]:
         """See :meth:`LanguageNet.features`; the state holds the last ``window - 1`` tokens."""
