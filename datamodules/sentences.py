@@ -118,7 +118,7 @@ class LabelledSentences(InMemory):
         for place, text in enumerate(texts):
             rows[homes[firsts[" ".join(text.lower().split())]]].append(place)
         self._texts = {split: [texts[place] for place in places] for split, places in rows.items()}
-        # Many words occur once, and of those the first ones are taken. Where a file is sorted by class, they would be of
+        # Many words occur once, and of those the first ones are taken. Where a file is sorted by class they would be of
         # one class, and being out of vocabulary would tell of the other.
         order = np.random.default_rng(self.seed).permutation(len(self._texts["train"]))
         self._tokenizer = self._fit([self._texts["train"][place] for place in order])
@@ -178,8 +178,8 @@ class Sentences(LabelledSentences):
         path: The file, UTF-8; its first line names the columns.
         text: Column of the texts.
         label: Column of the classes.
-        classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order, if left
-            out.
+        known_classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order,
+            if left out.
         unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``plain_words`` (what is left
             between spaces when the usual marks are gone, as in the notes) or ``subwords`` (BPE).
         max_vocab_size: Size of the vocabulary with its special tokens.
@@ -205,7 +205,7 @@ class Sentences(LabelledSentences):
         path: str,
         text: str = "text",
         label: str = "label",
-        classes: list[str] | None = None,
+        known_classes: list[str] | None = None,
         unit: Unit = "words",
         max_vocab_size: int = 8000,
         lower: bool = True,
@@ -224,9 +224,9 @@ class Sentences(LabelledSentences):
         self.save_hyperparameters()
         self.path = expanded(path, "--data.path")
         self.text, self.label = text, label
-        if classes is not None and len(set(classes)) < 2:
-            raise DataError(f"classes are {classes}; expected at least two different names")
-        self._classes = classes
+        if known_classes is not None and len(set(known_classes)) < 2:
+            raise DataError(f"known_classes are {known_classes}; expected at least two different names")
+        self._classes = known_classes
 
     def read(self) -> Labelled:
         """Reads the file."""
