@@ -82,13 +82,13 @@ def texts() -> str:
     """What the models of text reach: language models by words, by characters, classifiers."""
     cards = {name: registry.card(name) for name in registry.list_models("*_shakespeare*", pretrained=True)}
     words = [
-        "Words: perplexity with (without) what is out of vocabulary, validation / test",
+        "### Words: perplexity with (without) what is out of vocabulary, validation / test",
         "",
         "| recipe | here | nothing pruned, validation | KenLM |",
         "|---|--:|--:|--:|",
     ]
     characters = [
-        "Characters: bits a character",
+        "### Characters: bits a character",
         "",
         "| recipe | validation | test | parameters | training |",
         "|---|--:|--:|--:|---|",
@@ -109,7 +109,7 @@ def texts() -> str:
             whole = f"{found['unpruned_perplexity']:.4f} ({found['unpruned_perplexity_without_oov']:.4f})"
         words.append(f"| `{name}` | {here} | {whole} | {KENLM.get(name, '-')} |")
     sentences = [
-        "Film reviews: test accuracy",
+        "### Film reviews: test accuracy",
         "",
         "| recipe | seed 0 | over seeds | parameters |",
         "|---|--:|--:|--:|",

@@ -415,3 +415,39 @@ def test_senseless_networks_are_refused(build: Any, told: str) -> None:
     with pytest.raises(ZooError) as refused:
         build()
     assert told in str(refused.value)
+
+
+def test_created_models_have_the_published_tokenizer() -> None:
+    model = zoo.create("char_rnn_shakespeare", hidden_size=8)
+    published = zoo.load("char_rnn_shakespeare")
+    assert model.tokenizer.vocabulary == published.tokenizer.vocabulary
+    assert sum(one.numel() for one in model.parameters()) < sum(one.numel() for one in published.parameters())
+
+
+def test_published_models_speak(zoo_command: Zoo) -> None:
+    code, out, err = zoo_command("generate", "char_rnn_shakespeare", "--prompt", "ROMEO:", "--tokens", 200, "--seed", 1)
+    assert (code, err) == (0, "")
+    assert out.startswith("ROMEO:")
+    words = {word.strip(".,;:!?'").lower() for word in out.split()}
+    assert words & {"the", "and", "to", "of", "i", "you", "my", "a", "that", "is"}
+    _, again, _ = zoo_command("generate", "char_rnn_shakespeare", "--prompt", "ROMEO:", "--tokens", 200, "--seed", 1)
+    assert again == out
+
+
+@pytest.mark.parametrize("kind", ["arpa", "onnx"])
+def test_export_of_language_models(zoo_command: Zoo, tmp_path: Path, kind: str) -> None:
+    name = {"arpa": "bigram_shakespeare", "onnx": "char_rnn_shakespeare"}[kind]
+    code, _, err = zoo_command("export", name, "--to", kind, tmp_path / f"model.{kind}")
+    assert (code, err) == (0, "")
+    if kind == "arpa":
+        (tmp_path / "text.txt").write_text("to be, or not to be\n")
+        figures = []
+        for model in (name, tmp_path / "model.arpa"):
+            _, out, _ = zoo_command("perplexity", model, tmp_path / "text.txt", "--json")
+            figures.append(json.loads(out)[0])
+        # An ARPA model takes what stands between spaces for words.
+        assert figures[1]["oov"] == 1
+        assert figures[0]["oov"] == 0
+    code, _, err = zoo_command("export", name, "--to", {"arpa": "onnx", "onnx": "arpa"}[kind], tmp_path / "x")
+    assert code == 2
+    assert "--to" in err

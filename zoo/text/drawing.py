@@ -73,9 +73,9 @@ def draw_mistakes(texts: Sequence[str], guesses: Sequence[str], truths: Sequence
     row = 0.0
     for wrapped, verdict in entries:
         axes.text(0, row, verdict, fontsize=8, va="top", color="firebrick", parse_math=False)
-        axes.text(2.6, row, "\n".join(wrapped), fontsize=8, va="top", linespacing=1.15, parse_math=False)
+        axes.text(2.1, row, "\n".join(wrapped), fontsize=8, va="top", linespacing=1.15, parse_math=False)
         row += len(wrapped) + 0.6
-    axes.set_xlim(0, 10)
+    axes.set_xlim(0, 9)
     axes.set_ylim(lines, 0)
     axes.axis("off")
     axes.set_title("The most confident mistakes", fontsize=10)
