@@ -127,7 +127,7 @@ class LabelledSentences(InMemory):
         for place, text in enumerate(texts):
             rows[homes[firsts[" ".join(text.lower().split())]]].append(place)
         self._texts = {split: [texts[place] for place in places] for split, places in rows.items()}
-        # Many words occur once, and of those the first ones are taken. Where a file is sorted by class, they would be of
+        # Many words occur once, and of those the first ones are taken. Where a file is sorted by class they would be of
         # one class, and being out of vocabulary would tell of the other.
         order = np.random.default_rng(self.seed).permutation(len(self._texts["train"]))
         self._tokenizer = self._fit([self._texts["train"][place] for place in order])
@@ -197,8 +197,8 @@ class Sentences(LabelledSentences):
         path: The file, UTF-8; its first line names the columns.
         text: Column of the texts.
         label: Column of the classes.
-        classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order (numbers
-            in that of their values), if left out.
+        known_classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order
+            (numbers in that of their values), if left out.
         unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``plain_words`` (what is left
             between spaces when the usual marks are gone, as in the notes) or ``subwords`` (BPE).
         max_vocab_size: Size of the vocabulary with its special tokens.
@@ -224,7 +224,7 @@ class Sentences(LabelledSentences):
         path: str,
         text: str = "text",
         label: str = "label",
-        classes: list[str] | None = None,
+        known_classes: list[str] | None = None,
         unit: Unit = "words",
         max_vocab_size: int = 8000,
         lower: bool = True,
@@ -243,9 +243,9 @@ class Sentences(LabelledSentences):
         self.save_hyperparameters()
         self.path = expanded(path, "--data.path")
         self.text, self.label = text, label
-        if classes is not None and len(set(classes)) < max(2, len(classes)):
-            raise DataError(f"classes are {', '.join(classes)}; expected at least two, all different")
-        self._classes = classes
+        if known_classes is not None and len(set(known_classes)) < max(2, len(known_classes)):
+            raise DataError(f"known_classes are {', '.join(known_classes)}; expected at least two, all different")
+        self._classes = known_classes
 
     def read(self) -> Labelled:
         """Reads the file."""

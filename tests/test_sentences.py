@@ -62,18 +62,18 @@ def test_class_of_too_few_different_texts_is_named(tmp_path: Path, others: list[
 def test_class_that_nothing_is_of_is_named(tmp_path: Path) -> None:
     path = table(tmp_path / "texts.tsv", ROWS)
     with pytest.raises(DataError, match="there are 0 different texts of class 'mixed'"):
-        _ = Sentences(path, classes=["nice", "mixed", "awful"]).splits
+        _ = Sentences(path, known_classes=["nice", "mixed", "awful"]).splits
 
 
 @pytest.mark.parametrize(("label", "told"), [("nicee", "did you mean 'nice'"), ("?", "there are nice, awful")])
 def test_unknown_class_is_named_with_its_line(tmp_path: Path, label: str, told: str) -> None:
     path = table(tmp_path / "texts.tsv", [*ROWS, ("odd", label)])
     with pytest.raises(DataError) as refused:
-        _ = Sentences(path, classes=["nice", "awful"]).splits
+        _ = Sentences(path, known_classes=["nice", "awful"]).splits
     assert f"line {len(ROWS) + 2}: class '{label}'; {told}" in str(refused.value)
 
 
 @pytest.mark.parametrize("classes", [["nice"], ["nice", "awful", "nice"]])
 def test_names_of_classes_must_differ(tmp_path: Path, classes: list[str]) -> None:
     with pytest.raises(DataError, match="expected at least two, all different"):
-        Sentences(table(tmp_path / "texts.tsv", ROWS), classes=classes)
+        Sentences(table(tmp_path / "texts.tsv", ROWS), known_classes=classes)

@@ -46,8 +46,15 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
-    if registry.recipe(name).data == "Shakespeare":
-        data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.works=[lovers_complaint]"]
+    if registry.recipe(name).data == "MovieReviews":
+        data += [f"--data.init_args.root={ROOT / 'data'}"]
+    if registry.recipe(name).data == "Sentences":
+        data += [f"--data.init_args.path={opinions()}", "--data.init_args.max_vocab_size=60"]
+    if registry.recipe(name).data in ("Shakespeare", "Corpus"):
+        if registry.recipe(name).data == "Shakespeare":
+            data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.works=[lovers_complaint]"]
+        else:
+            data += [f"--data.init_args.path={tale()}"]
         arguments = registry.recipe(name).config["model"]["init_args"]
         data += [
             f"--model.init_args.{size}=16" for size in ("width", "embedding_size", "hidden_size") if size in arguments
@@ -79,14 +86,34 @@ def photos() -> Path:
 
 def sales() -> Path:
     """A daily series with a weekly season in a CSV file, in place of a user's; made on first use."""
-    path = ROOT / "data" / "tiny_sales.csv"
+    days = np.datetime64("2024-01-01") + np.arange(300)
+    lines = [f"{day},{100 + number % 7 * 5 + number % 11}" for number, day in enumerate(days)]
+    return _made("tiny_sales.csv", "\n".join(["day,sold", *lines]) + "\n")
+
+
+def opinions() -> Path:
+    """A table of labelled texts, in place of a user's; made on first use."""
+    verdicts, things, links = ("dull", "great"), ("film", "play", "song", "book"), ("and", "but", "so")
+    lines = [
+        f"a {verdicts[number % 2]} {things[number % 4]} {links[number % 3]} {number},{('bad', 'good')[number % 2]}"
+        for number in range(300)
+    ]
+    return _made("tiny_opinions.csv", "\n".join(["text,label", *lines]) + "\n")
+
+
+def tale() -> Path:
+    """A text, in place of a user's; made on first use."""
+    lines = (f"once upon a time there were {number} bears\n" for number in range(300))
+    return _made("tiny_tale.txt", "".join(lines))
+
+
+def _made(name: str, content: str) -> Path:
+    path = ROOT / "data" / name
     path.parent.mkdir(exist_ok=True)
     with FileLock(f"{path}.lock"):
         if not path.is_file():
-            days = np.datetime64("2024-01-01") + np.arange(300)
-            lines = [f"{day},{100 + number % 7 * 5 + number % 11}" for number, day in enumerate(days)]
             scratch = path.with_suffix(".part")
-            scratch.write_text("\n".join(["day,sold", *lines]) + "\n")
+            scratch.write_text(content)
             scratch.replace(path)
     return path
 

@@ -14,12 +14,12 @@ VERBS = {
     "test": ("zoo.commands.train:test", "measure on the test split"),
     "backtest": ("zoo.commands.backtest:backtest", "train and measure fold by fold, rolling forward"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
-    "classify": ("zoo.commands.classify:classify", "name what is in pictures"),
+    "classify": ("zoo.commands.classify:classify", "name what is in pictures, or of which kind texts are"),
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
     "generate": ("zoo.commands.generate:generate", "let a language model go on with a text"),
     "perplexity": ("zoo.commands.perplexity:perplexity", "measure language models, alone or mixed, on a text"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
-    "export": ("zoo.commands.export:export", "export a model to ONNX"),
+    "export": ("zoo.commands.export:export", "export a model to ONNX, an n-gram model to ARPA"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
 

@@ -80,7 +80,7 @@ def create(name: str, **overrides: Any) -> Any:
 
     Returns:
         The model with fresh weights, but for a backbone that it begins with. Facts of the recipe's data (class names,
-        mean, ...) come from its card where one is published, else from the model's defaults.
+        mean, tokenizer, ...) are those of what is published, if anything is, else the model's defaults.
 
     Raises:
         ZooError: There is no such recipe or argument.
@@ -90,6 +90,10 @@ def create(name: str, **overrides: Any) -> Any:
     arguments = {**model.get("init_args", {}), **overrides}
     if "num_classes" in overrides and "classes" not in overrides:
         arguments.pop("classes", None)
+    if recipe.card and "vocab_size" in arguments and not {"vocab_size", "tokenizer"} & overrides.keys():
+        # A tokenizer is no argument that a card would list, but a part of the weights.
+        published: Any = load_published(recipe.folder)
+        arguments["tokenizer"] = published.tokenizer.json
     return build(model["class_path"], arguments)
 
 

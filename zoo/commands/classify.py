@@ -1,11 +1,13 @@
-"""``zoo classify``: pictures in, class names and probabilities out."""
+"""``zoo classify``: pictures or texts in, class names and probabilities out."""
 
 import csv
+import io
 import re
 import shutil
 import sys
 import tempfile
 import textwrap
+from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,9 +24,10 @@ from datamodules.errors import DataError
 from datamodules.pictures import read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments
-from zoo.commands.outputs import check_outputs
+from zoo.commands.outputs import check_outputs, write_output
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
+from zoo.text.sentiment import SentimentClassifier
 from zoo.vision.grad_cam import GradCAM
 
 _BATCH = 32
@@ -37,14 +40,14 @@ _NAMED = 3
 class Row(NamedTuple):
     """A line of the table."""
 
-    image: Path
+    image: Path | str
     rank: int
     name: str
     probability: float
 
 
 def classify(argv: list[str]) -> None:
-    """Names what is in pictures.
+    """Names what is in pictures, or of which kind texts are.
 
     Pictures of any size and mode are brought to what the model was trained on: its size, grey or colour. What is no
     picture is an error if it was named itself, and is skipped in folders and patterns. Outputs that exist are replaced.
@@ -53,9 +56,15 @@ def classify(argv: list[str]) -> None:
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
     parser.add_argument(
         "images",
-        nargs="+",
+        nargs="*",
         metavar="IMAGE",
         help="image files, folders (with all that is below) and quoted patterns such as 'photos/**/*.jpg'",
+    )
+    parser.add_argument(
+        "--text",
+        nargs="+",
+        metavar="TEXT",
+        help="texts instead of pictures; - reads them from standard input, a line each",
     )
     parser.add_argument("--top", type=int, help="how many classes to name (default 3)")
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table to this file, too")
@@ -68,11 +77,13 @@ def classify(argv: list[str]) -> None:
     options = parser.parse_args(argv)
     check_outputs(options.csv, options.plot)
     _check_explain(options.explain, options.plot)
+    if options.text is not None:
+        _classify_texts(options)
+        return
+    if not options.images:
+        raise ZooError("name pictures to classify (IMAGE), or texts (--text TEXT); 'zoo classify --help' shows more")
     model = load_classifier(options.name)
-    if options.top is None:
-        options.top = min(3, model.num_classes)
-    if not 1 <= options.top <= model.num_classes:
-        raise ZooError(f"--top is {options.top}, expected 1 to {model.num_classes}")
+    options.top = _checked_top(options.top, model)
     grad_cam = GradCAM(model) if options.explain else None
     files = find_files(options.images)
     for out in (options.csv, options.plot):
@@ -123,11 +134,48 @@ def load_classifier(name: str) -> Any:
     """
     model = weights.load(name)
     kind = type(model).__name__
+    if isinstance(model, SentimentClassifier):
+        raise ZooError(f"'{name}' takes texts, not images: zoo classify {name} --text TEXT")
     if not getattr(model, "image_size", None):
         raise ZooError(f"'{name}' takes no images: {kind} was trained on other data")
     if not getattr(model, "classes", None) or not hasattr(model, "probabilities"):
         raise ZooError(f"'{name}' names no classes: {kind} is no classifier; 'zoo list' shows the family of each model")
     return model
+
+
+def _checked_top(top: int | None, model: Any) -> int:
+    """How many classes to name."""
+    if top is None:
+        return min(3, model.num_classes)
+    if not 1 <= top <= model.num_classes:
+        raise ZooError(f"--top is {top}, expected 1 to {model.num_classes}")
+    return top
+
+
+def _classify_texts(options: Namespace) -> None:
+    """Names the classes of texts."""
+    if options.images or options.plot is not None:
+        raise ZooError("--text is instead of pictures; leave out the names of pictures, --plot and --explain")
+    model = weights.load(options.name)
+    if not isinstance(model, SentimentClassifier):
+        raise ZooError(f"'{options.name}' takes no texts: {type(model).__name__} was trained on other data")
+    top = _checked_top(options.top, model)
+    texts = sys.stdin.read().splitlines() if options.text == ["-"] else options.text
+    if not texts:
+        raise ZooError("standard input holds no text")
+    printer = _Printer(texts, model.classes, "text")
+    rows: list[Row] = []
+    for start in range(0, len(texts), _BATCH):
+        part = texts[start : start + _BATCH]
+        found = _best(part, model.probabilities(part), model.classes, top)
+        printer.print(found)
+        rows += found
+    if options.csv is not None:
+        table = io.StringIO(newline="")
+        writer = csv.writer(table)
+        writer.writerow(("text", "rank", "class", "probability"))
+        writer.writerows((row.image, row.rank, row.name, f"{row.probability:.6f}") for row in rows)
+        write_output(options.csv, table.getvalue().encode())
 
 
 def _check_explain(explain: bool, plot: Path | None) -> None:
@@ -213,10 +261,14 @@ def _read_batches(
 
 
 def _classify_batch(model: Any, paths: Sequence[Path], images: Tensor, top: int) -> list[Row]:
-    best = model.probabilities(images).topk(top)
+    return _best(paths, model.probabilities(images), model.classes, top)
+
+
+def _best(inputs: Sequence[Path | str], probabilities: Tensor, classes: Sequence[str], top: int) -> list[Row]:
+    best = probabilities.topk(top)
     return [
-        Row(path, rank, model.classes[index], probability)
-        for path, values, indices in zip(paths, best.values.tolist(), best.indices.tolist(), strict=True)
+        Row(one, rank, classes[index], probability)
+        for one, values, indices in zip(inputs, best.values.tolist(), best.indices.tolist(), strict=True)
         for rank, (probability, index) in enumerate(zip(values, indices, strict=True), start=1)
     ]
 
@@ -224,8 +276,9 @@ def _classify_batch(model: Any, paths: Sequence[Path], images: Tensor, top: int)
 class _Printer:
     """Prints the table a batch at a time, with columns that suit all batches."""
 
-    def __init__(self, files: Iterable[Path], classes: Iterable[str]) -> None:
-        image = max(cell_len(str(file)) for file in files)
+    def __init__(self, inputs: Iterable[Path | str], classes: Iterable[str], kind: str = "image") -> None:
+        self.kind = kind
+        image = max(cell_len(str(one)) for one in inputs)
         name = max(cell_len(word) for word in ("class", *classes))
         others = name + len("probability") + 4
         terminal = Console()
@@ -236,7 +289,7 @@ class _Printer:
     def print(self, rows: Sequence[Row]) -> None:
         """Prints the rows of a batch, under the names of the columns if they are the first."""
         table = Table(box=None, header_style="bold", pad_edge=False, show_header=self.header)
-        table.add_column("image", width=self.widths[0], overflow="fold")
+        table.add_column(self.kind, width=self.widths[0], overflow="fold")
         table.add_column("class", width=self.widths[1])
         table.add_column("probability", justify="right", width=len("probability"))
         for row in rows:

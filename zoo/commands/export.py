@@ -12,20 +12,31 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
 from zoo.module import ZooModule
+from zoo.text.ngram import NGramLM
 
 
 def export(argv: list[str]) -> None:
-    """Exports a model to ONNX: raw inputs in, the model's outputs out, any batch size."""
+    """Exports a model: to ONNX, raw inputs in, the model's outputs out, any batch size; n-gram models to ARPA."""
     parser = Arguments("export", export.__doc__)
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
-    parser.add_argument("--to", choices=["onnx"], required=True, help="format")
+    parser.add_argument("--to", choices=["onnx", "arpa"], required=True, help="format")
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write")
     options = parser.parse_args(argv)
     if options.out.is_dir():
         raise ZooError(f"{options.out} is a folder, expected a file to write")
     if not options.out.parent.is_dir():
         raise ZooError(f"no folder {options.out.parent} to write {options.out.name} into")
-    export_onnx(weights.load(options.name), options.out)
+    model = weights.load(options.name)
+    if options.to == "arpa":
+        if not isinstance(model, NGramLM):
+            raise ZooError(
+                f"ARPA is for n-gram models, and '{options.name}' is a {type(model).__name__}; use --to onnx"
+            )
+        model.save_arpa(options.out)
+    elif isinstance(model, NGramLM):
+        raise ZooError(f"'{options.name}' is a table of n-grams, which ONNX cannot hold; use --to arpa")
+    else:
+        export_onnx(model, options.out)
     print(f"wrote {options.out} ({options.out.stat().st_size:,} bytes)")
 
 

@@ -10,6 +10,7 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
 from zoo.text.language_model import LanguageModel
+from zoo.text.ngram import NGramLM
 
 
 def generate(argv: list[str]) -> None:
@@ -18,7 +19,7 @@ def generate(argv: list[str]) -> None:
     The text is printed with its prompt. Between several texts there is a line of dashes.
     """
     parser = Arguments("generate", generate.__doc__)
-    parser.add_argument("name", help="a published language model, a run folder or a checkpoint file")
+    parser.add_argument("name", help="a published language model, a run folder, a checkpoint file or an ARPA file")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="what to continue; - reads it from standard input")
     parser.add_argument("--tokens", type=int, default=300, metavar="N", help="tokens to add (default %(default)s)")
     parser.add_argument(
@@ -79,7 +80,7 @@ def load_language_model(name: str, device: str = "cpu") -> Any:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
-    model = weights.load(name, device)
+    model = NGramLM.from_arpa(name).to(device) if name.endswith(".arpa") else weights.load(name, device)
     if not isinstance(model, LanguageModel):
         raise ZooError(
             f"'{name}' is no language model but a {type(model).__name__}; 'zoo list' shows the family of each model"

@@ -43,7 +43,9 @@ def perplexity(argv: list[str]) -> None:
     of models with different vocabularies cannot be compared, bits per character can.
     """
     parser = Arguments("perplexity", perplexity.__doc__)
-    parser.add_argument("name", metavar="NAME[+NAME...]", help="published language models, run folders or checkpoints")
+    parser.add_argument(
+        "name", metavar="NAME[+NAME...]", help="published models, run folders, checkpoints or ARPA files"
+    )
     parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="UTF-8 text")
     parser.add_argument("--split", choices=["train", "val", "test"], help="instead of FILE: of the data trained on")
     parser.add_argument("--data-root", help="folder for data sets, if not the one that the model was trained with")

@@ -9,9 +9,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from zoo import registry, weights
 from zoo.errors import ZooError
+from zoo.projector import check_embedding, write_embedding
 from zoo.training import ZooCLI, read_results, write_results
 
-_SWITCHES = ("--quiet", "--test", "--trust")
+_SWITCHES = ("--quiet", "--test", "--trust", "--projector")
 # Figures that go into results and cards are measured on one device, however many trained.
 ONE_DEVICE = ("--trainer.devices=1", "--trainer.num_nodes=1", "--trainer.strategy=auto")
 
@@ -26,6 +27,7 @@ class Target:
         run: The run folder named, if one was.
         quiet: Show nothing but the result.
         test: Measure on the test split after training.
+        projector: Show the embedding of the best weights in TensorBoard's projector.
     """
 
     recipe: str
@@ -33,6 +35,7 @@ class Target:
     run: Path | None
     quiet: bool
     test: bool
+    projector: bool
 
     @property
     def checkpoint(self) -> Path | None:
@@ -52,7 +55,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         ZooError: It is none of these.
     """
     given = [argument for argument in argv if argument not in _SWITCHES]
-    quiet, test, trust = (switch in argv for switch in _SWITCHES)
+    quiet, test, trust, projector = (switch in argv for switch in _SWITCHES)
     if not given:
         raise ZooError(f"'zoo {verb}' needs a recipe, a YAML file or a run folder; 'zoo list' shows the recipes")
     first, *flags = given
@@ -64,7 +67,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         names = [argument for argument in given if argument in registry.list_recipes()]
         if names:
             raise ZooError(f"the recipe comes first: zoo {verb} {names[0]} {first} ...")
-        return Target("custom", given, None, quiet, test)
+        return Target("custom", given, None, quiet, test, projector)
     if first in registry.list_recipes():
         name, config = first, registry.recipe(first).path
     elif (path / "config.yaml").is_file():
@@ -80,7 +83,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
     else:
         config = registry.recipe(first).path
-    return Target(name, ["--config", str(config), *flags], run, quiet, test)
+    return Target(name, ["--config", str(config), *flags], run, quiet, test, projector)
 
 
 def _check_classes(section: Any, config: Path) -> None:
@@ -98,13 +101,20 @@ def fit(argv: list[str]) -> int:
     """Trains a recipe, or goes on with a run; leaves one folder.
 
     Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best checkpoint on
-    the test split, too), --trust (the run folder may name classes from outside the zoo), --traceback.
+    the test split, too), --projector (show the embedding of words in TensorBoard's projector), --trust (the run folder
+    may name classes from outside the zoo), --traceback.
     """
     target = resolve("fit", argv)
     if target.run is not None and target.checkpoint is None:
         target.args += ["--ckpt_path", str(target.run / "checkpoints" / "last.ckpt")]
     folder = _continued_run(target.checkpoint)
     cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, description=fit.__doc__)
+    if target.projector:
+        try:
+            check_embedding(cli.model)
+        except ZooError:
+            cli.leave_no_trace()
+            raise
     _announce(cli, shlex.join(["zoo", "fit", *argv]))
     try:
         results = cli.run(then_test=target.test)
@@ -113,7 +123,17 @@ def fit(argv: list[str]) -> int:
             _say(f"\nstopped; resume with: zoo fit {cli.folder}")
         return int(stop.code) if isinstance(stop.code, int) and stop.code else 1
     _report(cli, results)
+    if target.projector:
+        _project(cli)
     return 0
+
+
+@rank_zero_only
+def _project(cli: ZooCLI) -> None:
+    if cli.folder is not None:
+        write_embedding(weights.load(cli.folder), cli.folder)
+        if not cli.quiet:
+            print(f"projector tensorboard --logdir {cli.folder}   (tab PROJECTOR)")
 
 
 def validate(argv: list[str]) -> int:

@@ -76,9 +76,10 @@ class Bidirectional(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Reads texts."""
-        places = torch.arange(x.shape[1], device=x.device).expand_as(mask)
-        # Stable, so that what counts keeps its order.
-        order = (~mask).int().argsort(dim=1, stable=True)
+        steps = x.shape[1]
+        places = torch.arange(steps, device=x.device).expand_as(mask)
+        # What counts first, each in its order.
+        order = torch.where(mask, places, places + steps).topk(steps, dim=1, largest=False).indices
         lengths = mask.sum(1, keepdim=True)
         x, mask = _take(x, order), places < lengths
         reverse = torch.where(mask, lengths - 1 - places, places)
