@@ -11,6 +11,7 @@ import io
 import multiprocessing
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,13 +43,17 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor, v2
 
-from datamodules import ImageFolder
+from datamodules import ImageFolder, Shakespeare
 from datamodules.recording import Recording
 from datamodules.series import PORTION, Series, divide
 from datamodules.timeline import Timeline
+from datamodules.tokenizer import END, SENTENCES, START
+from zoo import weights
 from zoo.commands.train import resolve
 from zoo.series.causal_conv import CausalConv
 from zoo.series.recurrent import State
+from zoo.text.backoff import BackOff
+from zoo.text.ngram_counts import NGramCounts
 from zoo.training import ZooCLI, has_bfloat16
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
@@ -719,6 +726,202 @@ def memory(bench: Bench) -> list[Row]:
     ]
 
 
+class HandWrittenLanguageModel:
+    """A PyTorch loop with the network, optimizer, clipping and schedule of a recurrent recipe, on its lanes, no more.
+
+    Args:
+        cli: The recipe, not run yet.
+        rounds: How often it will train.
+        batches_a_round: Batches it trains on each time.
+        autocast: Compute in bfloat16 where PyTorch does so by itself.
+    """
+
+    def __init__(self, cli: ZooCLI, rounds: int, batches_a_round: int, autocast: bool) -> None:
+        model: Any = cli.model
+        self.network = copy.deepcopy(model.network).train()
+        data, lanes = cli.datamodule, cli.datamodule.batch_size
+        tokens = data.tokens.ids["train"].long()
+        self.lanes = tokens[: len(tokens) // lanes * lanes].view(lanes, -1)
+        self.window, self.batches_a_round, self.autocast = data.window, batches_a_round, autocast
+        matrices = [self.network.get_parameter(name) for name, one in self.network.named_parameters() if one.ndim == 2]
+        ends = (self.network.embedding.weight, self.network.head.weight)
+        matrices = [one for one in matrices if all(one is not end for end in ends)]
+        others = [one for one in self.network.parameters() if all(one is not matrix for matrix in matrices)]
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (
+            torch.optim.Muon(matrices, model.lr, model.weight_decay, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, model.lr, fused=True),
+        )
+        self.schedulers = [CosineAnnealingLR(one, rounds * batches_a_round) for one in self.optimizers]
+
+    def train(self) -> int:
+        """Trains for a round and returns on how many lanes' windows."""
+        state, seen = None, 0
+        for start in range(0, self.batches_a_round * self.window, self.window):
+            piece = self.lanes[:, start : start + self.window + 1]
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.autocast):
+                logits, carried = self.network.advance(piece[:, :-1], state)
+            state = tuple(part.detach() for part in carried)
+            loss = F.cross_entropy(logits.flatten(0, 1).float(), piece[:, 1:].flatten())
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            for optimizer, scheduler in zip(self.optimizers, self.schedulers, strict=True):
+                optimizer.step()
+                scheduler.step()
+            seen += len(piece)
+        return seen
+
+
+def language(bench: Bench) -> list[Row]:
+    """The recurrent language model against a hand-written loop, and what bfloat16 gains."""
+    rounds, batches = (4, 10) if bench.quick else (6, 40)
+    limits = (f"--trainer.max_epochs={rounds}", f"--trainer.limit_train_batches={batches}", "--trainer.callbacks=null")
+    few = ("--trainer.limit_val_batches=1", "--data.eval_batch_size=4096")
+    name, rows = "char_rnn_shakespeare", []
+    precisions = ("32-true", "bf16-mixed") if has_bfloat16() else ("32-true",)
+    rates = {}
+    for precision in precisions:
+        plain = ("--tune_precision=false", f"--trainer.precision={precision}")
+        cli = bench.cli(name, *limits, *few, *plain)
+        loop = HandWrittenLanguageModel(cli, rounds, batches, precision == "bf16-mixed")
+        race = Race({"loop": loop.train}, "windows")
+        bench.fit(cli, race)
+        rows.append(race.row(f"{name} in {precision}: zoo fit to hand-written loop around nn.LSTM", "loop", 0.95))
+        rates[precision] = statistics.median(race._rates(race.samples, race.seconds)) * cli.datamodule.window
+    if len(rates) > 1:
+        gain = rates["bf16-mixed"] / rates["32-true"]
+        figure = f"{gain:.2f} x ({rates['bf16-mixed']:,.0f} to {rates['32-true']:,.0f} characters/s)"
+        rows.append(Row(f"{name}: bfloat16 to float32", figure, "", None))
+    return rows
+
+
+def generation(bench: Bench) -> list[Row]:
+    """Text from published models, one stream, no token read twice."""
+    rows = []
+    for name, target in (
+        ("char_rnn_shakespeare", 1500),
+        ("char_transformer_shakespeare", None),
+        ("trigram_shakespeare", None),
+    ):
+        model = weights.load(name)
+        tokens = 300 if bench.quick else 1500
+        model.generate("To be", tokens=50, seed=0)
+        rates = []
+        for seed in range(3):
+            start = time.perf_counter()
+            model.generate("To be", tokens=tokens, seed=seed)
+            rates.append(tokens / (time.perf_counter() - start))
+        rate, unit = statistics.median(rates), "characters" if model.tokenizer.is_characters else "words"
+        wanted = "" if target is None else f">= {target:,}"
+        rows.append(
+            Row(
+                f"{name}: {unit} generated a second", f"{rate:,.0f}", wanted, None if target is None else rate >= target
+            )
+        )
+    return rows
+
+
+def ngram(bench: Bench) -> list[Row]:
+    """Counting and smoothing against NLTK, and KenLM where it is installed; all from and to the same text."""
+    data = Shakespeare(str(Path(__file__).parents[1] / "data"))
+    tokens, end = data.tokens.ids["train"], SENTENCES.index(END)
+    if bench.quick:
+        ends = tokens[:120_000].long().eq(end).nonzero()
+        tokens = tokens[: int(ends[-1]) + 1]
+    vocabulary = data.tokens.tokenizer.vocabulary
+    text = " ".join(vocabulary[token] for token in tokens.tolist()).replace("</s> ", "\n").replace(" </s>", "\n")
+    lines = [line.split() for line in text.splitlines()]
+    rows = []
+    for order in (3, 5):
+        seconds = [fit_ngrams(tokens, data.vocab_size, order) for _ in range(5)]
+        ours, what = statistics.median(seconds), f"{order}-gram model of {len(tokens):,} tokens"
+        if find_spec("nltk") is not None:
+            theirs = fit_nltk(lines, order)
+            ratio = theirs / ours
+            row = Row(
+                f"{what}: NLTK's time to fit to the zoo's",
+                f"{ratio:.0f} x ({theirs:.1f} to {ours:.2f} s)",
+                ">= 30 x",
+                ratio >= 30,
+            )
+            rows.append(row)
+        if (lmplz := shutil.which("lmplz")) is not None:
+            reference = statistics.median(time_lmplz(lmplz, text, order, bench.folder) for _ in range(5))
+            ratio = ours / reference
+            figure = f"{ratio:.2f} x ({ours:.2f} to {reference:.2f} s)"
+            rows.append(
+                Row(
+                    f"{what}: time to that of KenLM's lmplz, a process that reads text and writes ARPA",
+                    figure,
+                    "<= 1.5 x",
+                    ratio <= 1.5,
+                )
+            )
+    rate, held, threads = in_own_process(measure_ngrams, tokens, data.vocab_size)
+    rows.append(
+        Row(
+            f"3-gram model: tokens scored a second with {threads} thread",
+            f"{rate:,.0f}",
+            ">= 1,000,000",
+            rate >= 1_000_000,
+        )
+    )
+    if sys.platform == "linux":
+        rows.append(
+            Row("3-gram model: memory to count and smooth, at its highest", f"{held:.0f} bytes a token", "", None)
+        )
+    return rows
+
+
+def fit_ngrams(tokens: Tensor, vocab_size: int, order: int) -> float:
+    """Seconds from token ids to probabilities."""
+    start = time.perf_counter()
+    counts = NGramCounts(order, vocab_size, SENTENCES.index(START), SENTENCES.index(END))
+    counts.add(tokens)
+    table = BackOff(order, vocab_size, SENTENCES.index(START), SENTENCES.index(END))
+    table.fill(counts.levels(), [])
+    _ = table.runtime
+    return time.perf_counter() - start
+
+
+def fit_nltk(lines: list[list[str]], order: int) -> float:
+    """Seconds that NLTK takes to count the same sentences."""
+    lm, preprocessing = import_module("nltk.lm"), import_module("nltk.lm.preprocessing")
+    start = time.perf_counter()
+    ngrams, words = preprocessing.padded_everygram_pipeline(order, lines)
+    lm.KneserNeyInterpolated(order).fit(ngrams, words)
+    return time.perf_counter() - start
+
+
+def time_lmplz(program: str, text: str, order: int, folder: Path) -> float:
+    """Seconds that KenLM takes from a text to an ARPA file."""
+    (folder / "train.txt").write_text(text)
+    start = time.perf_counter()
+    with (folder / "train.txt").open() as source, (folder / "model.arpa").open("w") as target:
+        command = [program, "-o", str(order), "-S", "1G", "-T", str(folder / "sort")]
+        subprocess.run(command, stdin=source, stdout=target, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
+
+
+def measure_ngrams(tokens: Tensor, vocab_size: int) -> tuple[float, float, int]:
+    """Tokens scored a second by one thread, and bytes a token that counting and smoothing take."""
+    torch.set_num_threads(1)
+    start_id, end_id = SENTENCES.index(START), SENTENCES.index(END)
+    fit_ngrams(tokens[: int(tokens[:5000].long().eq(end_id).nonzero()[-1]) + 1], vocab_size, 3)  # loads kernels
+    with measured() as found:
+        counts = NGramCounts(3, vocab_size, start_id, end_id)
+        counts.add(tokens)
+        table = BackOff(3, vocab_size, start_id, end_id)
+        table.fill(counts.levels(), [])
+    ids, rates = tokens.long(), []
+    for _ in range(3):
+        start = time.perf_counter()
+        table.score(ids)
+        rates.append(len(ids) / (time.perf_counter() - start))
+    return statistics.median(rates), 1e6 * found.megabytes / len(tokens), torch.get_num_threads()
+
+
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "cnn": cnn_throughput,
     "dense": dense_throughput,
@@ -729,6 +932,9 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "series": series_throughput,
     "windows": windows,
     "inference": inference,
+    "ngram": ngram,
+    "language": language,
+    "generation": generation,
     "commands": commands,
     "memory": memory,
 }

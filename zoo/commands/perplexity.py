@@ -84,8 +84,8 @@ def perplexity(argv: list[str]) -> None:
             shares = fit_weights(torch.stack([score(model, other.tokens) for model in models]))
         told = ", ".join(f"{share:.3f}" for share in shares.tolist())
         rows[f"{options.name} ({told})"] = mix(found, shares)
-    unknown = models[0].tokenizer.unknown_id
-    table = {name: measures(log_probs, text.tokens, unknown, text.characters) for name, log_probs in rows.items()}
+    unknown = models[0].is_unknown(text.tokens.long())
+    table = {name: measures(log_probs, unknown, text.characters) for name, log_probs in rows.items()}
     if options.json:
         print(json.dumps([{"name": name, **figures} for name, figures in table.items()], indent=2))
     else:

@@ -73,7 +73,7 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
     cli = ZooCLI(resolve("publish", [str(run), *flags]).args, "test", name, run, quiet=True)
     results = cli.run()
     write_results(run, name, results)
-    return cli, {key: float(f"{value:.6g}") for key, value in results["test"].items()}
+    return cli, {key: float(f"{value:.7g}") for key, value in results["test"].items()}
 
 
 def in_half_precision(cli: ZooCLI, metrics: dict[str, float]) -> tuple[Any, dict[str, float], bool]:
@@ -86,7 +86,7 @@ def in_half_precision(cli: ZooCLI, metrics: dict[str, float]) -> tuple[Any, dict
         return cli.model, metrics, False
     rounded = weights.half(cli.model)
     (found,) = cli.trainer.test(rounded, datamodule=cli.datamodule, verbose=False)
-    measured = {key.removeprefix("test_"): float(f"{value:.6g}") for key, value in found.items()}
+    measured = {key.removeprefix("test_"): float(f"{value:.7g}") for key, value in found.items()}
     same = math.isclose(measured[cli.model.metric], metrics[cli.model.metric], rel_tol=1e-4)
     return (rounded, measured, True) if same else (cli.model, metrics, False)
 
@@ -117,6 +117,7 @@ def make_card(
         },
         "trained_with": results.get("command", f"zoo fit {name} --seed_everything {cli.config['seed_everything']}"),
         "training": results["fit"],
+        "validation": validation(run, results["fit"].get("best_epoch")),
         "curve": curve(run, f"val_{metric}"),
         "licence": _licence(cli.model),
         "versions": {
@@ -124,6 +125,17 @@ def make_card(
             **{package: version(package) for package in ("torch", "torchvision", "lightning", "torchmetrics")},
         },
         "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def validation(run: Path, epoch: int | None) -> dict[str, float]:
+    """What a run measured on the validation split in the epoch that its checkpoint is of."""
+    with (run / "metrics.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if any(row[key] for key in row if key.startswith("val_"))]
+    of_epoch = [row for row in rows if epoch is None or int(row["epoch"]) + 1 == epoch]
+    row: dict[str, str] = of_epoch[-1] if of_epoch else {}
+    return {
+        key.removeprefix("val_"): float(f"{float(row[key]):.7g}") for key in row if key.startswith("val_") and row[key]
     }
 
 

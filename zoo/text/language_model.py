@@ -131,7 +131,7 @@ class LanguageModel(ZooModule):
         context, tokens = batch
         # A chunk may be empty where sentences are longer than chunks.
         log_probs = self.score(tokens, context) if len(tokens) else torch.zeros(0, device=tokens.device)
-        self.surprise.update(log_probs, tokens == (-1 if (oov := self.tokenizer.unknown_id) is None else oov))
+        self.surprise.update(log_probs, self.is_unknown(tokens))
         return {"log_probs": log_probs, "tokens": tokens}
 
     test_step = validation_step
@@ -148,13 +148,22 @@ class LanguageModel(ZooModule):
         if self.trainer.sanity_checking:
             self.surprise.reset()
             return
-        found = self.surprise.compute()
-        self.surprise.reset()
-        if self.tokenizer.is_characters:
-            found = {"loss": found["loss"], "bits_per_char": found["loss"] / math.log(2)}
-        for name, value in found.items():
+        for name, value in self.figures_of(self.surprise).items():
             # What a model thinks impossible makes this infinite, and that is what it is.
             self.log(f"{split}_{name}", value, prog_bar=name == self.metric)
+
+    def is_unknown(self, tokens: Tensor) -> Tensor:
+        """Which tokens are out of vocabulary."""
+        unknown = self.tokenizer.unknown_id
+        return torch.zeros_like(tokens, dtype=torch.bool) if unknown is None else tokens.eq(unknown)
+
+    def figures_of(self, surprise: Surprise) -> dict[str, Tensor]:
+        """What was added up: the loss, and perplexities, or of characters bits; begins anew."""
+        found = surprise.compute()
+        surprise.reset()
+        if self.tokenizer.is_characters:
+            return {"loss": found["loss"], "bits_per_char": found["loss"] / math.log(2)}
+        return found
 
     @torch.inference_mode()
     def perplexity(self, text: str) -> dict[str, float]:
@@ -173,7 +182,7 @@ class LanguageModel(ZooModule):
         tokens = torch.tensor(self.tokenizer.encode_text(text), device=self.device)
         if not len(tokens):
             raise ZooError("the text holds no token")
-        return measures(self.score(tokens), tokens, self.tokenizer.unknown_id, len(text))
+        return measures(self.score(tokens), self.is_unknown(tokens), len(text))
 
     def generate(
         self,
@@ -306,14 +315,19 @@ class LanguageModel(ZooModule):
         return {"surprise": draw_surprise(pieces, -log_probs / math.log(2))}
 
 
-def measures(log_probs: Tensor, tokens: Tensor, unknown_id: int | None, characters: int) -> dict[str, float]:
-    """Figures of a text whose tokens have these log-probabilities; see :meth:`LanguageModel.perplexity`."""
-    unknown = tokens == (-1 if unknown_id is None else unknown_id)
+def measures(log_probs: Tensor, unknown: Tensor, characters: int) -> dict[str, float]:
+    """Figures of a text; see :meth:`LanguageModel.perplexity`.
+
+    Args:
+        log_probs: Of its tokens, ``(T,)``.
+        unknown: Which of them are out of vocabulary, ``(T,)``.
+        characters: Its length.
+    """
     surprise = Surprise().to(log_probs.device)
     surprise.update(log_probs, unknown)
     found = {name: float(value) for name, value in surprise.compute().items()}
     return {
-        "tokens": len(tokens),
+        "tokens": len(log_probs),
         "oov": int(unknown.sum()),
         "characters": characters,
         "perplexity": found["perplexity"],

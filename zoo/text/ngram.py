@@ -13,7 +13,7 @@ from datamodules.tokenizer import END, SENTENCES, START, Tokenizer
 from zoo.errors import ZooError, did_you_mean
 from zoo.text.arpa import read_arpa, write_arpa
 from zoo.text.backoff import BackOff
-from zoo.text.language_model import LanguageModel, State
+from zoo.text.language_model import LanguageModel, State, Surprise
 from zoo.text.ngram_counts import NGramCounts
 from zoo.text.smoothing import Smoothing, check_pruning
 
@@ -75,6 +75,8 @@ class NGramLM(LanguageModel):
         self.prune = check_pruning(list(prune), order)
         self.table = BackOff(order, vocab_size, _START, _END, smoothing, k)
         self._counts: NGramCounts | None = None
+        self._unpruned: BackOff | None = None
+        self.unpruned_surprise = Surprise()
 
     def setup(self, stage: str) -> None:
         """Without parameters there is nothing that Lightning could share."""
@@ -105,12 +107,19 @@ class NGramLM(LanguageModel):
         """Makes probabilities of all that was counted."""
         super().on_train_epoch_end()
         self._estimate()
-        self._counts = None
+        self._counts = self._unpruned = None
 
     def _estimate(self) -> None:
         assert self._counts is not None
         counts = self._counts.gathered(self.device)
-        fallen = [] if counts.is_empty else self.table.fill(counts.levels(), self.prune)
+        if counts.is_empty:
+            return
+        levels = counts.levels()
+        fallen = self.table.fill(levels, self.prune)
+        if any(self.prune):
+            table = self.table
+            self._unpruned = BackOff(self.order, self.vocab_size, _START, _END, table.smoothing, table.k)
+            self._unpruned.to(self.device).fill(levels, [])
         if fallen:
             orders = ", ".join(map(str, fallen))
             rank_zero_warn(f"too few n-grams to estimate the discounts of order {orders}; usual ones are taken")
@@ -132,7 +141,19 @@ class NGramLM(LanguageModel):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the surprise of a chunk; before anything was counted there is none."""
-        return {} if self.table.is_empty else super().validation_step(batch, batch_idx)
+        if self.table.is_empty:
+            return {}
+        if self._unpruned is not None:
+            _, tokens = batch
+            self.unpruned_surprise.update(self._unpruned.score(tokens), self.is_unknown(tokens))
+        return super().validation_step(batch, batch_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """In training, logs also what the model would reach if nothing were pruned: ``val_unpruned_perplexity``, ..."""
+        super().on_validation_epoch_end()
+        if self._unpruned is not None:
+            for name, value in self.figures_of(self.unpruned_surprise).items():
+                self.log(f"val_unpruned_{name}", value)
 
     def save_arpa(self, path: str | PathLike[str]) -> None:
         """Writes the model in the format that KenLM, SRILM and others read.
