@@ -72,7 +72,9 @@ def read_csv(
     if time_format is not None and time is None:
         raise DataError(f"time_format is '{time_format}', but no column of times is named; name it with --data.time")
     value = [value] if isinstance(value, str) else value
-    columns, lines, delimiter = read_columns(path, partial(_choose, path, value, time))
+    columns, lines, delimiter = read_columns(
+        path, partial(_choose, path, value, time), "decimal commas need ; between the cells"
+    )
     decimal_comma = delimiter == ";"
     written = columns.pop(time) if time is not None else None
     values = np.stack([_to_numbers(path, name, columns[name], lines, decimal_comma) for name in columns], axis=1)

@@ -1,5 +1,6 @@
 """Labelled sentences: texts as rows of token ids, for classifiers."""
 
+import difflib
 import hashlib
 import io
 import tarfile
@@ -20,6 +21,8 @@ Unit = Literal["words", "plain_words", "subwords"]
 
 # As the notes' tokenizer has it.
 OOV = "<OOV>"
+# Every split wants one.
+_LEAST_OF_A_CLASS = 3
 
 
 class Labelled(NamedTuple):
@@ -99,7 +102,7 @@ class LabelledSentences(InMemory):
     def load(self) -> dict[str, Split]:
         """Reads and splits the texts, fits the tokenizer, encodes."""
         texts, labels = self.read()
-        classes = sorted(set(labels)) if self._classes is None else self._classes
+        classes = _in_order(set(labels)) if self._classes is None else self._classes
         if len(classes) < 2:
             raise DataError(f"all texts are of the class {classes[0]!r}; expected at least two classes")
         self._classes = classes
@@ -109,6 +112,12 @@ class LabelledSentences(InMemory):
         for place, text in enumerate(texts):
             firsts.setdefault(" ".join(text.lower().split()), place)
         unique = np.array(list(firsts.values()))
+        counts = np.bincount(numbers[unique], minlength=len(classes))
+        if counts.min() < _LEAST_OF_A_CLASS:
+            raise DataError(
+                f"there are {counts.min()} different texts of class {classes[counts.argmin()]!r}, too few to be split; "
+                f"expected at least {_LEAST_OF_A_CLASS}"
+            )
         rest, test = stratified_split(numbers[unique], self.test, self.seed)
         train, val = stratified_split(numbers[unique[rest]], self.val / (1 - self.test), self.seed)
         homes: dict[int, str] = {}
@@ -171,15 +180,25 @@ class LabelledSentences(InMemory):
         return len(self.classes)
 
 
+def _in_order(labels: set[str]) -> list[str]:
+    """Whole numbers by their value, names by their letters."""
+    if all(label.removeprefix("-").isdecimal() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels)
+
+
 class Sentences(LabelledSentences):
     """Your own labelled texts from a CSV or TSV file, a row each. See :class:`LabelledSentences` for the batches.
+
+    Between commas or semicolons, quotation marks hold a text together; between tabs, where they need not, they are a
+    part of it.
 
     Args:
         path: The file, UTF-8; its first line names the columns.
         text: Column of the texts.
         label: Column of the classes.
-        known_classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order,
-            if left out.
+        known_classes: Names of the classes that there may be, in this order; those that occur, in alphabetical order
+            (numbers in that of their values), if left out.
         unit: What a token is: ``words`` (runs of letters, numbers and single marks), ``plain_words`` (what is left
             between spaces when the usual marks are gone, as in the notes) or ``subwords`` (BPE).
         max_vocab_size: Size of the vocabulary with its special tokens.
@@ -224,13 +243,14 @@ class Sentences(LabelledSentences):
         self.save_hyperparameters()
         self.path = expanded(path, "--data.path")
         self.text, self.label = text, label
-        if known_classes is not None and len(set(known_classes)) < 2:
-            raise DataError(f"known_classes are {known_classes}; expected at least two different names")
+        if known_classes is not None and len(set(known_classes)) < max(2, len(known_classes)):
+            raise DataError(f"known_classes are {', '.join(known_classes)}; expected at least two, all different")
         self._classes = known_classes
 
     def read(self) -> Labelled:
         """Reads the file."""
-        columns = read_columns(self.path, lambda _: [self.text, self.label])
+        hint = 'put texts that hold commas into quotation marks, "such as this, or that"'
+        columns = read_columns(self.path, lambda _: [self.text, self.label], hint, quotes_in_tabs=False)
         texts, labels = columns.cells[self.text], columns.cells[self.label]
         for line, text, label in zip(columns.lines.tolist(), texts, labels, strict=True):
             if not text:
@@ -238,7 +258,9 @@ class Sentences(LabelledSentences):
             if not label:
                 raise DataError(f"{self.path} line {line}: no class in column '{self.label}'")
             if self._classes is not None and label not in self._classes:
-                raise DataError(f"{self.path} line {line}: class {label!r}; there are {', '.join(self._classes)}")
+                close = difflib.get_close_matches(label, self._classes, n=1)
+                known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(self._classes)}"
+                raise DataError(f"{self.path} line {line}: class {label!r}; {known}")
         return Labelled(texts, labels)
 
     @property

@@ -5,7 +5,7 @@ import difflib
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -26,12 +26,16 @@ class Columns(NamedTuple):
     delimiter: str
 
 
-def read_columns(path: Path, choose: Callable[[list[str]], list[str]]) -> Columns:
+def read_columns(
+    path: Path, choose: Callable[[list[str]], list[str]], comma_hint: str, quotes_in_tabs: bool = True
+) -> Columns:
     """Reads columns of a UTF-8 file whose first line names them; commas, tabs or semicolons stand between cells.
 
     Args:
         path: The file.
         choose: Tells which of all columns to read.
+        comma_hint: What to do about a row that a comma within a cell has torn apart.
+        quotes_in_tabs: Whether quotation marks hold a cell together in a file of tabs, too, or are signs like others.
 
     Raises:
         DataError: The file is missing or malformed, or a column is not there.
@@ -39,7 +43,9 @@ def read_columns(path: Path, choose: Callable[[list[str]], list[str]]) -> Column
     text = _read_text(path)
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    literal = delimiter == "\t" and not quotes_in_tabs
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     lines: list[int] = []
     # Spreadsheets leave empty rows below the last one.
     filled = 0
@@ -52,7 +58,7 @@ def read_columns(path: Path, choose: Callable[[list[str]], list[str]]) -> Column
         columns: list[list[str]] = [[] for _ in wanted]
         for row in reader:
             if row and len(row) != len(header):
-                hint = "; decimal commas need ; between the cells" if delimiter == "," else ""
+                hint = f"; {comma_hint}" if delimiter == "," else ""
                 raise DataError(
                     f"{path} line {reader.line_num}: {len(row)} cells, expected {len(header)} as in line 1{hint}"
                 )

@@ -106,7 +106,7 @@ def test_print_config_shows_overridden_settings_and_writes_nothing(
         (["classify", "cnn_digit", "gone.png"], "did you mean 'cnn_digits'?"),
         (["classify", "runs/cnn_digits/gone", "gone.png"], "no model at runs/cnn_digits/gone"),
         (["classify", "backprop_iris", "gone.png"], "takes no images"),
-        (["classify", "cnn_digits"], "the following arguments are required: IMAGE"),
+        (["classify", "cnn_digits"], "name pictures to classify (IMAGE), or texts (--text TEXT)"),
         (["export", "cnn_digits", "--to", "tflite", "x"], "invalid choice: 'tflite'"),
         (["publish", "nowhere"], "nowhere is no run folder"),
         (["lr-find", "cnn_digits", "--min_lr=2"], "expected at least 20 steps and 0 < min < max"),

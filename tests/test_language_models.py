@@ -274,9 +274,8 @@ def test_damaged_tokenizer_is_told(tmp_path: Path) -> None:
     model.stored_tokenizer.json[:5] = 7
     weights.save(recurrent(), tmp_path / "x", {}, {"input": ids("the", model)})
     loaded = zoo.load(tmp_path / "x")
-    loaded.stored_tokenizer.load_state_dict(model.stored_tokenizer.state_dict())
     with pytest.raises(ZooError, match="damaged tokenizer"):
-        loaded.generate()
+        loaded.stored_tokenizer.load_state_dict(model.stored_tokenizer.state_dict())
 
 
 def test_vocabulary_and_tokenizer_must_agree() -> None:

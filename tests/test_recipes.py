@@ -55,6 +55,11 @@ MUST_REACH = {
     "lstm_co2": ("mase_52", 1.0, None),
     "causal_conv_co2": ("mase_52", 1.0, None),
     "lstm_sunspots": ("mase", 1.0, None),
+    "sentiment_average_reviews": ("accuracy", 0.82, None),
+    "sentiment_bigru_reviews": ("accuracy", 0.81, None),
+    "sentiment_bilstm_reviews": ("accuracy", 0.81, None),
+    "sentiment_conv_reviews": ("accuracy", 0.78, None),
+    "sentiment_flatten_reviews": ("accuracy", 0.80, None),
 }
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)
@@ -279,7 +284,8 @@ def test_published_metrics_can_be_measured_again(name: str, tmp_path: Path, monk
     from zoo.training import read_results
 
     monkeypatch.chdir(tmp_path)
-    roots = {"FashionMNIST": ROOT / "data", "Things": ROOT / "data" / "things8"}
+    roots = dict.fromkeys(("FashionMNIST", "MovieReviews", "Shakespeare"), ROOT / "data")
+    roots["Things"] = ROOT / "data" / "things8"
     root = roots.get(registry.recipe(name).data)
     if registry.recipe(name).data == "Things" and not roots["Things"].is_dir():
         pytest.skip("needs data/things8; scripts/things.py --download builds it")

@@ -13,6 +13,7 @@ import re
 import shutil
 import signal
 import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -213,7 +214,8 @@ class ZooCLI(LightningCLI):
         for flag, fact in given.items():
             if fact in FACTS:
                 says = getattr(self.datamodule, fact, None)
-                told = f"says {says}" if says is not None else "does not state it, so the model's default stands"
+                said = textwrap.shorten(str(says), 60, placeholder=" ...")
+                told = f"says {said}" if says is not None else "does not state it, so the model's default stands"
                 advice = f"use --data.{fact}" if fact in self.datamodule.hparams else "leave it out"
                 raise ZooError(f"{flag} is for the data to say, which {told}; {advice}")
 

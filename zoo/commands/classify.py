@@ -23,7 +23,7 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.pictures import read_picture
 from zoo import weights
-from zoo.commands.arguments import Arguments
+from zoo.commands.arguments import Arguments, check_text, read_standard_input
 from zoo.commands.outputs import check_outputs, write_output
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
@@ -160,9 +160,7 @@ def _classify_texts(options: Namespace) -> None:
     if not isinstance(model, SentimentClassifier):
         raise ZooError(f"'{options.name}' takes no texts: {type(model).__name__} was trained on other data")
     top = _checked_top(options.top, model)
-    texts = sys.stdin.read().splitlines() if options.text == ["-"] else options.text
-    if not texts:
-        raise ZooError("standard input holds no text")
+    texts = _read_texts(options.text)
     printer = _Printer(texts, model.classes, "text")
     rows: list[Row] = []
     for start in range(0, len(texts), _BATCH):
@@ -176,6 +174,18 @@ def _classify_texts(options: Namespace) -> None:
         writer.writerow(("text", "rank", "class", "probability"))
         writer.writerows((row.image, row.rank, row.name, f"{row.probability:.6f}") for row in rows)
         write_output(options.csv, table.getvalue().encode())
+
+
+def _read_texts(given: list[str]) -> list[str]:
+    """The texts that are meant: those given, or the lines of standard input."""
+    if "-" not in given:
+        return [check_text(text, "--text") for text in given]
+    if len(given) > 1:
+        raise ZooError("--text - reads all texts from standard input; leave out the others")
+    lines = read_standard_input().removesuffix("\n")
+    if not lines:
+        raise ZooError("standard input holds no text")
+    return [line.removesuffix("\r") for line in lines.split("\n")]
 
 
 def _check_explain(explain: bool, plot: Path | None) -> None:

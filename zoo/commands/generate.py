@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from zoo import weights
-from zoo.commands.arguments import Arguments
+from zoo.commands.arguments import Arguments, check_text, read_standard_input
 from zoo.errors import ZooError
 from zoo.text.language_model import LanguageModel
 from zoo.text.ngram import NGramLM
@@ -44,7 +44,9 @@ def generate(argv: list[str]) -> None:
     if options.num < 1:
         raise ZooError(f"--num is {options.num}, expected at least 1")
     model = load_language_model(options.name, options.device)
-    prompt = sys.stdin.read().removesuffix("\n") if options.prompt == "-" else options.prompt
+    prompt = (
+        read_standard_input().removesuffix("\n") if options.prompt == "-" else check_text(options.prompt, "--prompt")
+    )
     _warn_of_unknown(model, prompt)
     try:
         for number in range(options.num):

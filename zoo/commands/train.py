@@ -58,6 +58,10 @@ def resolve(verb: str, argv: list[str]) -> Target:
     quiet, test, trust, projector = (switch in argv for switch in _SWITCHES)
     if not given:
         raise ZooError(f"'zoo {verb}' needs a recipe, a YAML file or a run folder; 'zoo list' shows the recipes")
+    if projector and verb != "fit":
+        raise ZooError(
+            f"--projector is for zoo fit, which writes the embedding of what it trained; 'zoo {verb}' does not"
+        )
     first, *flags = given
     if verb in ("validate", "test"):
         flags = [*ONE_DEVICE, *flags]

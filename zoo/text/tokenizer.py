@@ -40,10 +40,24 @@ class StoredTokenizer(nn.Module):
                 raise ZooError(f"the weights hold a damaged tokenizer: {error}") from error
         return self._parsed
 
+    def _check_same(self, found: Tensor) -> None:
+        """Refuses weights whose ids stand for other tokens than those of the data that this model was made for."""
+        if not len(self.json) or torch.equal(found.to(self.json), self.json):
+            return
+        trained = StoredTokenizer()
+        trained.json = found
+        # The same tokenizer may have been written by another version of the library.
+        if trained.tokenizer.json != self.tokenizer.json:
+            raise ZooError(
+                "these weights were trained on the ids of another tokenizer than that of this data; leave the data and "
+                "its settings (unit, max_vocab_size, length, seed, ...) as they were in training"
+            )
+
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         # Its length is known only now.
         found = state_dict.get(f"{prefix}json")
         if isinstance(found, Tensor):
+            self._check_same(found)
             self.json = torch.empty(found.shape, dtype=torch.uint8, device=self.json.device)
             self._parsed = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
