@@ -345,11 +345,21 @@ def test_model_that_has_counted_nothing_says_so() -> None:
         NGramCounts(2, 9, START, END).levels()
 
 
-def test_pruning_may_leave_an_order_empty() -> None:
-    table, text = fit(small_text(), 3, 9, prune=(0, 0, 10_000)), small_text(seed=1)
-    assert table.sizes[2] == 0
+def test_an_order_may_have_a_single_ngram() -> None:
+    text = torch.tensor([3, 4, END] * 5 + [4, END, 3, END])
+    table = fit(text, 3, 9, (0, 4))
+    assert table.sizes[1:] == [3, 2]
+    again = fit(torch.tensor([3, END] * 5 + [4, END]), 3, 9, (0, 4, 4))
+    assert again.sizes[1:] == [2, 1]
+    assert bool(again.score(text).isfinite().all())
+
+
+@pytest.mark.parametrize(("prune", "left"), [((0, 0, 10_000), [9, None, 0, 0]), ((0, 10_000), [9, 0, 0, 0])])
+def test_pruning_may_leave_an_order_empty(prune: tuple[int, ...], left: list[int | None]) -> None:
+    table, text = fit(small_text(), 4, 9, prune), small_text(seed=1)
+    assert [size if known is not None else None for size, known in zip(table.sizes, left, strict=True)] == left
     assert bool(table.score(text).isfinite().all())
-    sums = table.next_log_probs(torch.tensor([[START, 3], [3, 4]])).exp().sum(1)
+    sums = table.next_log_probs(torch.tensor([[-1, START, 3], [3, 4, 3]])).exp().sum(1)
     torch.testing.assert_close(sums, torch.ones(2, dtype=torch.float64), rtol=0, atol=1e-9)
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal, get_args
 
 import torch
 from lightning import LightningDataModule, LightningModule
-from lightning.pytorch.strategies import DDPStrategy
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.optim import Optimizer
@@ -94,15 +93,6 @@ class ZooModule(LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
-
-    def share_without_gradients(self) -> None:
-        """For ``setup`` of models that learn without gradients: processes share what they find out by themselves.
-
-        Lightning would wrap the model into ``DistributedDataParallel``, which refuses one without parameters.
-        """
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy):
-            strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
 
     def example_input(self) -> Tensor:
         """A batch of one valid input, to trace the model with."""

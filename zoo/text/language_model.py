@@ -76,8 +76,11 @@ class LanguageModel(ZooModule):
         if tokenizer is not None and self.tokenizer.vocab_size != vocab_size:
             raise ZooError(f"vocab_size is {vocab_size}, but the tokenizer has {self.tokenizer.vocab_size} tokens")
         self.surprise = Surprise()
-        # Equal on all processes from the start.
-        self._ddp_params_and_buffers_to_ignore = ["stored_tokenizer.json"]
+
+    @property
+    def _ddp_params_and_buffers_to_ignore(self) -> list[str]:
+        """What need not be sent from process to process: no training step changes a buffer."""
+        return [name for name, _ in self.named_buffers()]
 
     @property
     def metric(self) -> str:  # type: ignore[override]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from datamodules.tokenizer import END, SENTENCES, START, Tokenizer
 from zoo.errors import ZooError, did_you_mean
+from zoo.gradient_free import GradientFree
 from zoo.text.arpa import read_arpa, write_arpa
 from zoo.text.backoff import BackOff
 from zoo.text.language_model import LanguageModel, State, Surprise
@@ -21,7 +21,7 @@ _START, _END = SENTENCES.index(START), SENTENCES.index(END)
 _SMOOTHINGS = ("kneser_ney", "add_k", "maximum_likelihood")
 
 
-class NGramLM(LanguageModel):
+class NGramLM(GradientFree, LanguageModel):
     """An n-gram language model: a word depends on the ``order - 1`` words before it, within its sentence.
 
     Training counts, without gradients: one epoch over chunks of whole sentences (``--data.batches chunks``). At its end
@@ -78,25 +78,18 @@ class NGramLM(LanguageModel):
         self._unpruned: BackOff | None = None
         self.unpruned_surprise = Surprise()
 
-    def setup(self, stage: str) -> None:
-        """Without parameters there is nothing that Lightning could share."""
-        self.share_without_gradients()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """None: there are no gradients."""
-        return None
-
     def on_train_epoch_start(self) -> None:
         """Begins to count."""
         super().on_train_epoch_start()
         self._counts = NGramCounts(self.order, self.vocab_size, _START, _END)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Counts a chunk."""
         if batch[0].ndim != 1:
             raise ZooError("n-grams are counted in chunks of text, not in windows; use --data.batches chunks")
         assert self._counts is not None
         self._counts.add(batch[1])
+        return self.no_loss()
 
     def on_validation_epoch_start(self) -> None:
         """Makes probabilities of what was counted so far."""

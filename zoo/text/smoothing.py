@@ -76,17 +76,17 @@ def kneser_ney(levels: list[Counted], discount: Tensor, start: int) -> BackOffTa
     """
     probs, back_offs = [], []
     below = discount.new_full((1,), 1 / (len(levels[0].words) - 1))
-    for level, given in zip(levels, discount.to(levels[0].counts.device), strict=True):
+    below = below.to(levels[0].counts.device)
+    for order, (level, given) in enumerate(zip(levels, discount.to(below.device), strict=True), start=1):
         table = torch.cat([given.new_zeros(1), given])
         taken = table[level.counts.clamp(max=3)]
-        size = len(below)
         totals = level.lost.double().index_add(0, level.contexts, level.counts.double())
         freed = level.lost.double().index_add(0, level.contexts, taken)
         # What is never followed by anything hands everything on.
         weights = torch.where(totals > 0, freed / totals.clamp(min=1), 1.0)
-        lower = below.to(weights.device)[level.suffixes] if size > 1 else below.to(weights.device)
-        found = (level.counts.double() - taken) / totals[level.contexts] + weights[level.contexts] * lower
-        if size == 1:
+        found = (level.counts.double() - taken) / totals[level.contexts]
+        found = found + weights[level.contexts] * below[level.suffixes]
+        if order == 1:
             found[start] = 1.0
         else:
             back_offs.append(weights.log())

@@ -1,0 +1,38 @@
+"""Base of the models that learn without gradients: by counting, say."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from zoo.module import ZooModule
+
+
+class GradientFree(ZooModule):
+    """Base of the models whose training step changes them by itself and returns :meth:`no_loss`.
+
+    Lightning's loop runs as ever, so checkpoints are saved and epochs counted, but nothing is differentiated. Of
+    several processes each sees its share of the data; a subclass adds up what they have found.
+    """
+
+    def setup(self, stage: str) -> None:
+        """Keeps Lightning from wrapping the model for gradients, which refuses one without parameters."""
+        strategy = self.trainer.strategy
+        if isinstance(strategy, DDPStrategy):
+            strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """None: there is nothing to optimize."""
+        return None
+
+    def no_loss(self) -> Tensor:
+        """What a training step returns, since Lightning wants a loss where there are several processes."""
+        return torch.zeros((), device=self.device)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Nothing."""
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Nothing: there is no loss to look at."""
