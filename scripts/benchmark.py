@@ -50,11 +50,12 @@ from datamodules.timeline import Timeline
 from datamodules.tokenizer import END, SENTENCES, START
 from zoo import weights
 from zoo.commands.train import resolve
+from zoo.precision import has_bfloat16
 from zoo.series.causal_conv import CausalConv
 from zoo.series.recurrent import State
 from zoo.text.backoff import BackOff
 from zoo.text.ngram_counts import NGramCounts
-from zoo.training import ZooCLI, has_bfloat16
+from zoo.training import ZooCLI
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, AdamW, Muon
+from torch.optim import SGD, AdamW
+from torch.optim import Muon as TorchMuon
 
 from zoo.module import WarmupCosineLR
-from zoo.muon import MuonWithAdamW
+from zoo.muon import Muon, MuonWithAdamW, orthogonalised
 
 
 def network() -> nn.Sequential:
@@ -39,12 +40,31 @@ def test_each_part_does_what_it_does_alone() -> None:
     matrices = [one for one in theirs.parameters() if one.ndim == 2]
     others = [one for one in theirs.parameters() if one.ndim == 1]
     parts = (
-        Muon(matrices, 0.02, 0.1, adjust_lr_fn="match_rms_adamw"),
+        Muon(matrices, 0.02, 0.1),
         AdamW(others, 0.02, (0.9, 0.99), weight_decay=0.0),
     )
     train(theirs, *parts)
     for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
         torch.testing.assert_close(mine, other)
+
+
+def test_muon_is_that_of_torch_but_for_its_rounding() -> None:
+    ours, theirs = network(), network()
+    train(ours, Muon([ours[0].weight, ours[2].weight], 0.02, 0.1))
+    train(theirs, TorchMuon([theirs[0].weight, theirs[2].weight], 0.02, 0.1, adjust_lr_fn="match_rms_adamw"))
+    for before, mine, other in zip(network().parameters(), ours.parameters(), theirs.parameters(), strict=True):
+        if before.ndim == 2:
+            assert (mine - other).norm() < 0.02 * (mine - before).norm()
+
+
+@pytest.mark.parametrize("shape", [(8, 24), (24, 8), (8, 8)])
+def test_orthogonalised_keeps_the_directions_and_evens_the_sizes(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    sizes = torch.linalg.svdvals(orthogonalised(matrix).float())
+    assert sizes.min() > 0.6
+    assert sizes.max() < 1.3
+    assert orthogonalised(matrix).float().mul(u @ v).sum() == pytest.approx(float(sizes.sum()), rel=0.02)
 
 
 def test_learning_rates_reach_the_parts() -> None:

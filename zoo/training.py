@@ -43,6 +43,7 @@ from zoo.duration import Duration, StopAfter, chosen_duration
 from zoo.errors import ZooError, did_you_mean
 from zoo.figures import Figures
 from zoo.module import ZooModule, unfilled
+from zoo.precision import has_bfloat16
 from zoo.registry import read_results
 
 # Facts of the data that reach the model as constructor arguments of the same name.
@@ -650,11 +651,6 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
                 times.append(time.perf_counter() - start)
             seconds[precision, channels_last] = min(times[2:])
     return seconds
-
-
-def has_bfloat16() -> bool:
-    """Whether the processor computes in bfloat16, so that it may be quicker than float32."""
-    return any(bool(getattr(torch.cpu, f"_is_{unit}_supported")()) for unit in ("avx512_bf16", "amx_tile"))
 
 
 def _as_list(value: Any) -> list[Any]:
