@@ -21,6 +21,7 @@ class Iris(InMemory):
         batch_size: Flowers in a training batch of one process.
         eval_batch_size: Flowers in a validation or test batch of one process.
         seed: Determines the splits and the order of the training batches.
+        whole: All flowers in every split, for what learns without labels and is asked about these flowers.
     """
 
     classes = ["setosa", "versicolor", "virginica"]
@@ -32,14 +33,18 @@ class Iris(InMemory):
         "licence": "CC BY 4.0",
     }
 
-    def __init__(self, batch_size: int = 16, eval_batch_size: int = 64, seed: int = 0) -> None:
+    def __init__(self, batch_size: int = 16, eval_batch_size: int = 64, seed: int = 0, whole: bool = False) -> None:
         super().__init__(batch_size, eval_batch_size, seed)
         self.save_hyperparameters()
+        self.whole = whole
 
     def load(self) -> dict[str, Split]:
         """Reads and splits the flowers."""
         bunch = load_iris()
         features, species = bunch.data.astype(np.float32), bunch.target.astype(np.int64)
+        if self.whole:
+            everything = (torch.from_numpy(features), torch.from_numpy(species))
+            return dict.fromkeys(("train", "val", "test"), everything)
         rest, test = stratified_split(species, 0.3, self.seed)
         train, val = stratified_split(species[rest], 0.2, self.seed)
         positions = {"train": rest[train], "val": rest[val], "test": test}

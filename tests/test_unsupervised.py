@@ -1,0 +1,219 @@
+"""PCA and k-means, against scikit-learn, which is the reference of the field."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.cluster
+import sklearn.decomposition
+import torch
+from conftest import ROOT
+from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from sklearn.metrics import adjusted_rand_score
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+import datamodules
+from datamodules.memory import EpochBatches, Rows, load_batches
+from zoo.errors import ZooError
+from zoo.tabular.kmeans import KMeans, adjusted_rand
+from zoo.tabular.pca import PCA
+from zoo.tabular.seeding import initial_centroids
+
+
+def iris() -> Tensor:
+    return datamodules.Iris(whole=True).splits["train"][0]
+
+
+def digits() -> Tensor:
+    return datamodules.Digits().splits["train"][0]
+
+
+def fashion() -> Tensor:
+    return datamodules.FashionMNIST(str(ROOT / "data")).splits["train"][0][:5000]
+
+
+def blobs(count: int = 2000, width: int = 6, groups: int = 5) -> Tensor:
+    generator = torch.Generator().manual_seed(3)
+    middles = torch.randn(groups, width, generator=generator) * 4
+    rows = torch.randn(count, width, generator=generator)
+    return rows + middles[torch.arange(count) % groups]
+
+
+def as_float64(inputs: Tensor) -> np.ndarray:
+    return np.asarray(inputs.flatten(1).double().numpy() / (255 if inputs.dtype == torch.uint8 else 1))
+
+
+def loader(rows: Tensor, batch_size: int = 256) -> DataLoader[Any]:
+    data = Rows((rows,))
+    return load_batches(data, EpochBatches(data, batch_size, shuffle=True))
+
+
+def fit(model: Any, rows: Tensor, epochs: int = 1, batch_size: int = 256, **settings: Any) -> Trainer:
+    trainer = Trainer(
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        **settings,
+    )
+    trainer.fit(model, loader(rows, batch_size))
+    return trainer
+
+
+@pytest.mark.parametrize("data", [iris, digits, fashion], ids=lambda data: data.__name__)
+def test_pca_equals_that_of_scikit_learn(data: Any) -> None:
+    inputs = data()
+    count = min(20, inputs[0].numel())
+    ours = PCA(inputs[0].numel(), count)
+    fit(ours, inputs)
+    theirs = sklearn.decomposition.PCA(count, svd_solver="full").fit(as_float64(inputs))
+    np.testing.assert_allclose(ours.explained_variance, theirs.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(ours.explained_variance_ratio, theirs.explained_variance_ratio_, rtol=1e-9)
+    same_sign = np.sign((ours.components.numpy() * theirs.components_).sum(1, keepdims=True))
+    np.testing.assert_allclose(ours.components, theirs.components_ * same_sign, atol=1e-6)
+    np.testing.assert_allclose(ours.transform(inputs), theirs.transform(as_float64(inputs)) * same_sign.T, atol=1e-6)
+
+
+def test_pca_keeps_its_digits_far_from_zero() -> None:
+    rows = iris().double() + 1e7
+    ours = PCA(4, 4)
+    fit(ours, rows)
+    theirs = sklearn.decomposition.PCA(4).fit((rows - 1e7).numpy())
+    np.testing.assert_allclose(ours.explained_variance, theirs.explained_variance_, rtol=1e-6)
+
+
+def test_signs_do_not_depend_on_the_order_of_rows() -> None:
+    first, second = PCA(64, 5), PCA(64, 5)
+    rows = torch.randn(500, 64, generator=torch.Generator().manual_seed(0))
+    fit(first, rows)
+    fit(second, rows.flip(0))
+    torch.testing.assert_close(first.components, second.components, rtol=0, atol=1e-9)
+    assert (first.components.gather(1, first.components.abs().argmax(1, keepdim=True)) > 0).all()
+
+
+def test_share_of_the_variance_chooses_how_many_components() -> None:
+    inputs = digits()
+    ours = PCA(inputs[0].numel(), 0.9)
+    fit(ours, inputs)
+    theirs = sklearn.decomposition.PCA(0.9, svd_solver="full").fit(as_float64(inputs))
+    assert len(ours.components) == theirs.n_components_
+
+
+def test_whitened_rows_have_unit_variance_and_come_back() -> None:
+    rows = blobs()
+    model = PCA(6, 6, whiten=True)
+    fit(model, rows)
+    white = model.transform(rows)
+    torch.testing.assert_close(white.T.cov(), torch.eye(6, dtype=torch.float64), rtol=0, atol=1e-9)
+    torch.testing.assert_close(model.inverse_transform(white), rows.double(), rtol=0, atol=1e-9)
+
+
+def test_randomized_solver_comes_close_in_few_epochs() -> None:
+    inputs = fashion()
+    exact, randomized = PCA(784, 10), PCA(784, 10, solver="randomized")
+    fit(exact, inputs)
+    fit(randomized, inputs, epochs=6)
+    torch.testing.assert_close(randomized.explained_variance, exact.explained_variance, rtol=1e-4, atol=0)
+    torch.testing.assert_close(randomized.components, exact.components, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("data", [iris, digits, blobs], ids=lambda data: data.__name__)
+def test_lloyd_from_the_same_centroids_equals_that_of_scikit_learn(data: Any) -> None:
+    inputs = data()
+    ours = KMeans(inputs[0].numel(), 8, restarts=1).double()
+    start = as_float64(inputs)[:: len(inputs) // 8][:8]
+    ours.begin(torch.from_numpy(start))
+    fit(ours, inputs, epochs=60)
+    theirs = sklearn.cluster.KMeans(8, init=start, n_init=1, max_iter=60, tol=0).fit(as_float64(inputs))
+    assert (ours.cluster(inputs).numpy() == theirs.labels_).all()
+    inertia = float(ours(inputs).amin(1).sum())
+    assert inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+
+
+@pytest.mark.parametrize("init", ["kmeans++", "kmeans||", "farthest", "random"])
+@pytest.mark.parametrize("data", [iris, blobs], ids=lambda data: data.__name__)
+def test_inertia_is_as_low_as_scikit_learns_best_of_ten(data: Any, init: Any) -> None:
+    rows = data()
+    model = KMeans(rows.shape[1], 5, init=init)
+    trainer = fit(
+        model,
+        rows,
+        100,
+        callbacks=[EarlyStopping("train_inertia_of_restarts", patience=2, check_on_train_epoch_end=True)],
+    )
+    assert trainer.current_epoch < 100, "centroids stand still before"
+    best = sklearn.cluster.KMeans(5, n_init=10, random_state=0).fit(rows.numpy()).inertia_
+    assert float(model(rows).amin(1).sum()) <= (1.001 if init.startswith("kmeans") else 1.2) * best
+
+
+def test_empty_cluster_begins_anew_at_the_farthest_row() -> None:
+    rows = torch.tensor([[0.0], [1.0], [2.0], [50.0]], dtype=torch.float64)
+    start = torch.tensor([[0.0], [1.5], [1000.0]], dtype=torch.float64)
+    model = KMeans(1, 3, restarts=1).double()
+    model.begin(start)
+    fit(model, rows, epochs=10)
+    theirs = sklearn.cluster.KMeans(3, init=start.numpy(), n_init=1, tol=0).fit(rows.numpy())
+    assert sorted(model.centroids.flatten().tolist()) == pytest.approx(sorted(theirs.cluster_centers_.flatten()))
+
+
+def test_mini_batches_come_close() -> None:
+    rows = blobs(20_000)
+    model = KMeans(6, 5, mini_batch=True, restarts=3)
+    fit(model, rows, epochs=3)
+    best = sklearn.cluster.KMeans(5, n_init=3, random_state=0).fit(rows.numpy()).inertia_
+    assert float(model(rows).amin(1).sum()) <= 1.02 * best
+
+
+def test_farthest_rule_is_that_of_the_notes() -> None:
+    rows = torch.tensor([[0.0], [1.0], [10.0], [4.0]])
+    picked = initial_centroids(rows, 3, "farthest", torch.Generator().manual_seed(0)).flatten().tolist()
+    for number in (1, 2):
+        nearest = [min(abs(float(row) - other) for other in picked[:number]) for row in rows]
+        assert picked[number] == float(rows[int(np.argmax(nearest))])
+
+
+def test_adjusted_rand_equals_that_of_scikit_learn() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.randint(4, (300,), generator=generator) for _ in range(2))
+    second[:150] = first[:150]
+    table = (first * 4 + second).bincount(minlength=16).view(4, 4).double()
+    assert float(adjusted_rand(table)) == pytest.approx(adjusted_rand_score(first, second))
+    assert float(adjusted_rand(torch.tensor([[5.0]]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "rows", "says"),
+    [
+        (lambda: KMeans(2, 9), torch.randn(5, 2), "9 clusters of 5 rows"),
+        (lambda: KMeans(2, 3), torch.tensor([[0.0, 0.0], [1.0, 1.0]]).repeat(4, 1), "3 clusters of 2 different rows"),
+        (lambda: KMeans(2, 2), torch.ones(8, 2), "all features are constant"),
+        (lambda: KMeans(2, 2), torch.tensor([[0.0, 1.0], [0.0, float("nan")]]), "feature 1 of row 1 of a batch is nan"),
+        (lambda: PCA(2, 1), torch.tensor([[0.0, 1.0], [float("inf"), 1.0]]), "is inf, expected finite numbers"),
+        (lambda: PCA(2, 1), torch.ones(8, 2), "all features are constant"),
+        (lambda: PCA(6, 6), torch.randn(4, 6), "6 components of 4 rows"),
+        (lambda: PCA(4, 5), iris(), "5 components of 4 features"),
+        (lambda: PCA(4, 0), iris(), "num_components is 0"),
+        (lambda: PCA(4, 1.5), iris(), "num_components is 1.5"),
+        (lambda: PCA(4, 0.5, solver="randomized"), iris(), "needs a number of components"),
+        (lambda: KMeans(4, 0), iris(), "num_clusters is 0"),
+        (lambda: PCA(3, 2), iris(), "rows have 4 features, expected 3"),
+    ],
+)
+def test_bad_input_is_named(build: Any, rows: Tensor, says: str) -> None:
+    with pytest.raises(ZooError, match=says):
+        fit(build(), rows)
+
+
+def test_share_of_the_variance_survives_publishing(tmp_path: Path) -> None:
+    from zoo import weights
+
+    model = PCA(4, 0.9)
+    fit(model, iris())
+    weights.save(model, tmp_path / "some_pca", {"recipe": "some_pca"}, {"input": iris()[:3]})
+    loaded = weights.load(tmp_path / "some_pca")
+    assert torch.equal(loaded.transform(iris()), model.transform(iris()))

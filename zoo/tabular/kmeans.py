@@ -1,0 +1,325 @@
+"""k-means clustering, one Lloyd iteration an epoch, over any data (Lloyd, 1982)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zoo.errors import ZooError
+from zoo.gradient_free import GradientFree
+from zoo.processes import add_up, gather
+from zoo.tabular.drawing import draw_embedding
+from zoo.tabular.features import rows as as_rows
+from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
+
+# Rows that initial centroids are picked among; of more rows a random part.
+_MOST_TO_BEGIN_WITH = 20_000
+
+
+class LloydStep:
+    """What one pass over the rows needs to remember for the centroids of several restarts at once.
+
+    Args:
+        centroids: ``(R, K, F)``.
+    """
+
+    def __init__(self, centroids: Tensor) -> None:
+        self.centroids = centroids
+        restarts, count, _ = centroids.shape
+        self.sums = torch.zeros_like(centroids, dtype=torch.float64)
+        self.members = torch.zeros(restarts, count, dtype=torch.float64, device=centroids.device)
+        self.inertia = torch.zeros(restarts, dtype=torch.float64, device=centroids.device)
+        # The rows farthest from their centroids, to begin clusters anew that have lost all rows.
+        self.far_distances = torch.full((restarts, count), -1.0, dtype=torch.float64, device=centroids.device)
+        self.far_rows = torch.zeros_like(centroids)
+        self.far_labels = torch.zeros(restarts, count, dtype=torch.long, device=centroids.device)
+
+    def add(self, rows: Tensor) -> None:
+        """Assigns rows ``(N, F)`` to their nearest centroids."""
+        restarts, count, width = self.centroids.shape
+        # Only what differs between centroids decides; what belongs to the row is added afterwards.
+        flat = self.centroids.reshape(-1, width)
+        scores = torch.addmm(flat.square().sum(1), rows, flat.T, alpha=-2).view(len(rows), restarts, count)
+        nearest, labels = scores.min(2)
+        for restart in range(restarts):
+            mine = labels[:, restart]
+            chosen = torch.zeros(len(rows), count, dtype=rows.dtype, device=rows.device)
+            chosen.scatter_(1, mine.unsqueeze(1), 1.0)
+            self.sums[restart] += chosen.T @ rows
+            self.members[restart] += chosen.sum(0)
+        distances = (nearest + rows.square().sum(1, keepdim=True)).clamp(min=0).T.double()
+        self.inertia += distances.sum(1)
+        best, at = distances.topk(min(count, len(rows)), 1)
+        self._keep_farthest(best, rows[at], labels.T.gather(1, at))
+
+    def _keep_farthest(self, distances: Tensor, rows: Tensor, labels: Tensor) -> None:
+        kept, at = torch.cat([self.far_distances, distances], 1).topk(self.far_distances.shape[1], 1)
+        restarts = torch.arange(len(kept), device=kept.device).unsqueeze(1)
+        self.far_rows = torch.cat([self.far_rows, rows], 1)[restarts, at]
+        self.far_labels = torch.cat([self.far_labels, labels], 1)[restarts, at]
+        self.far_distances = kept
+
+    def finish(self) -> tuple[Tensor, Tensor]:
+        """Joins what all processes have seen.
+
+        Returns:
+            The centroids of the rows assigned to them, ``(R, K, F)``, and the inertia of the assignment, ``(R,)``.
+        """
+        sums, members, inertia = add_up(self.sums), add_up(self.members), add_up(self.inertia)
+        if (members == 0).any():
+            self._gather_farthest()
+            self._begin_anew(sums, members)
+        means = sums / members.clamp(min=1).unsqueeze(2)
+        # Where rows are fewer than clusters a centroid stays.
+        return torch.where(members.unsqueeze(2) > 0, means, self.centroids.double()), inertia
+
+    def _gather_farthest(self) -> None:
+        parts = [gather(part.unsqueeze(0)) for part in (self.far_distances, self.far_rows, self.far_labels)]
+        distances, rows, labels = (part.transpose(0, 1).flatten(1, 2) for part in parts)
+        self.far_distances = torch.full_like(self.far_distances, -1.0)
+        self._keep_farthest(distances, rows, labels)
+
+    def _begin_anew(self, sums: Tensor, members: Tensor) -> None:
+        """Gives the farthest rows to empty clusters and takes them from those that they were in."""
+        for restart, empty in (members == 0).nonzero().tolist():
+            taken = int((members[restart] == -1).sum())
+            if self.far_distances[restart, taken] <= 0:
+                continue
+            row, former = self.far_rows[restart, taken].double(), self.far_labels[restart, taken]
+            sums[restart, former] -= row
+            members[restart, former] -= 1
+            sums[restart, empty] = row
+            members[restart, empty] = -1
+        members[members == -1] = 1
+
+
+class KMeans(GradientFree):
+    """Groups rows around ``K`` centroids; an epoch is one of Lloyd's iterations.
+
+    Several restarts run side by side and share every pass; the best of them is the model. Training has found all that
+    there is to find when the centroids stand still: EarlyStopping on ``train_inertia_of_restarts`` sees that.
+
+    Args:
+        in_features: Length of a row; images are flattened and scaled to 0..1.
+        num_clusters: ``K``.
+        init: Where to begin, see :func:`zoo.tabular.seeding.initial_centroids`.
+        restarts: How often to begin.
+        mini_batch: Move the centroids with every batch, each by the share that the batch has of all rows that it was
+            nearest to (Sculley, 2010), for data without end; else once an epoch.
+        seed: Of the beginnings.
+        classes: Names of the classes that rows are labelled with; only compared with, never learnt from.
+
+    Attributes:
+        centroids: ``(K, F)``.
+
+    Shape:
+        - Input: ``(N, F)`` or images ``(N, C, H, W)`` of ``F`` values.
+        - Output: squared distances to the centroids, ``(N, K)``.
+
+    Raises:
+        ZooError: There are fewer rows, or fewer different ones, than clusters.
+    """
+
+    metric = "inertia"
+    centroids: Tensor
+
+    def __init__(
+        self,
+        in_features: int = 4,
+        num_clusters: int = 3,
+        init: Initialisation = "kmeans++",
+        restarts: int = 10,
+        mini_batch: bool = False,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
+            if value < 1:
+                raise ZooError(f"{name} is {value}, expected at least 1")
+        self.in_features, self.num_clusters, self.restarts = in_features, num_clusters, restarts
+        self.init, self.mini_batch, self.seed = init, mini_batch, seed
+        self.classes = list(classes) if classes else None
+        self.register_buffer("centroids", torch.zeros(num_clusters, in_features))
+        # How many rows of each class are in each cluster.
+        self._contingency = torch.zeros(num_clusters, len(self.classes or ()), dtype=torch.float64)
+        # Of the restarts: centroids (R, K, F) and, of mini-batches, how many rows each was nearest to (R, K).
+        self._candidates: Tensor | None = None
+        self._seen: Tensor | None = None
+        self._step: LloydStep | None = None
+        self._restart_inertia: Tensor | None = None
+        self._sum = 0.0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are centroids."""
+        return bool(self.centroids.any())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Squared distances of raw rows to the centroids, ``(N, K)``."""
+        rows = as_rows(inputs, self.in_features, self.centroids.dtype)
+        # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
+        middle = self.centroids.mean(0)
+        return squared_distances(rows - middle, self.centroids - middle)
+
+    def cluster(self, inputs: Tensor) -> Tensor:
+        """Number of the nearest centroid of each raw row, ``(N,)``."""
+        return self(inputs).argmin(1)
+
+    def on_train_start(self) -> None:
+        """Picks the centroids to begin with, among rows of the training data, the same in every process."""
+        if self._candidates is not None:
+            self._candidates = self._candidates.to(self.device)
+            self._seen = None if self._seen is None else self._seen.to(self.device)
+            return
+        dataset: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
+        generator = torch.Generator().manual_seed(self.seed)
+        at = torch.randperm(len(dataset), generator=generator)[:_MOST_TO_BEGIN_WITH].sort().values
+        rows = as_rows(dataset[at][0].to(self.device), self.in_features, self.centroids.dtype)
+        if not (rows != rows[0]).any():
+            raise ZooError(f"all features are constant over {len(rows)} rows; there is nothing to find")
+        self.begin(torch.stack([self._pick(rows, generator) for _ in range(self.restarts)]))
+
+    def _pick(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        return initial_centroids(rows, self.num_clusters, self.init, generator)
+
+    def begin(self, candidates: Tensor) -> None:
+        """Begins with given centroids, ``(R, K, F)`` or ``(K, F)`` for one restart; call it before training."""
+        shaped = candidates.to(self.centroids).view(-1, self.num_clusters, self.in_features)
+        self._candidates, self._seen = shaped, shaped.new_zeros(shaped.shape[:2])
+        self.centroids = shaped[0].clone()
+
+    def on_train_epoch_start(self) -> None:
+        """Begins a pass."""
+        super().on_train_epoch_start()
+        assert self._candidates is not None
+        self._step = LloydStep(self._candidates)
+        self._restart_inertia = None
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        """Assigns a batch; of mini-batches, also moves the centroids."""
+        assert self._step is not None
+        rows = as_rows(batch[0], self.in_features, self.centroids.dtype)
+        if self.mini_batch:
+            self._move(rows)
+        else:
+            self._step.add(rows)
+        return self.no_loss()
+
+    def _move(self, rows: Tensor) -> None:
+        assert self._candidates is not None
+        assert self._seen is not None
+        assert self._step is not None
+        step = LloydStep(self._candidates)
+        step.add(rows)
+        sums, members = add_up(step.sums), add_up(step.members)
+        self._step.inertia += step.inertia
+        self._seen = self._seen + members.to(self._seen)
+        share = (sums - members.unsqueeze(2) * self._candidates) / self._seen.clamp(min=1).unsqueeze(2)
+        self._candidates = (self._candidates + share).to(self._candidates)
+
+    def on_validation_epoch_start(self) -> None:
+        """Moves the centroids to the middle of what was assigned to them."""
+        self._finish()
+        self._start_sums()
+
+    def on_test_epoch_start(self) -> None:
+        """Starts new sums."""
+        self._start_sums()
+
+    def _start_sums(self) -> None:
+        self._sum = 0.0
+        self._contingency = torch.zeros_like(self._contingency, device=self.device)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the inertia of the pass, as the centroids were before it: of the best restart, and the mean of all."""
+        super().on_train_epoch_end()
+        self._finish()
+        assert self._restart_inertia is not None
+        self.log("train_inertia", self._restart_inertia.min())
+        self.log("train_inertia_of_restarts", self._restart_inertia.mean())
+
+    def _finish(self) -> None:
+        if self._step is None:
+            return
+        if self.mini_batch:
+            self._restart_inertia = add_up(self._step.inertia)
+        else:
+            found, self._restart_inertia = self._step.finish()
+            self._candidates = found.to(self.centroids)
+        assert self._candidates is not None
+        self.centroids = self._candidates[int(self._restart_inertia.argmin())].clone()
+        self._step = None
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up squared distances; compares with the labels, if there are any."""
+        if not self.is_fitted:
+            return {}
+        distances, clusters = self(batch[0]).min(1)
+        self._sum += float(distances.double().sum())
+        if self.classes is not None:
+            pairs = clusters * len(self.classes) + batch[1]
+            self._contingency += pairs.bincount(minlength=self._contingency.numel()).view_as(self._contingency)
+        return {"rows": as_rows(batch[0], self.in_features, self.centroids.dtype), "clusters": clusters}
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_inertia`` and, where rows are labelled, ``val_adjusted_rand``."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test_inertia`` and, where rows are labelled, ``test_adjusted_rand``."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, split: str) -> None:
+        inertia = add_up(torch.tensor(self._sum, dtype=torch.float64, device=self.device))
+        self.log(f"{split}_inertia", inertia, prog_bar=True)
+        if self.classes is not None:
+            self.log(f"{split}_adjusted_rand", adjusted_rand(add_up(self._contingency)))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the restarts, too."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["restarts"] = {"candidates": self._candidates, "seen": self._seen}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the restarts."""
+        super().on_load_checkpoint(checkpoint)
+        self._candidates, self._seen = (checkpoint["restarts"][name] for name in ("candidates", "seen"))
+
+    def example_input(self) -> Tensor:
+        """One row of zeros."""
+        return torch.zeros(1, self.in_features)
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the clusters along their first two principal components."""
+        if self.in_features < 2:
+            return {}
+        points = outputs["rows"].double()
+        middle = points.mean(0)
+        _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
+        plane = vectors[:, -2:].flip(1)
+        centroids = (self.centroids.cpu().double() - middle) @ plane
+        return {"clusters": draw_embedding((points - middle) @ plane, outputs["clusters"], None, (), centroids)}
+
+
+def adjusted_rand(contingency: Tensor) -> Tensor:
+    """How well two groupings agree: 1 if they are the same, 0 on average by chance (Hubert and Arabie, 1985).
+
+    Args:
+        contingency: How many rows are in each group of the one and of the other, float64 ``(A, B)``.
+    """
+
+    def pairs(counts: Tensor) -> Tensor:
+        return (counts * (counts - 1) / 2).sum()
+
+    together, first, second = pairs(contingency), pairs(contingency.sum(1)), pairs(contingency.sum(0))
+    by_chance = first * second / pairs(contingency.sum())
+    most = (first + second) / 2
+    # One group on either side, or a group for every row: they agree.
+    return torch.where(most == by_chance, 1.0, (together - by_chance) / (most - by_chance))

@@ -1,0 +1,287 @@
+"""Principal component analysis, in one epoch over any data (Pearson, 1901; Hotelling, 1933)."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from zoo.errors import ZooError
+from zoo.gradient_free import GradientFree
+from zoo.processes import add_up
+from zoo.tabular.drawing import draw_embedding, draw_spectrum
+from zoo.tabular.features import rows as as_rows
+
+Solver = Literal["covariance", "randomized"]
+
+# More directions than asked for make a random subspace hold those that are (Halko et al., 2011).
+_OVERSAMPLING = 10
+
+
+class Moments:
+    """Sums over rows, in float64, from which mean and covariance follow.
+
+    Rows are taken relative to the first batch's mean, so that nothing cancels where values are large and alike.
+
+    Args:
+        first: The first batch, float64 ``(N, F)``; it is not added yet.
+        basis: None to keep the whole scatter matrix ``(F, F)``; else an orthonormal basis ``(F, S)``, of which only the
+            product with the scatter matrix is kept.
+    """
+
+    def __init__(self, first: Tensor, basis: Tensor | None = None) -> None:
+        self.basis = basis
+        self.count = 0
+        self.offset = first.mean(0)
+        width = len(self.offset) if basis is None else basis.shape[1]
+        self.sum = torch.zeros_like(self.offset)
+        self.squares = first.new_zeros(())
+        self.product = first.new_zeros(len(self.offset), width)
+
+    def add(self, rows: Tensor) -> None:
+        """Adds float64 rows, ``(N, F)``."""
+        rows = rows - self.offset
+        self.count += len(rows)
+        self.sum += rows.sum(0)
+        self.squares += rows.square().sum()
+        self.product.addmm_(rows.T, rows if self.basis is None else rows @ self.basis)
+
+    def gathered(self) -> tuple[int, Tensor, Tensor, Tensor]:
+        """Joins what all processes have seen (Chan et al., 1979).
+
+        Returns:
+            Number of rows, their mean ``(F,)``, the scatter matrix about the mean, or its product with the basis, and
+            its trace.
+        """
+        shift = self.sum / self.count
+        product = self.product - self.count * torch.outer(shift, self._seen(shift))
+        trace = self.squares - self.count * shift.square().sum()
+        count = int(add_up(torch.tensor(self.count, device=shift.device)))
+        mean = add_up((self.offset + shift) * self.count) / count
+        apart = self.offset + shift - mean
+        product = add_up(product + self.count * torch.outer(apart, self._seen(apart)))
+        return count, mean, product, add_up(trace + self.count * apart.square().sum())
+
+    def _seen(self, vector: Tensor) -> Tensor:
+        return vector if self.basis is None else vector @ self.basis
+
+
+class PCA(GradientFree):
+    """Finds the directions in which rows vary most.
+
+    Args:
+        in_features: Length of a row; images are flattened and scaled to 0..1.
+        num_components: How many directions; a share below 1 asks for as many as explain that share of the variance.
+        whiten: Scale transformed rows to unit variance in every direction.
+        solver: ``covariance``: exact, from the scatter matrix ``(F, F)`` in float64, in one epoch; ``randomized``
+            (Halko et al., 2011) for many features: keeps ``F`` times ``num_components + 10`` numbers, every further
+            epoch is a power iteration, three or four are plenty.
+        seed: Of the random directions that ``randomized`` begins with.
+        classes: Names of the classes, for the picture.
+
+    Attributes:
+        mean: Mean of the rows, ``(F,)``.
+        components: Directions, unit vectors, ``(K, F)``; the largest entry of each is positive.
+        explained_variance: Variance along each, with ``N - 1`` in the denominator, ``(K,)``.
+        explained_variance_ratio: Share of the whole variance, ``(K,)``.
+
+    Shape:
+        - Input: ``(N, F)`` or images ``(N, C, H, W)`` of ``F`` values.
+        - Output: ``(N, K)``.
+
+    Raises:
+        ZooError: There are more components than features or rows, or nothing varies.
+    """
+
+    metric = "explained_variance"
+    mean: Tensor
+    components: Tensor
+    explained_variance: Tensor
+    explained_variance_ratio: Tensor
+
+    def __init__(
+        self,
+        in_features: int = 4,
+        num_components: int | float = 2,
+        whiten: bool = False,
+        solver: Solver = "covariance",
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        whole = num_components >= 1
+        if not num_components > 0 or (whole and (num_components != int(num_components))):
+            raise ZooError(f"num_components is {num_components}; expected a number from 1 on, or a share below 1")
+        if num_components > in_features:
+            raise ZooError(
+                f"{int(num_components)} components of {in_features} features; expected at most {in_features}"
+            )
+        if solver not in ("covariance", "randomized"):
+            raise ZooError(f"no solver {solver!r}; there are covariance and randomized")
+        if solver == "randomized" and not whole:
+            raise ZooError("solver randomized needs a number of components, not a share; use --model.num_components 50")
+        self.in_features, self.num_components = in_features, num_components
+        self.whiten, self.solver, self.seed = whiten, solver, seed
+        self.classes = list(classes) if classes else None
+        count = int(num_components) if whole else 0
+        self.register_buffer("mean", torch.zeros(in_features, dtype=torch.float64))
+        self.register_buffer("components", torch.zeros(count, in_features, dtype=torch.float64))
+        self.register_buffer("explained_variance", torch.zeros(count, dtype=torch.float64))
+        self.register_buffer("explained_variance_ratio", torch.zeros(count, dtype=torch.float64))
+        self._moments: Moments | None = None
+        self._subspace: Tensor | None = None
+        self._kept = self._whole = 0.0
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # How many components explain a share is known only after training.
+        for name in ("components", "explained_variance", "explained_variance_ratio"):
+            if self.num_components < 1 and prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name], device=self.mean.device))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether any direction was found."""
+        return bool(self.components.any())
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The same as :meth:`transform`."""
+        return self.transform(inputs)
+
+    def transform(self, inputs: Tensor) -> Tensor:
+        """Coordinates of raw rows along the components, float64 ``(N, K)``."""
+        found = (as_rows(inputs, self.in_features, torch.float64) - self.mean) @ self.components.T
+        return found / self.explained_variance.sqrt() if self.whiten else found
+
+    def inverse_transform(self, coordinates: Tensor) -> Tensor:
+        """The rows that coordinates ``(N, K)`` stand for, float64 ``(N, F)``."""
+        scaled = coordinates * self.explained_variance.sqrt() if self.whiten else coordinates
+        return scaled.to(torch.float64) @ self.components + self.mean
+
+    def on_train_epoch_start(self) -> None:
+        """Begins to add up."""
+        super().on_train_epoch_start()
+        self._moments = None
+
+    def _basis(self) -> Tensor:
+        """The subspace that the last epoch found, or a random one, orthonormal, ``(F, S)``."""
+        if self._subspace is not None:
+            return self._subspace.to(self.device)
+        width = min(int(self.num_components) + _OVERSAMPLING, self.in_features)
+        generator = torch.Generator().manual_seed(self.seed)
+        random = torch.randn(self.in_features, width, generator=generator, dtype=torch.float64)
+        return torch.linalg.qr(random).Q.to(self.device)
+
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        """Adds a batch to the sums."""
+        rows = as_rows(batch[0], self.in_features, torch.float64)
+        if self._moments is None:
+            self._moments = Moments(rows, self._basis() if self.solver == "randomized" else None)
+        self._moments.add(rows)
+        return self.no_loss()
+
+    def on_validation_epoch_start(self) -> None:
+        """Finds the components of what was added up so far."""
+        self._solve()
+        self._kept = self._whole = 0.0
+
+    def on_test_epoch_start(self) -> None:
+        """Starts new sums."""
+        self._kept = self._whole = 0.0
+
+    def on_train_epoch_end(self) -> None:
+        """Finds the components of all that was added up."""
+        super().on_train_epoch_end()
+        self._solve()
+        self._moments = None
+
+    def _solve(self) -> None:
+        moments = self._moments
+        if moments is None:
+            return
+        count, mean, product, trace = moments.gathered()
+        if count < 2 or not float(trace) > 0:
+            raise ZooError(f"all features are constant over {count} rows; there is nothing to find")
+        if self.num_components > count:
+            raise ZooError(f"{int(self.num_components)} components of {count} rows; expected at most {count}")
+        if moments.basis is None:
+            variances, vectors = torch.linalg.eigh(product)
+            variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)
+        else:
+            variances, vectors = _nystrom(product, moments.basis)
+            self._subspace = vectors
+        ratio = variances / trace
+        kept = int(self.num_components)
+        if self.num_components < 1:
+            kept = min(int((ratio.cumsum(0) < self.num_components).sum()) + 1, len(ratio))
+        components = vectors[:, :kept].T
+        largest = components.gather(1, components.abs().argmax(1, keepdim=True))
+        self.mean = mean
+        self.components = (components * largest.sign()).contiguous()
+        self.explained_variance = variances[:kept] / (count - 1)
+        self.explained_variance_ratio = ratio[:kept].contiguous()
+
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up how much of the variance about the mean the components keep."""
+        if not self.is_fitted:
+            return {}
+        coordinates = self.transform(batch[0])
+        centred = as_rows(batch[0], self.in_features, torch.float64) - self.mean
+        lost = centred - (self.inverse_transform(coordinates) - self.mean)
+        self._whole += float(centred.square().sum())
+        self._kept += float(centred.square().sum() - lost.square().sum())
+        labels = batch[1] if len(batch) > 1 and batch[1].ndim == 1 else batch[0].new_zeros(len(coordinates))
+        return {"coordinates": coordinates, "labels": labels}
+
+    test_step = validation_step
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val_explained_variance``, the share that the components keep."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs ``test_explained_variance``."""
+        self._log_evaluation("test")
+
+    def _log_evaluation(self, split: str) -> None:
+        sums = add_up(torch.tensor([self._kept, self._whole], dtype=torch.float64, device=self.device))
+        share = sums[0] / sums[1] if float(sums[1]) > 0 else sums[0]
+        self.log(f"{split}_explained_variance", share, prog_bar=True)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the subspace of the randomized solver, too."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["subspace"] = self._subspace
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes up the subspace."""
+        super().on_load_checkpoint(checkpoint)
+        self._subspace = checkpoint["subspace"]
+
+    def example_input(self) -> Tensor:
+        """One row of zeros."""
+        return torch.zeros(1, self.in_features)
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the first two components and how much each explains."""
+        drawn = {"spectrum": draw_spectrum(self.explained_variance_ratio.cpu())}
+        if outputs["coordinates"].shape[1] > 1:
+            shares = self.explained_variance_ratio[:2].tolist()
+            drawn["embedding"] = draw_embedding(outputs["coordinates"][:, :2], outputs["labels"], self.classes, shares)
+        return drawn
+
+
+def _nystrom(product: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, descending, and eigenvectors of a symmetric matrix ``A`` from ``A Q`` (Halko et al., 2011, 5.5)."""
+    core = basis.T @ product
+    core = (core + core.T) / 2
+    values, vectors = torch.linalg.eigh(core)
+    # Directions in which there is nothing would be divided by zero.
+    kept = values > values.max() * math.sqrt(torch.finfo(values.dtype).eps)
+    root = product @ (vectors[:, kept] / values[kept].sqrt())
+    left, singular, _ = torch.linalg.svd(root, full_matrices=False)
+    return singular.square(), left
