@@ -60,11 +60,14 @@ MUST_REACH = {
     "ngram5_shakespeare": ("perplexity", 125.2, None),
     "char_ngram8_shakespeare": ("bits_per_char", 1.963, None),
     "char_rnn_shakespeare": ("bits_per_char", 1.72, None),
+    "char_transformer_shakespeare_quick": ("bits_per_char", 1.95, None),
     "sentiment_average_reviews": ("accuracy", 0.82, None),
     "sentiment_bigru_reviews": ("accuracy", 0.81, None),
     "sentiment_bilstm_reviews": ("accuracy", 0.81, None),
     "sentiment_conv_reviews": ("accuracy", 0.78, None),
     "sentiment_flatten_reviews": ("accuracy", 0.80, None),
+    "kmeans_iris": ("adjusted_rand", 0.73, None),
+    "pca_iris": ("explained_variance", 0.9776, None),
 }
 
 every_recipe = pytest.mark.parametrize("name", RECIPES)

@@ -25,3 +25,15 @@ def gather(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, tensor.contiguous())
     return torch.cat(parts)
+
+
+def shared_seed(device: torch.device) -> int:
+    """A seed drawn from torch's random numbers, that of the first process for all.
+
+    Args:
+        device: Where processes talk to each other: the model's.
+    """
+    seed = torch.randint(2**31 - 1, (1,)).to(device)
+    if in_company():
+        dist.broadcast(seed, 0)
+    return int(seed)

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 from zoo.gradient_free import GradientFree
-from zoo.processes import add_up, gather
+from zoo.processes import add_up, gather, shared_seed
 from zoo.tabular.drawing import draw_embedding
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
@@ -109,7 +109,6 @@ class KMeans(GradientFree):
         restarts: How often to begin.
         mini_batch: Move the centroids with every batch, each by the share that the batch has of all rows that it was
             nearest to (Sculley, 2010), for data without end; else once an epoch.
-        seed: Of the beginnings.
         classes: Names of the classes that rows are labelled with; only compared with, never learnt from.
 
     Attributes:
@@ -133,7 +132,6 @@ class KMeans(GradientFree):
         init: Initialisation = "kmeans++",
         restarts: int = 10,
         mini_batch: bool = False,
-        seed: int = 0,
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -142,7 +140,7 @@ class KMeans(GradientFree):
             if value < 1:
                 raise ZooError(f"{name} is {value}, expected at least 1")
         self.in_features, self.num_clusters, self.restarts = in_features, num_clusters, restarts
-        self.init, self.mini_batch, self.seed = init, mini_batch, seed
+        self.init, self.mini_batch = init, mini_batch
         self.classes = list(classes) if classes else None
         self.register_buffer("centroids", torch.zeros(num_clusters, in_features))
         # How many rows of each class are in each cluster.
@@ -177,7 +175,7 @@ class KMeans(GradientFree):
             self._seen = None if self._seen is None else self._seen.to(self.device)
             return
         dataset: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(shared_seed(self.device))
         at = torch.randperm(len(dataset), generator=generator)[:_MOST_TO_BEGIN_WITH].sort().values
         rows = as_rows(dataset[at][0].to(self.device), self.in_features, self.centroids.dtype)
         if not (rows != rows[0]).any():

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 from zoo.gradient_free import GradientFree
-from zoo.processes import add_up
+from zoo.processes import add_up, shared_seed
 from zoo.tabular.drawing import draw_embedding, draw_spectrum
 from zoo.tabular.features import rows as as_rows
 
@@ -79,7 +79,6 @@ class PCA(GradientFree):
         solver: ``covariance``: exact, from the scatter matrix ``(F, F)`` in float64, in one epoch; ``randomized``
             (Halko et al., 2011) for many features: keeps ``F`` times ``num_components + 10`` numbers, every further
             epoch is a power iteration, three or four are plenty.
-        seed: Of the random directions that ``randomized`` begins with.
         classes: Names of the classes, for the picture.
 
     Attributes:
@@ -108,7 +107,6 @@ class PCA(GradientFree):
         num_components: int | float = 2,
         whiten: bool = False,
         solver: Solver = "covariance",
-        seed: int = 0,
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
@@ -125,7 +123,7 @@ class PCA(GradientFree):
         if solver == "randomized" and not whole:
             raise ZooError("solver randomized needs a number of components, not a share; use --model.num_components 50")
         self.in_features, self.num_components = in_features, num_components
-        self.whiten, self.solver, self.seed = whiten, solver, seed
+        self.whiten, self.solver = whiten, solver
         self.classes = list(classes) if classes else None
         count = int(num_components) if whole else 0
         self.register_buffer("mean", torch.zeros(in_features, dtype=torch.float64))
@@ -172,7 +170,7 @@ class PCA(GradientFree):
         if self._subspace is not None:
             return self._subspace.to(self.device)
         width = min(int(self.num_components) + _OVERSAMPLING, self.in_features)
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(shared_seed(self.device))
         random = torch.randn(self.in_features, width, generator=generator, dtype=torch.float64)
         return torch.linalg.qr(random).Q.to(self.device)
 
