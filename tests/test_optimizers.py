@@ -50,8 +50,9 @@ def test_each_part_does_what_it_does_alone() -> None:
 
 def test_muon_is_that_of_torch_but_for_its_rounding() -> None:
     ours, theirs = network(), network()
-    train(ours, Muon([ours[0].weight, ours[2].weight], 0.02, 0.1))
-    train(theirs, TorchMuon([theirs[0].weight, theirs[2].weight], 0.02, 0.1, adjust_lr_fn="match_rms_adamw"))
+    mine_to_train, theirs_to_train = ([one for one in net.parameters() if one.ndim == 2] for net in (ours, theirs))
+    train(ours, Muon(mine_to_train, 0.02, 0.1))
+    train(theirs, TorchMuon(theirs_to_train, 0.02, 0.1, adjust_lr_fn="match_rms_adamw"))
     for before, mine, other in zip(network().parameters(), ours.parameters(), theirs.parameters(), strict=True):
         if before.ndim == 2:
             assert (mine - other).norm() < 0.02 * (mine - before).norm()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zoo.drawing import COLOURS
@@ -41,7 +42,8 @@ def draw_embedding(
         size = 14 if len(shown) < 1000 else 5
         axes.scatter(x[mine], y[mine], s=size, alpha=0.7, linewidths=0, color=palette(int(number) % 10), label=name)
     if centroids is not None:
-        axes.scatter(*centroids.double().cpu().unbind(1), s=90, marker="X", color="black", label="centroids")
+        across, up = centroids.double().cpu().unbind(1)
+        axes.scatter(across, up, s=90, marker="X", color="black", label="centroids")
     for axis, number in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
         share = f" ({shares[number]:.1%} of the variance)" if len(shares) > number else ""
         axis(f"component {number + 1}{share}")
@@ -67,31 +69,7 @@ def draw_spectrum(ratios: Tensor) -> Figure:
     axes.set_xlabel("component")
     axes.set_ylabel("share of the variance")
     axes.set_ylim(0, 1.02)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
-    return figure
-
-
-def draw_elbow(counts: Sequence[int], inertias: Sequence[float], knee: int | None, title: str) -> Figure:
-    """Draws the inertia over the number of clusters, the knee marked.
-
-    Args:
-        counts: Numbers of clusters.
-        inertias: Inertia of each.
-        knee: The number at the bend, if there is one.
-        title: Heading.
-    """
-    figure = Figure(figsize=(6.5, 4), layout="constrained", dpi=110)
-    axes = figure.add_subplot()
-    axes.plot(counts, inertias, color=COLOURS[0], marker="o", markersize=4)
-    if knee is not None:
-        axes.axvline(knee, color=COLOURS[1], linestyle="--", label=f"knee at {knee}")
-        axes.legend(frameon=False)
-    axes.set_xlabel("number of clusters")
-    axes.set_ylabel("inertia: sum of squared distances")
-    axes.set_ylim(bottom=0)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.set_title(title)
     axes.grid(alpha=0.25)
     return figure

@@ -302,8 +302,9 @@ class KMeans(GradientFree):
         middle = points.mean(0)
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)
+        names = [f"cluster {number}" for number in range(self.num_clusters)]
         centroids = (self.centroids.cpu().double() - middle) @ plane
-        return {"clusters": draw_embedding((points - middle) @ plane, outputs["clusters"], None, (), centroids)}
+        return {"clusters": draw_embedding((points - middle) @ plane, outputs["clusters"], names, (), centroids)}
 
 
 def adjusted_rand(contingency: Tensor) -> Tensor:
