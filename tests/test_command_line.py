@@ -41,6 +41,8 @@ def test_list_filters(zoo_command: Zoo) -> None:
     assert [row["name"] for row in json.loads(zoo_command("list", "*_iris", "--json")[1])] == [
         "backprop_iris",
         "dense_iris",
+        "kmeans_iris",
+        "pca_iris",
     ]
     published = json.loads(zoo_command("list", "--pretrained", "--json")[1])
     assert [row["name"] for row in published] == zoo.list_models(pretrained=True)
@@ -239,7 +241,9 @@ def test_folder_of_the_same_name_does_not_hide_a_model(zoo_command: Zoo, tmp_pat
     assert zoo_command("fit", "cnn_digits", "--trainer.max_epochs=1", "--quiet")[0] == 0
 
 
-@pytest.mark.parametrize("name", [name for name in zoo.list_models(pretrained=True) if "mnist" in name])
+@pytest.mark.parametrize(
+    "name", [name for name in zoo.list_models("*_mnist", pretrained=True) if zoo.card(name)["family"] == "vision"]
+)
 def test_published_image_models_classify_files(zoo_command: Zoo, tmp_path: Path, name: str) -> None:
     Image.new("L", (60, 60)).save(tmp_path / "black.png")
     code, out, _ = zoo_command("classify", name, tmp_path / "black.png")
