@@ -73,3 +73,27 @@ def draw_spectrum(ratios: Tensor) -> Figure:
     axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     return figure
+
+
+def draw_elbow(counts: Sequence[int], inertias: Sequence[float], knee: int | None, title: str) -> Figure:
+    """Draws the inertia over the number of clusters, the knee marked.
+
+    Args:
+        counts: Numbers of clusters.
+        inertias: Inertia of each.
+        knee: The number at the bend, if there is one.
+        title: Heading.
+    """
+    figure = Figure(figsize=(6.5, 4), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.plot(counts, inertias, color=COLOURS[0], marker="o", markersize=4)
+    if knee is not None:
+        axes.axvline(knee, color=COLOURS[1], linestyle="--", label=f"knee at {knee}")
+        axes.legend(frameon=False)
+    axes.set_xlabel("number of clusters")
+    axes.set_ylabel("inertia: sum of squared distances")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_title(title)
+    axes.grid(alpha=0.25)
+    return figure

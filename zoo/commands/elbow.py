@@ -1,0 +1,117 @@
+"""``zoo elbow``: how the inertia of k-means falls with the number of clusters, and where it stops to pay."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Trainer
+from lightning.pytorch.callbacks import EarlyStopping
+from rich.console import Console
+from rich.table import Table
+from sklearn.metrics import silhouette_score
+
+from zoo.commands.arguments import Arguments
+from zoo.commands.train import resolve
+from zoo.errors import ZooError
+from zoo.tabular.drawing import draw_elbow
+from zoo.tabular.features import rows as as_rows
+from zoo.tabular.kmeans import KMeans
+from zoo.training import ZooCLI, write_results
+
+# A silhouette compares every row with every other; of more rows a random part is taken.
+_MOST_COMPARED = 3000
+
+
+def elbow(argv: list[str]) -> None:
+    """Clusters the training data of a k-means recipe into more and more groups; draws the inertia, marks the knee.
+
+    Every flag of 'zoo fit' may follow. The picture and the figures go into a run folder; no weights are kept.
+    """
+    parser = Arguments("elbow", elbow.__doc__)
+    parser.add_argument("recipe", help="a recipe of k-means, a YAML file or a run folder")
+    parser.add_argument("--k", default="1..10", metavar="A..B", help="numbers of clusters (default %(default)s)")
+    options, flags = parser.parse_known_args(argv)
+    counts = parse_range(options.k)
+    target = resolve("elbow", [options.recipe, *flags])
+    cli = ZooCLI(target.args, "elbow", target.recipe, None, target.quiet, description=elbow.__doc__)
+    if not isinstance(cli.model, KMeans) or cli.folder is None:
+        cli.leave_no_trace()
+        raise ZooError(f"{type(cli.model).__name__} has no clusters to count; use a recipe of KMeans")
+    try:
+        found = [_cluster(cli, count) for count in counts]
+    except ZooError:
+        cli.leave_no_trace()
+        raise
+    inertias, silhouettes = [inertia for inertia, _ in found], [silhouette for _, silhouette in found]
+    at = knee(counts, inertias)
+    (cli.folder / "figures").mkdir(exist_ok=True)
+    picture = cli.folder / "figures" / "elbow.png"
+    draw_elbow(counts, inertias, at, f"{target.recipe}: how many clusters?").savefig(picture)
+    table = Table("clusters", "inertia", "silhouette", box=None, header_style="")
+    for count, inertia, silhouette in zip(counts, inertias, silhouettes, strict=True):
+        table.add_row(str(count), f"{inertia:.5g}", "-" if silhouette is None else f"{silhouette:.4f}")
+    Console(highlight=False).print(table)
+    figures = {
+        str(count): {"inertia": one, "silhouette": other} for count, (one, other) in zip(counts, found, strict=True)
+    }
+    write_results(cli.folder, target.recipe, {"elbow": {"knee": at, "clusters": figures}})
+    print(f"knee      {at if at is not None else 'none: three numbers of clusters are needed to see a bend'}")
+    print(f"picture   {picture}")
+
+
+def parse_range(text: str) -> list[int]:
+    """The whole numbers of ``A..B``, both included.
+
+    Raises:
+        ZooError: It is no such range.
+    """
+    match = re.fullmatch(r"(\d+)\.\.(\d+)", text)
+    low, high = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= low <= high:
+        raise ZooError(f"--k is {text!r}, expected two numbers from 1 on, the smaller one first, such as 1..10")
+    return list(range(low, high + 1))
+
+
+def knee(counts: Sequence[int], inertias: Sequence[float]) -> int | None:
+    """The number of clusters at which the curve is farthest below its chord (Satopaa et al., 2011).
+
+    Args:
+        counts: Numbers of clusters, ascending.
+        inertias: Inertia of each.
+
+    Returns:
+        It, or None where the curve has no inner point or is straight.
+    """
+    if len(counts) < 3 or not inertias[0] > inertias[-1]:
+        return None
+    x, y = np.array(counts, dtype=float), np.array(inertias, dtype=float)
+    below = 1 - (x - x[0]) / (x[-1] - x[0]) - (y - y[-1]) / (y[0] - y[-1])
+    return int(counts[int(below.argmax())]) if below.max() > 1e-9 else None
+
+
+def _cluster(cli: ZooCLI, count: int) -> tuple[float, float | None]:
+    """Inertia and silhouette of the training data in so many clusters."""
+    model = KMeans(**{**dict(cli.model.hparams), "num_clusters": count})
+    trainer = Trainer(
+        accelerator=cli.config["trainer"]["accelerator"],
+        devices=1,
+        max_epochs=cli.trainer.max_epochs,
+        callbacks=[EarlyStopping("train_inertia_of_restarts", patience=2, check_on_train_epoch_end=True)],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        limit_val_batches=0,
+    )
+    torch.manual_seed(cli.config["seed_everything"])
+    trainer.fit(model, datamodule=cli.datamodule)
+    inputs: Any = cli.datamodule.splits["train"][0]
+    model.cpu()
+    inertia = sum(float(model(part).amin(1).double().sum()) for part in inputs[:].split(4096))
+    if count == 1:
+        return inertia, None
+    at = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))[:_MOST_COMPARED]
+    rows = as_rows(inputs[at], model.in_features, torch.float32)
+    return inertia, float(silhouette_score(rows.numpy(), model.cluster(rows).numpy()))
