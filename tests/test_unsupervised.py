@@ -153,6 +153,14 @@ def test_inertia_is_as_low_as_scikit_learns_best_of_ten(data: Any, init: Any) ->
     assert float(model(rows).amin(1).sum()) <= (1.001 if init.startswith("kmeans") else 1.2) * best
 
 
+def test_kmeans_keeps_its_digits_far_from_zero() -> None:
+    near, far = (KMeans(6, 5, restarts=1) for _ in range(2))
+    for model, rows in ((near, blobs()), (far, blobs() + 4096)):
+        model.begin(rows[:5])
+        fit(model, rows, epochs=5)
+    assert (near.cluster(blobs()) == far.cluster(blobs() + 4096)).all()
+
+
 def test_empty_cluster_begins_anew_at_the_farthest_row() -> None:
     rows = torch.tensor([[0.0], [1.0], [2.0], [50.0]], dtype=torch.float64)
     start = torch.tensor([[0.0], [1.5], [1000.0]], dtype=torch.float64)

@@ -35,10 +35,7 @@ class Muon(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _evaluate(closure)
         for group in self.param_groups:
             for param in group["params"]:
                 if param.grad is None:
@@ -104,10 +101,7 @@ class MuonWithAdamW(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Takes a step with each part."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = _evaluate(closure)
         for part in self.parts:
             part.step()
         return loss
@@ -121,3 +115,11 @@ class MuonWithAdamW(Optimizer):
         for part, state in zip(self.parts, state_dict["parts"], strict=True):
             part.load_state_dict(state)
         self.param_groups = [group for part in self.parts for group in part.param_groups]
+
+
+def _evaluate(closure: Callable[[], Any] | None) -> Any:
+    """What the closure of an optimizer's step returns, if there is one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()

@@ -40,9 +40,12 @@ class LloydStep:
     def add(self, rows: Tensor) -> None:
         """Assigns rows ``(N, F)`` to their nearest centroids."""
         restarts, count, width = self.centroids.shape
-        # Only what differs between centroids decides; what belongs to the row is added afterwards.
+        # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
         flat = self.centroids.reshape(-1, width)
-        scores = torch.addmm(flat.square().sum(1), rows, flat.T, alpha=-2).view(len(rows), restarts, count)
+        middle = flat.mean(0)
+        flat, centred = flat - middle, rows - middle
+        # Only what differs between centroids decides; what belongs to the row is added afterwards.
+        scores = torch.addmm(flat.square().sum(1), centred, flat.T, alpha=-2).view(len(rows), restarts, count)
         nearest, labels = scores.min(2)
         for restart in range(restarts):
             mine = labels[:, restart]
@@ -50,7 +53,7 @@ class LloydStep:
             chosen.scatter_(1, mine.unsqueeze(1), 1.0)
             self.sums[restart] += chosen.T @ rows
             self.members[restart] += chosen.sum(0)
-        distances = (nearest + rows.square().sum(1, keepdim=True)).clamp(min=0).T.double()
+        distances = (nearest + centred.square().sum(1, keepdim=True)).clamp(min=0).T.double()
         self.inertia += distances.sum(1)
         best, at = distances.topk(min(count, len(rows)), 1)
         self._keep_farthest(best, rows[at], labels.T.gather(1, at))
@@ -258,7 +261,7 @@ class KMeans(GradientFree):
         if not self.is_fitted:
             return {}
         distances, clusters = self(batch[0]).min(1)
-        self._sum += float(distances.double().sum())
+        self._sum = self._sum + distances.double().sum()
         if self.classes is not None:
             pairs = clusters * len(self.classes) + batch[1]
             self._contingency += pairs.bincount(minlength=self._contingency.numel()).view_as(self._contingency)
@@ -275,7 +278,7 @@ class KMeans(GradientFree):
         self._log_evaluation("test")
 
     def _log_evaluation(self, split: str) -> None:
-        inertia = add_up(torch.tensor(self._sum, dtype=torch.float64, device=self.device))
+        inertia = add_up(torch.as_tensor(self._sum, dtype=torch.float64, device=self.device))
         self.log(f"{split}_inertia", inertia, prog_bar=True)
         if self.classes is not None:
             self.log(f"{split}_adjusted_rand", adjusted_rand(add_up(self._contingency)))

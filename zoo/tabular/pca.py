@@ -132,7 +132,8 @@ class PCA(GradientFree):
         self.register_buffer("explained_variance_ratio", torch.zeros(count, dtype=torch.float64))
         self._moments: Moments | None = None
         self._subspace: Tensor | None = None
-        self._kept = self._whole = 0.0
+        # What the components keep, and the whole, of the squared distances to the mean.
+        self._sums = torch.zeros(2, dtype=torch.float64)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         # How many components explain a share is known only after training.
@@ -185,11 +186,11 @@ class PCA(GradientFree):
     def on_validation_epoch_start(self) -> None:
         """Finds the components of what was added up so far."""
         self._solve()
-        self._kept = self._whole = 0.0
+        self._sums = torch.zeros_like(self._sums, device=self.device)
 
     def on_test_epoch_start(self) -> None:
         """Starts new sums."""
-        self._kept = self._whole = 0.0
+        self._sums = torch.zeros_like(self._sums, device=self.device)
 
     def on_train_epoch_end(self) -> None:
         """Finds the components of all that was added up."""
@@ -230,8 +231,8 @@ class PCA(GradientFree):
         coordinates = self.transform(batch[0])
         centred = as_rows(batch[0], self.in_features, torch.float64) - self.mean
         lost = centred - (self.inverse_transform(coordinates) - self.mean)
-        self._whole += float(centred.square().sum())
-        self._kept += float(centred.square().sum() - lost.square().sum())
+        whole = centred.square().sum()
+        self._sums = self._sums + torch.stack([whole - lost.square().sum(), whole])
         labels = batch[1] if len(batch) > 1 and batch[1].ndim == 1 else batch[0].new_zeros(len(coordinates))
         return {"coordinates": coordinates, "labels": labels}
 
@@ -246,9 +247,8 @@ class PCA(GradientFree):
         self._log_evaluation("test")
 
     def _log_evaluation(self, split: str) -> None:
-        sums = add_up(torch.tensor([self._kept, self._whole], dtype=torch.float64, device=self.device))
-        share = sums[0] / sums[1] if float(sums[1]) > 0 else sums[0]
-        self.log(f"{split}_explained_variance", share, prog_bar=True)
+        kept, whole = add_up(self._sums)
+        self.log(f"{split}_explained_variance", kept / whole, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the subspace of the randomized solver, too."""
