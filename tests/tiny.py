@@ -46,6 +46,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
+    if registry.recipe(name).family == "gan":
+        data += ["--model.init_args.width=8"]
     if "num_components" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.num_components=2"]
     if registry.recipe(name).data == "MovieReviews":

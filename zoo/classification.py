@@ -95,15 +95,8 @@ class Classification(ZooModule):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_accuracy``, ``val_balanced_accuracy`` and ``val_loss``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_accuracy``, ``test_balanced_accuracy`` and ``test_loss``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``accuracy``, ``balanced_accuracy`` and ``loss`` of a split."""
         confusion = self.confusion.compute().double()
         hits, members = confusion.diagonal(), confusion.sum(1)
         recalls = (hits / members)[members > 0]

@@ -19,6 +19,8 @@ VERBS = {
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
     "generate": ("zoo.commands.generate:generate", "let a language model go on with a text"),
     "perplexity": ("zoo.commands.perplexity:perplexity", "measure language models, alone or mixed, on a text"),
+    "sample": ("zoo.commands.sample:sample", "let a GAN make images"),
+    "interpolate": ("zoo.commands.sample:interpolate", "let a GAN walk from image to image"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX, an n-gram model to ARPA"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),

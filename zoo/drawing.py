@@ -56,6 +56,65 @@ def draw_images(images: Tensor, titles: Sequence[str], heading: str) -> Figure:
     return figure
 
 
+def tile(images: Tensor, gap: int = 2) -> np.ndarray:
+    """Lays uint8 images ``(R, K, C, H, W)`` in R rows of K, pixel by pixel, on white.
+
+    Args:
+        images: Grey or colour.
+        gap: Pixels between them.
+
+    Returns:
+        uint8 ``(height, width, 3)``.
+    """
+    lines, columns, _, height, width = images.shape
+    sheet = np.full((lines * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, dtype=np.uint8)
+    for line, row in enumerate(images.cpu()):
+        for column, image in enumerate(row):
+            top, left = line * (height + gap), column * (width + gap)
+            sheet[top : top + height, left : left + width] = image.movedim(0, -1).numpy()
+    return sheet
+
+
+def in_rows(images: Tensor, columns: int) -> Tensor:
+    """Arranges uint8 images ``(N, C, H, W)`` in rows, ``(R, columns, C, H, W)``; what is left of the last is white."""
+    lines = ceil(len(images) / columns)
+    arranged = images.new_full((lines * columns, *images.shape[1:]), 255)
+    arranged[: len(images)] = images
+    return arranged.unflatten(0, (lines, columns))
+
+
+def draw_tiles(images: Tensor, heading: str) -> Figure:
+    """Draws uint8 images ``(R, K, C, H, W)`` close together, without titles."""
+    sheet = tile(images)
+    width = max(2.5, 0.75 * images.shape[1])
+    figure = Figure(figsize=(width, width * sheet.shape[0] / sheet.shape[1] + 0.4), layout="constrained", dpi=110)
+    figure.suptitle(heading)
+    axes = figure.add_subplot()
+    axes.imshow(sheet, interpolation="nearest")
+    axes.axis("off")
+    return figure
+
+
+def draw_growth(sheets: Sequence[tuple[int, np.ndarray]], heading: str) -> Figure:
+    """Draws rows of images one below the other, each beside the epoch that it is of.
+
+    Args:
+        sheets: Epoch and pixels ``(height, width, 3)``, in order.
+        heading: What stands above.
+    """
+    height, width = sheets[0][1].shape[:2]
+    line = 6 * height / width
+    figure = Figure(figsize=(6.8, line * len(sheets) + 0.5), layout="constrained", dpi=110)
+    figure.suptitle(heading)
+    for place, (epoch, pixels) in enumerate(sheets, start=1):
+        axes = figure.add_subplot(len(sheets), 1, place)
+        axes.imshow(pixels, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.set_ylabel(str(epoch), rotation=0, ha="right", va="center")
+    return figure
+
+
 class SheetPicture(NamedTuple):
     """A picture of a contact sheet.
 

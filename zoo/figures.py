@@ -4,13 +4,18 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from PIL import Image
 from torch import Tensor
 
-from zoo.drawing import draw_learning_curves
+from zoo.drawing import draw_growth, draw_learning_curves, tile
 from zoo.module import ZooModule
+
+# Rows of the picture of an image generator's progress.
+_MOST_STAGES = 10
 
 
 class Figures(Callback):
@@ -33,10 +38,21 @@ class Figures(Callback):
                 for name, figure in pl_module.training_figures(dataset).items():
                     self._write(name, figure)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the images that a generator makes by now into ``samples/``."""
+        images = pl_module.progress() if isinstance(pl_module, ZooModule) else None
+        if images is not None and trainer.is_global_zero:
+            folder = self.folder / "samples"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(tile(images)).save(folder / f"epoch_{trainer.current_epoch + 1:04d}.png")
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws ``learning_curves.png`` from ``metrics.csv``."""
+        """Draws ``learning_curves.png`` from ``metrics.csv``, and how generated images became what they are."""
         if not trainer.is_global_zero or trainer.logger is None:
             return
+        images = pl_module.progress() if isinstance(pl_module, ZooModule) else None
+        if images is not None:
+            self._draw_growth(images.shape[-2])
         for logger in trainer.loggers:
             logger.save()
         metrics = self.folder.parent / "metrics.csv"
@@ -45,6 +61,18 @@ class Figures(Callback):
                 figure = draw_learning_curves(list(csv.DictReader(file)))
             if figure is not None:
                 self._write("learning_curves", figure)
+
+    def _draw_growth(self, height: int) -> None:
+        """Draws the first row of images of some epochs, more early ones than late ones, since then most happens."""
+        sheets = sorted((self.folder / "samples").glob("epoch_*.png"))
+        if not sheets:
+            return
+        chosen = np.unique(np.geomspace(1, len(sheets), min(len(sheets), _MOST_STAGES)).round().astype(int)) - 1
+        rows = [
+            (int(sheets[place].stem.removeprefix("epoch_")), np.asarray(Image.open(sheets[place]))[:height])
+            for place in chosen
+        ]
+        self._write("samples_over_time", draw_growth(rows, "The same noise, epoch by epoch"))
 
     def on_validation_batch_end(
         self,

@@ -3,11 +3,11 @@
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from zoo.module import ZooModule
+from zoo.processes import leave_unwrapped
 
 
 class GradientFree(ZooModule):
@@ -19,9 +19,7 @@ class GradientFree(ZooModule):
 
     def setup(self, stage: str) -> None:
         """Keeps Lightning from wrapping the model for gradients, which refuses one without parameters."""
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy):
-            strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
+        leave_unwrapped(self.trainer.strategy)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """None: there is nothing to optimize."""

@@ -70,11 +70,13 @@ class ZooModule(LightningModule):
         metric: Name of the figure that the model is judged by, as in the model's card.
         watch_loss: Stop training with an error when the loss is NaN or infinite.
         losses_between_checks: How many losses gather on the device before they are looked at.
+        rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
     """
 
     metric: str
     watch_loss = True
     losses_between_checks = 50
+    rounding_tolerance = 1e-4
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,6 +110,35 @@ class ZooModule(LightningModule):
         Returns:
             Name and picture; nothing where there is nothing to see.
         """
+        return {}
+
+    def log_evaluation(self, split: str) -> None:
+        """Logs what an evaluation found, each figure as ``{split}_{name}``.
+
+        Args:
+            split: ``val`` or ``test``.
+        """
+
+    def on_validation_epoch_end(self) -> None:
+        """See :meth:`log_evaluation`."""
+        self.log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """See :meth:`log_evaluation`."""
+        self.log_evaluation("test")
+
+    def trial_step(self, batch: Any) -> None:
+        """A step of training without its optimizer, to be timed."""
+        loss = self.training_step(batch, 0)
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            loss.backward()
+
+    def progress(self) -> Tensor | None:
+        """Rows of images to show after each epoch, uint8 ``(R, K, C, H, W)``; nothing by default."""
+        return None
+
+    def calibration(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
+        """What simple means reach by the model's figures, by name, where only a comparison gives them a meaning."""
         return {}
 
     def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:

@@ -1,13 +1,35 @@
 """What processes that train together tell each other; with a single one nothing happens."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 
 def in_company() -> bool:
     """Whether there are several processes."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def number_of_processes() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if in_company() else 1
+
+
+def place_among_processes() -> int:
+    """Which of them this is, counted from zero."""
+    return dist.get_rank() if in_company() else 0
+
+
+def leave_unwrapped(strategy: Any) -> None:
+    """Keeps Lightning from wrapping a model for the gradients of several processes: it sees to them itself.
+
+    Call it in the model's ``setup``.
+    """
+    if isinstance(strategy, DDPStrategy):
+        strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
 
 
 def add_up(tensor: Tensor) -> Tensor:
@@ -27,6 +49,23 @@ def gather(tensor: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def gather_rows(tensor: Tensor) -> Tensor:
+    """As :func:`gather`, where the processes have different numbers of rows."""
+    if not in_company():
+        return tensor
+    counts = gather(torch.tensor([len(tensor)], device=tensor.device)).tolist()
+    padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = gather(padded).split(max(counts))
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+def broadcast(tensor: Tensor) -> None:
+    """Puts the values that the first process has into the tensors of all."""
+    if in_company():
+        dist.broadcast(tensor, 0)
+
+
 def shared_seed(device: torch.device) -> int:
     """A seed drawn from torch's random numbers, that of the first process for all.
 
@@ -34,6 +73,5 @@ def shared_seed(device: torch.device) -> int:
         device: Where processes talk to each other: the model's.
     """
     seed = torch.randint(2**31 - 1, (1,)).to(device)
-    if in_company():
-        dist.broadcast(seed, 0)
+    broadcast(seed)
     return int(seed)

@@ -233,6 +233,8 @@ class ZooCLI(LightningCLI):
         settings = self._get(self.config_init, "trainer")
         if settings.get("fast_dev_run"):
             return super().instantiate_trainer(**kwargs)
+        if self.verb == "fit":
+            self._check_optimization(settings)
         if self.folder is None:
             self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
             self._folder_is_new = True
@@ -263,6 +265,22 @@ class ZooCLI(LightningCLI):
             settings["callbacks"] = [one for one in _as_list(settings.get("callbacks")) if not isinstance(one, chooses)]
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
         return super().instantiate_trainer(**kwargs)
+
+    def _check_optimization(self, settings: Any) -> None:
+        """Says what to type instead where a model with several optimizers does itself what the trainer is asked to."""
+        if self.model.automatic_optimization:
+            return
+        name, clip, gather = (
+            type(self.model).__name__,
+            settings["gradient_clip_val"],
+            settings["accumulate_grad_batches"],
+        )
+        if clip:
+            raise ZooError(f"{name} clips the gradients of each network itself; use --model.clip_norm {clip}")
+        if gather not in (None, 1):
+            raise ZooError(
+                f"{name} trains two networks in turn and gathers no gradients; use a larger --data.batch_size"
+            )
 
     def _own_callbacks(self, folder: Path) -> list[Callback]:
         ours: list[Callback] = [
@@ -609,7 +627,8 @@ def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
     path = Path(logger.log_dir) / "metrics.csv" if logger is not None else Path()
     if logger is None or not path.is_file():
         return
-    step = weights.read_checkpoint(checkpoint)["global_step"]
+    # Loggers count batches; where two optimizers take turns, there are more steps than batches.
+    step = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
     with warnings.catch_warnings():
@@ -645,9 +664,7 @@ def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[st
             for _ in range(steps):
                 start = time.perf_counter()
                 with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-                    loss = trial.training_step(batch, 0)
-                if loss is not None and loss.requires_grad:
-                    loss.backward()
+                    trial.trial_step(batch)
                 times.append(time.perf_counter() - start)
             seconds[precision, channels_last] = min(times[2:])
     return seconds

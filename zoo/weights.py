@@ -63,6 +63,18 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu") -> An
     return model.to(device).eval()
 
 
+def check_device(device: str) -> None:
+    """Tells that there is no such device.
+
+    Raises:
+        ZooError: It cannot be used.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
+
+
 def _unknown(name: str) -> str:
     try:
         registry.card(name)

@@ -4,8 +4,6 @@ import os
 import sys
 from typing import Any
 
-import torch
-
 from zoo import weights
 from zoo.commands.arguments import Arguments, check_text, read_standard_input
 from zoo.errors import ZooError
@@ -78,10 +76,7 @@ def load_language_model(name: str, device: str = "cpu") -> Any:
     Raises:
         ZooError: It is of another kind, or there is no such device.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
+    weights.check_device(device)
     model = NGramLM.from_arpa(name).to(device) if name.endswith(".arpa") else weights.load(name, device)
     if not isinstance(model, LanguageModel):
         raise ZooError(

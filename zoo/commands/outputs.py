@@ -14,21 +14,35 @@ def check_outputs(table: Path | None, plot: Path | None) -> None:
         plot: What ``--plot`` names.
 
     Raises:
-        ZooError: One is a folder, lies in none, may not be written, or has a wrong name; or both are the same.
+        ZooError: One cannot be written or has a wrong name; or both are the same.
     """
-    for flag, out in (("--csv", table), ("--plot", plot)):
-        if out is None:
-            continue
-        if out.is_dir():
-            raise ZooError(f"{flag} {out} is a folder, expected a file to write")
-        if not out.parent.is_dir():
-            raise ZooError(f"no folder {out.parent} to write {out.name} into")
-        if not os.access(out if out.exists() else out.parent, os.W_OK):
-            raise ZooError(f"{flag} {out} cannot be written: permission denied")
-    if plot is not None and plot.suffix.lower() != ".png":
-        raise ZooError(f"--plot is {plot}, expected a name that ends in .png")
+    if table is not None:
+        check_output("--csv", table)
+    if plot is not None:
+        check_output("--plot", plot, ".png")
     if plot is not None and table is not None and plot.resolve() == table.resolve():
         raise ZooError(f"--csv and --plot both name {plot}, expected two files")
+
+
+def check_output(flag: str, out: Path, suffix: str | None = None) -> None:
+    """Tells before anything is computed that a file could not be written after it.
+
+    Args:
+        flag: What names it, for the message.
+        out: The file.
+        suffix: What its name must end in.
+
+    Raises:
+        ZooError: It is a folder, lies in none, may not be written, or has a wrong name.
+    """
+    if out.is_dir():
+        raise ZooError(f"{flag} {out} is a folder, expected a file to write")
+    if not out.parent.is_dir():
+        raise ZooError(f"no folder {out.parent} to write {out.name} into")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise ZooError(f"{flag} {out} cannot be written: permission denied")
+    if suffix is not None and out.suffix.lower() != suffix:
+        raise ZooError(f"{flag} is {out}, expected a name that ends in {suffix}")
 
 
 def write_output(path: Path, content: bytes) -> None:

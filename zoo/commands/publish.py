@@ -77,7 +77,7 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
 
 
 def in_half_precision(cli: ZooCLI, metrics: dict[str, float]) -> tuple[Any, dict[str, float], bool]:
-    """Rounds a large model, if the figure it is judged by stays what it is: to a ten-thousandth, so no error more.
+    """Rounds a large model, if the figure it is judged by stays what it is; see ``ZooModule.rounding_tolerance``.
 
     Returns:
         The model to publish, its metrics, and whether it was rounded.
@@ -87,7 +87,7 @@ def in_half_precision(cli: ZooCLI, metrics: dict[str, float]) -> tuple[Any, dict
     rounded = weights.half(cli.model)
     (found,) = cli.trainer.test(rounded, datamodule=cli.datamodule, verbose=False)
     measured = {key.removeprefix("test_"): float(f"{value:.7g}") for key, value in found.items()}
-    same = math.isclose(measured[cli.model.metric], metrics[cli.model.metric], rel_tol=1e-4)
+    same = math.isclose(measured[cli.model.metric], metrics[cli.model.metric], rel_tol=cli.model.rounding_tolerance)
     return (rounded, measured, True) if same else (cli.model, metrics, False)
 
 
@@ -96,6 +96,7 @@ def make_card(
 ) -> dict[str, Any]:
     """Gathers the facts of a card; those of the weights themselves are added by :func:`zoo.weights.save`."""
     metric = cli.model.metric
+    calibration = cli.model.calibration(cli.datamodule)
     values = [found[metric] for _, found in spread]
     results = read_results(run)
     return {
@@ -104,6 +105,7 @@ def make_card(
         "family": type(cli.model).__module__.split(".")[1],
         "metric": metric,
         "metrics": metrics,
+        **({"calibration": calibration} if calibration else {}),
         "measured_with": f"zoo test {name}",
         "seed": cli.config["seed_everything"],
         "seeds": {str(seed): found[metric] for seed, found in spread},

@@ -223,15 +223,8 @@ class Forecaster(ZooModule):
         self.errors.update(forecasts - targets, loss, self.naive_mae)
         return {"forecasts": forecasts, "targets": targets}
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss``, ``val_mae``, ``val_mse``, ``val_rmse``, ``val_mase``; see :class:`Errors` for the rest."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_loss``, ``test_mae``, ``test_mse``, ``test_rmse``, ``test_mase``; likewise."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``loss``, ``mae``, ``mse``, ``rmse``, ``mase`` of a split; see :class:`Errors` for the rest."""
         for name, value in self.errors.compute().items():
             self.log(f"{split}_{name}", value, prog_bar=name == self.metric, sync_dist=True)
         self.errors.reset()

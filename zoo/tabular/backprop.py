@@ -200,15 +200,8 @@ class Backprop(ZooModule):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss`` and ``val_accuracy`` or ``val_mae``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_loss`` and ``test_accuracy`` or ``test_mae``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``loss`` of a split and ``accuracy`` or ``mae``."""
         self.log(f"{split}_loss", self.evaluation_loss.compute(), sync_dist=True)
         self.log(f"{split}_{self.metric}", self.evaluation_metric.compute(), prog_bar=True, sync_dist=True)
         self.evaluation_loss.reset()

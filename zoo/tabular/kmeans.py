@@ -269,15 +269,8 @@ class KMeans(GradientFree):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_inertia`` and, where rows are labelled, ``val_adjusted_rand``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_inertia`` and, where rows are labelled, ``test_adjusted_rand``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``inertia`` of a split and, where rows are labelled, ``adjusted_rand``."""
         inertia = add_up(torch.as_tensor(self._sum, dtype=torch.float64, device=self.device))
         self.log(f"{split}_inertia", inertia, prog_bar=True)
         if self.classes is not None:

@@ -238,15 +238,8 @@ class PCA(GradientFree):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_explained_variance``, the share that the components keep."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_explained_variance``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``explained_variance`` of a split, the share that the components keep."""
         kept, whole = add_up(self._sums)
         self.log(f"{split}_explained_variance", kept / whole, prog_bar=True)
 

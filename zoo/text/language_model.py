@@ -139,15 +139,8 @@ class LanguageModel(ZooModule):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_loss`` in nats a token, ``val_perplexity`` and the like; of characters ``val_bits_per_char``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs the same of the test split."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``loss`` of a split in nats a token, ``perplexity`` and the like; of characters ``bits_per_char``."""
         if self.trainer.sanity_checking:
             self.surprise.reset()
             return

@@ -123,6 +123,17 @@ class CNN(Classifier):
             in_channels, image_size, self.num_logits, channels, hidden_size, padding, dropout, conv_dropout
         )
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """What the logits are computed of: the dense layer's output for raw images, ``(N, hidden_size)``."""
+        hidden = self.normalise(inputs)
+        for layer in list(self.network.children())[:-1]:
+            hidden = layer(hidden)
+        return hidden
+
+    def decide(self, features: Tensor) -> Tensor:
+        """Logits of :meth:`features`, ``(N, num_logits)``."""
+        return list(self.network.children())[-1](features)
+
     def example_input(self) -> Tensor:
         """One black image."""
         return torch.zeros(1, self.in_channels, self.image_size, self.image_size, dtype=torch.uint8)
