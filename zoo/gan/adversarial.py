@@ -247,11 +247,10 @@ class Adversarial(ZooModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam for the discriminator, Adam for the generator."""
-        of_networks = ((self.discriminator, self.discriminator_lr), (self.generator, self.lr))
-        return tuple(
-            self.scheduled(torch.optim.Adam(network.parameters(), lr, (self.betas[0], self.betas[1]), fused=True), self.schedule)
-            for network, lr in of_networks
-        )
+        betas = (self.betas[0], self.betas[1])
+        judge = torch.optim.Adam(self.discriminator.parameters(), self.discriminator_lr, betas, fused=True)
+        maker = torch.optim.Adam(self.generator.parameters(), self.lr, betas, fused=True)
+        return self.scheduled(judge, self.schedule), self.scheduled(maker, self.schedule)
 
     def on_fit_start(self) -> None:
         """Lets all processes begin with the weights of the first."""

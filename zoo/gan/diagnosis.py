@@ -55,7 +55,7 @@ def _symptoms(history: Sequence[dict[str, float]], distance: str, missing: Seque
         best = distances.index(min(distances)) + 1
         found["unstable convergence"] = (
             f"unstable convergence: {distance} is {distances[-1]:.3g} and was {min(distances):.3g} "
-            f"{len(distances) - best} evaluations ago; the best checkpoint is kept; a smaller --model.lr, or a schedule, "
-            "keeps the networks closer together"
+            f"{len(distances) - best} evaluations ago; the best checkpoint is kept, and a smaller --model.lr or a "
+            "schedule holds the networks together"
         )
     return found
