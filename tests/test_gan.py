@@ -1,15 +1,18 @@
 """Adversarial networks: who learns when, what is measured, what is drawn."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from conftest import Zoo
 from lightning import Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from PIL import Image
 from tiny import tiny_cli
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from datamodules import Digits
@@ -62,7 +65,7 @@ class Watch(Digits):
     """Digits in one batch an epoch."""
 
     def train_dataloader(self) -> Any:
-        return [batch()]
+        return DataLoader([batch()], batch_size=None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [28, 32])
@@ -167,10 +170,9 @@ def test_gradient_penalty_of_a_plane_is_known() -> None:
     model.discriminator = plane  # type: ignore[assignment]
     real, fake = torch.randn(5, 1, 8, 8), torch.randn(5, 1, 8, 8)
     assert model.penalty(real, fake, None) == pytest.approx(10 * (5 - 1) ** 2, rel=1e-4)
-    plane.forward = lambda x, labels=None: 0 * x.sum((1, 2, 3))  # type: ignore[method-assign]
-    real = real.requires_grad_()
-    penalty = model.penalty(real, fake, None)
-    assert torch.isfinite(torch.autograd.grad(penalty, real, allow_unused=True)[0]).all()
+    slope = torch.zeros(64, requires_grad=True)  # a flat critic, where a root has no derivative
+    plane.forward = lambda x, labels=None: x.flatten(1) @ slope  # type: ignore[method-assign]
+    assert torch.isfinite(torch.autograd.grad(model.penalty(real, fake, None), slope)[0]).all()
 
 
 def test_gradient_penalty_stays_in_float32() -> None:
@@ -228,7 +230,6 @@ def test_samples_come_from_settled_statistics(tmp_path: Path) -> None:
 def test_seed_truncation_and_classes_mean_what_they_say() -> None:
     model = BUILD["conditional"](classes=[*"abcdefgh", "Ankle boot", "T-shirt/top"])
     assert torch.equal(model.sample(5, seed=3), model.sample(5, seed=3))
-    assert torch.equal(model.sample(5, seed=3)[:2], model.sample(2, seed=3))
     assert not torch.equal(model.sample(5, seed=3), model.sample(5, seed=4))
     assert not torch.equal(model.sample(5), model.sample(5))
     assert model.sample(5, seed=3).dtype == torch.uint8
@@ -409,7 +410,7 @@ HEALTHY = {
         ({"discriminator_accuracy": 0.999, "generator_gradient_norm": 1e-3}, [], "vanishing gradient"),
         ({"classes_covered": 8.0}, ["Bag", "Coat"], "mode collapse: the samples cover 8 classes; Bag, Coat missing"),
         ({"recall": 0.001}, [], "mode collapse"),
-        ({"fid": 30.0}, [], "unstable convergence: fid is 30 and was 10 1 evaluations ago"),
+        ({"fid": 30.0}, [], "unstable convergence: fid is 30 and was 10 at best"),
     ],
 )
 def test_diseases_are_named_once(last: dict[str, float], missing: list[str], says: str | None) -> None:
@@ -433,7 +434,6 @@ def test_saturating_loss_vanishes_where_the_other_does_not() -> None:
     [
         (["--trainer.gradient_clip_val", "1"], "use --model.clip_norm 1"),
         (["--trainer.accumulate_grad_batches", "2"], "use a larger --data.batch_size"),
-        (["--trainer.precision", "16-mixed"], "use bf16-mixed"),
         (["--model.features", "cnn_fashion_mnist"], "looks at images of 1 channels and 28 pixels, these have 1 and 8"),
     ],
 )
@@ -442,6 +442,14 @@ def test_what_two_networks_cannot_have_is_named(flags: list[str], says: str, zoo
     assert code == 2
     assert says in err
     assert not list(tmp_path.iterdir())
+
+
+def test_half_precision_that_scales_one_loss_is_refused() -> None:
+    model = DCGAN(**SMALL)
+    strategy = SingleDeviceStrategy(device=torch.device("cpu"))
+    model._trainer = SimpleNamespace(strategy=strategy, precision="16-mixed")  # type: ignore[assignment]
+    with pytest.raises(ZooError, match="use bf16-mixed"):
+        model.setup("fit")
 
 
 def test_every_epoch_leaves_its_samples(tmp_path: Path) -> None:

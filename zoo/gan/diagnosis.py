@@ -52,10 +52,8 @@ def _symptoms(history: Sequence[dict[str, float]], distance: str, missing: Seque
         )
     distances = [epoch[distance] for epoch in history if distance in epoch]
     if distances and distances[-1] > 2 * min(distances):
-        best = distances.index(min(distances)) + 1
         found["unstable convergence"] = (
-            f"unstable convergence: {distance} is {distances[-1]:.3g} and was {min(distances):.3g} "
-            f"{len(distances) - best} evaluations ago; the best checkpoint is kept, and a smaller --model.lr or a "
-            "schedule holds the networks together"
+            f"unstable convergence: {distance} is {distances[-1]:.3g} and was {min(distances):.3g} at best; the best "
+            "checkpoint is kept, and a smaller --model.lr or a schedule holds the networks together"
         )
     return found

@@ -66,8 +66,8 @@ class Discriminator(nn.Module):
         in_channels: Channels of an image, ``C``.
         image_size: Height and width of an image, ``S``; a multiple of 4.
         width: Channels after the first convolution; the second gives twice as many.
-        batch_norm: Normalise after the second convolution, as DCGAN does; a critic whose gradients are bounded image
-            by image must not.
+        batch_norm: Normalise after the second convolution, as DCGAN does. Without, the score has no offset: this is a
+            critic, whose gradient is bounded image by image and of whose scores only differences count.
         num_classes: Number of classes, 0 for none.
 
     Shape:
@@ -95,7 +95,7 @@ class Discriminator(nn.Module):
             nn.BatchNorm2d(2 * width) if batch_norm else nn.Identity(),
             nn.LeakyReLU(0.2),
         )
-        self.dense = nn.Linear(2 * width * size**2, 1)
+        self.dense = nn.Linear(2 * width * size**2, 1, bias=batch_norm)
         self.classes = nn.Embedding(num_classes, 2 * width) if num_classes else None
         initialise(self)
 
