@@ -21,6 +21,7 @@ from tiny import tiny_cli
 import zoo
 from datamodules import Digits
 from zoo import registry, weights
+from zoo.precision import ReconsiderPrecision
 from zoo.training import ZooCLI, time_settings
 from zoo.vision.cnn import CNN
 
@@ -154,6 +155,24 @@ def test_tuned_precision_is_the_quickest_and_is_written_down(tmp_path: Path) -> 
     assert written["tune_precision"] is False
     assert (written["trainer"]["precision"], written["model"]["init_args"]["channels_last"]) in seconds
     assert written["trainer"]["precision"] == cli.trainer.precision
+
+
+@pytest.mark.parametrize(("float32_takes", "ends_in"), [(0.2, "32-true"), (2.0, "bf16-mixed")])
+def test_slow_bfloat16_is_left_only_for_what_is_quicker(
+    float32_takes: float, ends_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("zoo.precision.time.perf_counter", lambda: now[0])
+
+    class Load(Callback):
+        def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
+            slow = trainer.strategy.precision_plugin.precision == "bf16-mixed"
+            now[0] += 1.0 if slow else float32_takes
+
+    cli = tiny_cli("cnn_digits", tmp_path / "run", callbacks=[ReconsiderPrecision(0.1, steps=2), Load()],
+                   precision="bf16-mixed", limit_train_batches=8)  # fmt: skip
+    cli.run()
+    assert cli.trainer.strategy.precision_plugin.precision == ends_in
 
 
 def test_embedded_default_learns(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
         data += ["--model.init_args.num_heads=2"] if "num_heads" in arguments else []
     if registry.recipe(name).data == "FashionMNIST":
         data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.train_size=500"]
+        data += ["--data.init_args.val_size=500"]
     return ["--config", str(registry.recipe(name).path), *data, *flags]
 
 

@@ -43,7 +43,7 @@ from zoo.duration import Duration, StopAfter, chosen_duration
 from zoo.errors import ZooError, did_you_mean
 from zoo.figures import Figures
 from zoo.module import ZooModule, unfilled
-from zoo.precision import has_bfloat16
+from zoo.precision import ReconsiderPrecision, has_bfloat16
 from zoo.registry import read_results
 
 # Facts of the data that reach the model as constructor arguments of the same name.
@@ -310,6 +310,8 @@ class ZooCLI(LightningCLI):
             self.model.channels_last = channels_last
             self.model.hparams["channels_last"] = channels_last
             self.config["model"]["init_args"]["channels_last"] = channels_last
+        if precision == "bf16-mixed":
+            self.more_callbacks = [*self.more_callbacks, ReconsiderPrecision(seconds[precision, channels_last])]
         self.config["trainer"]["precision"] = precision
         self.config["tune_precision"] = False
         return precision
