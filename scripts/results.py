@@ -121,10 +121,38 @@ def texts() -> str:
     return "\n".join([*words, "", *characters, "", *sentences])
 
 
+def gans() -> str:
+    """What the makers of images reach, and what simple means reach by the same figures."""
+    columns = ("cnn_fid", "cnn_kid", "precision", "recall", "density", "coverage", "classes_covered", "class_kl")
+    heads = ("distance (FID)", "KID", "precision", "recall", "density", "coverage", "classes", "KL of classes, nats")
+    lines = [
+        f"| recipe | {' | '.join(heads)} | recognised as asked | training |",
+        f"|---|{'--:|' * len(heads)}--:|---|",
+    ]
+    calibrations = []
+    for name in registry.list_models(pretrained=True):
+        card = registry.card(name)
+        if card["family"] != "gan":
+            continue
+        found, training = card["metrics"], card["training"]
+        asked = f"{found['asked_class']:.1%}" if "asked_class" in found else "-"
+        how = f"{training['epochs']} epochs, {training['seconds'] / 60:.0f} min, {training['precision']}"
+        figures = " | ".join(f"{found[column]:.3g}" for column in columns)
+        lines.append(f"| `{name}` | {figures} | {asked} | {how} |")
+        calibrations += [
+            f"| {registry.entry(name).data}: {what} | "
+            + " | ".join(f"{figures[column]:.3g}" if column in figures else "-" for column in columns)
+            + " | - | - |"
+            for what, figures in card.get("calibration", {}).items()
+        ]
+    return "\n".join([*lines, *dict.fromkeys(calibrations)])
+
+
 TABLES = {
     ROOT / "README.md": all_cards,
     ROOT / "docs" / "series.md": synthetic_series,
     ROOT / "docs" / "text.md": texts,
+    ROOT / "docs" / "gan.md": gans,
 }
 
 
