@@ -14,7 +14,33 @@ from zoo.module import Schedule
 GeneratorLoss = Literal["non_saturating", "saturating"]
 
 
-class DCGAN(Adversarial):
+class Logistic(Adversarial):
+    """Base of the GANs whose discriminator tells real images from generated ones by logits.
+
+    See :class:`DCGAN` for the arguments, which subclasses hand to :meth:`set_losses`.
+    """
+
+    def set_losses(self, loss: GeneratorLoss, label_smoothing: float) -> None:
+        """Chooses what either network makes small.
+
+        Raises:
+            ZooError: There is no such loss.
+        """
+        if loss not in get_args(GeneratorLoss):
+            raise ZooError(f"no loss {loss!r}; there are {' and '.join(get_args(GeneratorLoss))}")
+        self.loss, self.label_smoothing = loss, label_smoothing
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Binary cross-entropy of logits, real images against one, generated ones against zero, in nats."""
+        smoothed = F.softplus(-real).mean() + self.label_smoothing * real.mean()
+        return smoothed + F.softplus(fake).mean()
+
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        """The chosen loss of logits, in nats."""
+        return F.softplus(-fake).mean() if self.loss == "non_saturating" else -F.softplus(fake).mean()
+
+
+class DCGAN(Logistic):
     """A generator that wants to be taken for real, and a discriminator that tells (Radford, Metz and Chintala, 2016).
 
     See :class:`Adversarial` for the arguments not listed.
@@ -53,24 +79,10 @@ class DCGAN(Adversarial):
             average_decay, features, channels_last,
         )  # fmt: skip
         self.save_hyperparameters()
-        self._set_loss(loss, label_smoothing)
-
-    def _set_loss(self, loss: GeneratorLoss, label_smoothing: float) -> None:
-        if loss not in get_args(GeneratorLoss):
-            raise ZooError(f"no loss {loss!r}; there are {' and '.join(get_args(GeneratorLoss))}")
-        self.loss, self.label_smoothing = loss, label_smoothing
-
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Binary cross-entropy of logits, real images against one, generated ones against zero, in nats."""
-        smoothed = F.softplus(-real).mean() + self.label_smoothing * real.mean()
-        return smoothed + F.softplus(fake).mean()
-
-    def generator_loss(self, fake: Tensor) -> Tensor:
-        """The chosen loss of logits, in nats."""
-        return F.softplus(-fake).mean() if self.loss == "non_saturating" else -F.softplus(fake).mean()
+        self.set_losses(loss, label_smoothing)
 
 
-class ConditionalDCGAN(DCGAN):
+class ConditionalDCGAN(Logistic):
     """A DCGAN that makes images of the class one asks for (Mirza and Osindero, 2014, arXiv:1411.1784).
 
     The generator reads the class beside the noise, the discriminator compares its features with a vector of the class
@@ -106,15 +118,14 @@ class ConditionalDCGAN(DCGAN):
         features: str | None = "cnn_fashion_mnist",
         channels_last: bool = False,
     ) -> None:
-        Adversarial.__init__(
-            self,
+        super().__init__(
             Generator(latent_size, in_channels, image_size, width, num_classes),
             Discriminator(in_channels, image_size, discriminator_width or width, num_classes=num_classes),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip
         self.save_hyperparameters()
-        self._set_loss(loss, label_smoothing)
+        self.set_losses(loss, label_smoothing)
         self.classes = list(classes) if classes else [str(number) for number in range(num_classes)]
         if num_classes < 1 or len(self.classes) != num_classes:
             raise ZooError(f"{num_classes} classes named {self.classes}; expected at least one and a name for each")
