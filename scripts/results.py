@@ -137,7 +137,7 @@ def gans() -> str:
         found, training = card["metrics"], card["training"]
         asked = f"{found['asked_class']:.1%}" if "asked_class" in found else "-"
         how = f"{training['epochs']} epochs, {training['seconds'] / 60:.0f} min, {training['precision']}"
-        figures = " | ".join(f"{found[column]:.3g}" for column in columns)
+        figures = " | ".join(f"{found[column]:.3g}" if column in found else "-" for column in columns)
         lines.append(f"| `{name}` | {figures} | {asked} | {how} |")
         calibrations += [
             f"| {registry.entry(name).data}: {what} | "

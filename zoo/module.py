@@ -203,9 +203,11 @@ class ZooModule(LightningModule):
         diverged = self.watch_loss and not bool(finite.all())
         if self.trainer.strategy.reduce_boolean_decision(diverged, all=False):
             behind = len(losses) - int((~finite).float().argmax()) - 1 if not finite.all() else 0
+            step = self.global_step - 1 - behind // self.trainer.accumulate_grad_batches
+            which = f" (step {step})" if self.automatic_optimization else ""
             raise ZooError(
-                f"the loss became NaN or infinite in epoch {self.current_epoch} at batch {batch_idx - behind} "
-                f"(step {self.global_step - 1 - behind // self.trainer.accumulate_grad_batches}); {self._advice()}"
+                f"the loss became NaN or infinite in epoch {self.current_epoch} at batch {batch_idx - behind}{which}; "
+                f"{self._advice()}"
             )
         self._loss_sum = self._loss_sum + losses.sum()
         self._loss_count += len(losses)
@@ -235,6 +237,10 @@ class ZooModule(LightningModule):
         if groups:
             self.log("learning_rate", groups[0]["lr"], sync_dist=True)
 
+    def schedule_length(self) -> float:
+        """How often a schedule moves until training ends; infinity or -1 where no end is set."""
+        return self.trainer.estimated_stepping_batches
+
     def scheduled(self, optimizer: Optimizer, schedule: Schedule) -> Any:
         """Joins an optimizer and a learning-rate schedule that moves with every step.
 
@@ -253,7 +259,7 @@ class ZooModule(LightningModule):
         if schedule == "plateau":
             plateau = ReduceLROnPlateau(optimizer, factor=0.3, patience=5)
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
-        steps = self.trainer.estimated_stepping_batches
+        steps = self.schedule_length()
         if steps in (float("inf"), -1):
             raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")
         steps = int(steps)

@@ -34,6 +34,9 @@ def lr_find(argv: list[str]) -> None:
         )
     target = resolve("lr-find", [options.recipe, *flags])
     cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__)
+    if not cli.model.automatic_optimization:
+        cli.leave_no_trace()
+        raise ZooError(f"{type(cli.model).__name__} trains two networks, so there is no one learning rate to find")
     if not hasattr(cli.model, "lr") or not list(cli.model.parameters()):
         cli.leave_no_trace()
         raise ZooError(f"{type(cli.model).__name__} has no learning rate to find")

@@ -45,6 +45,24 @@ def check_output(flag: str, out: Path, suffix: str | None = None) -> None:
         raise ZooError(f"{flag} is {out}, expected a name that ends in {suffix}")
 
 
+def check_folder(flag: str, folder: Path) -> None:
+    """Tells before anything is computed that files could not be written into a new folder.
+
+    Args:
+        flag: What names it, for the message.
+        folder: The folder; it may be there if it is empty.
+
+    Raises:
+        ZooError: It holds something, lies in no folder, or may not be written.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ZooError(f"{flag} {folder} exists and is not an empty folder; name a new one")
+    if not folder.parent.is_dir():
+        raise ZooError(f"no folder {folder.parent} to make {folder.name} in")
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        raise ZooError(f"{flag} {folder} cannot be written: permission denied")
+
+
 def write_output(path: Path, content: bytes) -> None:
     """Writes a file at once or not at all; what is no ordinary file, such as a pipe, is written to."""
     path = path.resolve()

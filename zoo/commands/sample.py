@@ -8,7 +8,7 @@ from PIL import Image
 
 from zoo import weights
 from zoo.commands.arguments import Arguments
-from zoo.commands.outputs import check_output, write_output
+from zoo.commands.outputs import check_folder, check_output, write_output
 from zoo.drawing import in_rows, tile
 from zoo.errors import ZooError
 from zoo.gan.adversarial import Adversarial
@@ -23,16 +23,15 @@ def sample(argv: list[str]) -> None:
     parser.add_argument("--files", type=Path, metavar="DIR", help="also write each image into this new folder")
     options = parser.parse_args(argv)
     check_output("--out", options.out, ".png")
-    taken = options.files is not None and options.files.exists()
-    if taken and (not options.files.is_dir() or any(options.files.iterdir())):
-        raise ZooError(f"--files {options.files} exists and is not an empty folder; name a new one")
+    if options.files is not None:
+        check_folder("--files", options.files)
     model = load_generator(options.name, options.device)
     images = model.sample(options.num, options.seed, options.classes, options.truncation)
     columns = min(len(images), model.columns if not options.classes else 8)
     write_output(options.out, _encode(Image.fromarray(enlarge(tile(in_rows(images.cpu(), columns)))), format="PNG"))
     print(f"wrote {options.out} ({len(images)} images)")
     if options.files is not None:
-        options.files.mkdir(parents=True, exist_ok=True)
+        options.files.mkdir(exist_ok=True)
         digits = len(str(len(images)))
         for number, image in enumerate(images.cpu(), start=1):
             path = options.files / f"{number:0{digits}d}.png"

@@ -2,13 +2,14 @@
 
 import copy
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, get_args
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
@@ -20,14 +21,13 @@ from zoo.drawing import draw_tiles, in_rows
 from zoo.errors import ZooError, did_you_mean
 from zoo.gan.calibration import calibrate
 from zoo.gan.diagnosis import diagnose
-from zoo.gan.health import INCEPTION, FeatureNetwork, Seen, class_shares, compare, covered
-from zoo.gan.latent import draw_latent, walk
+from zoo.gan.health import INCEPTION, FeatureNetwork, RealImages, Seen, compare, gathered, missing_classes
+from zoo.gan.latent import draw_latent, seeded, walk
 from zoo.gan.networks import Discriminator, Generator, constant
 from zoo.module import Schedule, ZooModule
 from zoo.processes import (
     add_up,
     broadcast,
-    gather_rows,
     in_company,
     leave_unwrapped,
     number_of_processes,
@@ -110,14 +110,12 @@ class Adversarial(ZooModule):
         self.metric = f"{INCEPTION if features == INCEPTION else 'cnn'}_fid"
         self.generator, self.discriminator = generator, discriminator
         self.average = copy.deepcopy(generator).requires_grad_(False).eval()
-        self._settled = True
+        self._settled = False
         self._updates = {"discriminator": 0, "generator": 0}
         self._noise: torch.Generator | None = None
         self._tally: dict[str, list[Tensor]] = {}
         self._feature_network: FeatureNetwork | None = None
-        self._real: list[Seen] = []
-        self._real_of: tuple[Any, ...] = ()
-        self._collects = True
+        self._real = RealImages()
         self._found: dict[str, float] = {}
         self._missing: list[str] = []
         self._history: list[dict[str, float]] = []
@@ -171,6 +169,8 @@ class Adversarial(ZooModule):
 
     def to_signed(self, images: Tensor) -> Tensor:
         """Brings uint8 images to -1..1."""
+        if images.dtype != torch.uint8:
+            raise ZooError(f"images are {images.dtype}, expected uint8 from 0 (black) to 255")
         signed = images.float() / 127.5 - 1
         return signed.to(memory_format=torch.channels_last) if self.channels_last else signed
 
@@ -226,24 +226,46 @@ class Adversarial(ZooModule):
         """Loads the feature network and refuses what two networks cannot be trained with.
 
         Raises:
-            ZooError: The strategy wraps the model in another way than by processes, or gradients would have to be
-                scaled for half precision.
+            ZooError: The strategy wraps the model in another way than by processes, weights would not be float32 or
+                gradients would have to be scaled, or what is to be watched is not measured.
         """
         if self.channels_last:
             for network in (self.generator, self.discriminator, self.average):
                 network.to(memory_format=torch.channels_last)
         trainer = self._trainer
         if trainer is not None:
-            if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
+            known = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+            if not known or isinstance(trainer.strategy, DeepSpeedStrategy):
                 raise ZooError(
                     f"{type(trainer.strategy).__name__} wraps a model whose two networks are trained in turn; "
                     "use --trainer.strategy ddp"
                 )
-            if str(trainer.precision).startswith("16"):
-                raise ZooError(f"precision {trainer.precision} scales one loss, here are two; use bf16-mixed")
+            if str(trainer.precision) not in ("32-true", "bf16-mixed"):
+                raise ZooError(f"precision {trainer.precision} is not for two networks; use 32-true or bf16-mixed")
             leave_unwrapped(trainer.strategy)
+            if stage == "fit":
+                self._watch_distance()
         if self.feature_name is not None and self._feature_network is None:
             self._feature_network = FeatureNetwork(self.feature_name, self.in_channels, self.image_size)
+
+    def _watch_distance(self) -> None:
+        """Lets callbacks that watch the distance in one network's features watch that in another's."""
+        for callback in getattr(self.trainer, "callbacks", []):
+            if getattr(callback, "monitor", None) in ("val_cnn_fid", f"val_{INCEPTION}_fid"):
+                if self.feature_name is None:
+                    raise ZooError(
+                        f"{type(callback).__name__} watches {callback.monitor}, which is not measured without features; "
+                        "leave it out (--trainer.callbacks null) or name a classifier with --model.features"
+                    )
+                callback.monitor = f"val_{self.metric}"
+
+    def schedule_length(self) -> float:
+        """Batches; ``max_steps`` counts the steps of both optimizers."""
+        batches, most = self.trainer.num_training_batches * (self.trainer.max_epochs or -1), self.trainer.max_steps
+        lengths = [float(batches)] if batches > 0 else []
+        if most > 0:
+            lengths.append(ceil(most * self.critic_steps / (self.critic_steps + 1)))
+        return min(lengths, default=float("inf"))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam for the discriminator, Adam for the generator."""
@@ -260,7 +282,7 @@ class Adversarial(ZooModule):
     def on_train_epoch_start(self) -> None:
         """Starts new means, and noise by seed, epoch and process, which a resumed run draws again."""
         super().on_train_epoch_start()
-        self._tally = {}
+        self._tally, self._found, self._missing = {}, {}, []
         seeds = [torch.initial_seed() % 2**63, self.current_epoch, place_among_processes()]
         seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
         self._noise = torch.Generator(self.device).manual_seed(seed)
@@ -271,8 +293,8 @@ class Adversarial(ZooModule):
         means = {name: torch.stack(values).float().mean() for name, values in self._tally.items()}
         means = {name: add_up(mean) / number_of_processes() for name, mean in means.items()}
         for name, mean in means.items():
-            self.log(f"train_{name}", mean)
-        self.log("learning_rate", self.trainer.optimizers[1].param_groups[0]["lr"])
+            self.log(f"train_{name}", mean, sync_dist=True)
+        self.log("learning_rate", self.trainer.optimizers[1].param_groups[0]["lr"], sync_dist=True)
         self._history.append({**{name: float(mean) for name, mean in means.items()}, **self._found})
         for message in diagnose(self._history, self.metric, self._missing):
             rank_zero_warn(message)
@@ -285,7 +307,8 @@ class Adversarial(ZooModule):
                     buffer.copy_(add_up(buffer) / number_of_processes())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps whose turn it is, and the course of the figures."""
+        """Keeps whose turn it is, and the course of the figures, and leaves no statistics unsettled."""
+        self._settle()
         super().on_save_checkpoint(checkpoint)
         checkpoint["adversarial"] = {"updates": dict(self._updates), "history": list(self._history)}
 
@@ -294,6 +317,16 @@ class Adversarial(ZooModule):
         super().on_load_checkpoint(checkpoint)
         self._updates = dict(checkpoint["adversarial"]["updates"])
         self._history = list(checkpoint["adversarial"]["history"])
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Takes weights, whose normalisation statistics are settled."""
+        loaded = super().load_state_dict(state_dict, strict, assign)
+        self._settled = True
+        return loaded
+
+    def teardown(self, stage: str) -> None:
+        """Forgets the real images."""
+        self._real = RealImages()
 
     def train(self, mode: bool = True) -> "Adversarial":
         """Sets the networks in training, but never the average."""
@@ -306,29 +339,19 @@ class Adversarial(ZooModule):
     def on_validation_epoch_start(self) -> None:
         """Gets ready to look at images."""
         self._agree()
-        loader = self.trainer.val_dataloaders
-        self._begin_evaluation(loader, self.trainer.num_val_batches)
+        self._settle()
+        self._real.begin(self.trainer.val_dataloaders, [self.trainer.sanity_checking, *self.trainer.num_val_batches])
 
     def on_test_epoch_start(self) -> None:
         """Gets ready to look at images."""
-        loader = self.trainer.test_dataloaders
-        self._begin_evaluation(loader, self.trainer.num_test_batches)
-
-    def _begin_evaluation(self, loader: Any, batches: Any) -> None:
         self._settle()
-        of = (getattr(loader, "dataset", loader), list(batches), self.trainer.sanity_checking)
-        # The same real images need not be looked at in every epoch.
-        self._collects = self._feature_network is not None and (
-            len(self._real_of) != len(of) or self._real_of[0] is not of[0] or self._real_of[1:] != of[1:]
-        )
-        if self._collects:
-            self._real, self._real_of = [], of
+        self._real.begin(self.trainer.test_dataloaders, self.trainer.num_test_batches)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         """Looks at real images, unless that was done before."""
-        if self._collects and self._feature_network is not None:
-            self._real.append(self._feature_network.look(batch[0]))
-        return {"labels": batch[1]}
+        if self._feature_network is not None and not self._real.known:
+            self._real.add(self._feature_network.look(batch[0]))
+        return {}
 
     test_step = validation_step
 
@@ -337,22 +360,18 @@ class Adversarial(ZooModule):
         network = self._feature_network
         if network is None:
             return
-        if self._collects:
-            self._real = [_join([_gathered(_join(self._real))])]
-        real = self._real[0]
+        real = self._real.all()
         fake, asked = self._look_at_samples(len(real.features), network)
         found = compare(real, fake, network.kind, len(network.classes))
-        if asked is not None and fake.labels is not None:
+        if asked is not None and fake.labels is not None and network.classes == self.classes:
             found["asked_class"] = (fake.labels == asked).float().mean()
         for name, value in found.items():
-            self.log(f"{split}_{name}", value.float(), prog_bar=name == self.metric)
+            self.log(f"{split}_{name}", value.float(), prog_bar=name == self.metric, sync_dist=True)
         if split == "test":
-            self.log("test_samples", float(len(fake.features)))
-        else:
+            self.log("test_samples", float(len(fake.features)), sync_dist=True)
+        elif not self.trainer.sanity_checking:
             self._found = {name: float(value) for name, value in found.items()}
-            if fake.labels is not None:
-                there = covered(class_shares(fake.labels, len(network.classes))).tolist()
-                self._missing = [name for name, is_there in zip(network.classes, there, strict=True) if not is_there]
+            self._missing = missing_classes(real, fake, network.classes)
 
     def _look_at_samples(self, count: int, network: FeatureNetwork) -> tuple[Seen, Tensor | None]:
         """What is seen in the samples of an evaluation, of which each process makes a share, and the classes asked."""
@@ -360,7 +379,7 @@ class Adversarial(ZooModule):
         labels = self._asked(count, None)
         mine = torch.arange(count).tensor_split(number_of_processes())[place_among_processes()]
         made = self._make(latent[mine], None if labels is None else labels[mine])
-        return _gathered(network.look(made)), None if labels is None else labels.to(made.device)
+        return gathered(network.look(made)), None if labels is None else labels.to(made.device)
 
     def calibration(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
         """What real images and trivial generators reach by the same figures, so that these mean something."""
@@ -374,6 +393,7 @@ class Adversarial(ZooModule):
         """Makes images of noise; of models with classes by labels ``(N,)``, all classes in turn if left out."""
         if self.num_classes and labels is None:
             labels = torch.arange(len(latent), device=latent.device) % self.num_classes
+        self._settle()
         return (self.average(latent, labels).float() + 1) / 2
 
     @torch.no_grad()
@@ -406,10 +426,15 @@ class Adversarial(ZooModule):
         return torch.tensor(numbers, device=self.device)[torch.arange(count, device=self.device) % len(numbers)]
 
     def _class_number(self, name: str) -> int:
-        known = {slug(one): number for number, one in enumerate(self.classes)}
-        if slug(name) not in known:
-            raise ZooError(f"no class {name!r}{did_you_mean(slug(name), known)}; there are {', '.join(known)}")
-        return known[slug(name)]
+        if name in self.classes:
+            return self.classes.index(name)
+        typed = [slug(one) for one in self.classes]
+        if not slug(name) or slug(name) not in typed:
+            raise ZooError(f"no class {name!r}{did_you_mean(slug(name), typed)}; there are {', '.join(self.classes)}")
+        if typed.count(slug(name)) > 1:
+            alike = (one for one in self.classes if slug(one) == slug(name))
+            raise ZooError(f"class {name!r} may be any of {', '.join(alike)}; write it exactly")
+        return typed.index(slug(name))
 
     @torch.inference_mode()
     def _make(self, latent: Tensor, labels: Tensor | None) -> Tensor:
@@ -443,12 +468,7 @@ class Adversarial(ZooModule):
         """
         if count < 1:
             raise ZooError(f"{count} images, expected at least 1")
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-        labels = self._asked(count, classes)
+        generator, labels = seeded(seed), self._asked(count, classes)
         return self._make(draw_latent(count, self.latent_size, generator, truncation), labels)
 
     def interpolate(
@@ -478,12 +498,7 @@ class Adversarial(ZooModule):
         """
         if points < 2 or frames < 1 or count < 1:
             raise ZooError(f"{count} walks of {points} points in {frames} steps; expected 1, 2 and 1 at least")
-        generator = torch.Generator()
-        if seed is None:
-            generator.seed()
-        else:
-            generator.manual_seed(seed)
-        labels = self._asked(count, classes)
+        generator, labels = seeded(seed), self._asked(count, classes)
         passed = draw_latent(points * count, self.latent_size, generator, truncation).view(count, points, -1)
         walks = torch.stack([walk(one, frames) for one in passed], dim=1)
         repeated = None if labels is None else labels.repeat(len(walks))
@@ -521,16 +536,6 @@ class Adversarial(ZooModule):
 def slug(name: str) -> str:
     """A class name as it is typed: ``T-shirt/top`` is ``t-shirt-top``."""
     return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
-
-
-def _join(parts: Sequence[Seen]) -> Seen:
-    labels = [part.labels for part in parts if part.labels is not None]
-    return Seen(torch.cat([part.features for part in parts]), torch.cat(labels) if labels else None)
-
-
-def _gathered(seen: Seen) -> Seen:
-    """What all processes have seen."""
-    return Seen(gather_rows(seen.features), None if seen.labels is None else gather_rows(seen.labels))
 
 
 def _average_gradients(gradients: Sequence[Tensor]) -> None:

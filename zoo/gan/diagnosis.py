@@ -40,15 +40,16 @@ def _symptoms(history: Sequence[dict[str, float]], distance: str, missing: Seque
             "non-saturating loss, a smaller --model.discriminator_lr, or a WGAN-GP"
         )
     covers = [epoch["classes_covered"] for epoch in history if "classes_covered" in epoch]
-    if covers and (missing or covers[-1] < max(covers)) and covers[-1] == last.get("classes_covered"):
+    recalls = [epoch["recall"] for epoch in history if "recall" in epoch]
+    if covers and covers[-1] < max(covers) and "classes_covered" in last:
         lacks = f"; {', '.join(missing)} missing" if missing else ""
         found["mode collapse"] = (
-            f"mode collapse: the samples cover {covers[-1]:.0f} classes{lacks}; try a smaller --model.lr, or a WGAN-GP"
+            f"mode collapse: the samples cover {covers[-1]:.0f} classes, once {max(covers):.0f}{lacks}; try a smaller --model.lr, or a WGAN-GP"
         )
-    elif last.get("recall", 1.0) < 0.02:
+    elif recalls and "recall" in last and recalls[-1] < 0.1 * max(recalls):
         found["mode collapse"] = (
-            f"mode collapse: the samples reach {last['recall']:.1%} of the real images (recall), however good they "
-            "look; try a smaller --model.lr, or a WGAN-GP"
+            f"mode collapse: the samples reach {recalls[-1]:.1%} of the real images (recall), once {max(recalls):.1%}; "
+            " try a smaller --model.lr, or a WGAN-GP"
         )
     distances = [epoch[distance] for epoch in history if distance in epoch]
     if distances and distances[-1] > 2 * min(distances):

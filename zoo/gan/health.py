@@ -6,6 +6,7 @@ to be downloaded; such figures must not be compared with those of Inception, and
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from zoo import weights
 from zoo.errors import ZooError
+from zoo.processes import gather_rows
 
 INCEPTION = "inception"
 # Neighbours that span the ball around an image, and how many images are compared with each other.
@@ -31,6 +33,44 @@ class Seen(NamedTuple):
 
     features: Tensor
     labels: Tensor | None
+
+
+def gathered(seen: Seen) -> Seen:
+    """What all processes have seen."""
+    return Seen(gather_rows(seen.features), None if seen.labels is None else gather_rows(seen.labels))
+
+
+class RealImages:
+    """What was seen in the real images of an evaluation, for the next one over the same images."""
+
+    def __init__(self) -> None:
+        self.known = False
+        self._loader: Any = None
+        self._extent: list[Any] = []
+        self._parts: list[Seen] = []
+
+    def begin(self, loader: Any, extent: Sequence[Any]) -> None:
+        """Starts anew, unless all of it was seen before.
+
+        Args:
+            loader: Where the images come from.
+            extent: What else makes a difference to which they are.
+        """
+        self.known = self.known and loader is self._loader and list(extent) == self._extent
+        if not self.known:
+            self._loader, self._extent, self._parts = loader, list(extent), []
+
+    def add(self, seen: Seen) -> None:
+        """Adds a batch."""
+        self._parts.append(seen)
+
+    def all(self) -> Seen:
+        """What all processes have seen in all batches."""
+        if not self.known:
+            labels = [part.labels for part in self._parts if part.labels is not None]
+            joined = Seen(torch.cat([part.features for part in self._parts]), torch.cat(labels) if labels else None)
+            self._parts, self.known = [gathered(joined)], True
+        return self._parts[0]
 
 
 class FeatureNetwork:
@@ -61,12 +101,13 @@ class FeatureNetwork:
         else:
             self.kind = "cnn"
             model = weights.load(name)
-            if not hasattr(model, "features"):
+            if not hasattr(model, "decide"):
                 raise ZooError(f"'{name}' is a {type(model).__name__}, expected an image classifier such as a CNN")
             if (model.in_channels, model.image_size) != (in_channels, image_size):
                 raise ZooError(
                     f"'{name}' looks at images of {model.in_channels} channels and {model.image_size} pixels, these "
-                    f"have {in_channels} and {image_size}; train a CNN on them and name its run with --model.features"
+                    f"have {in_channels} and {image_size}; train a CNN on them and name its run with --model.features, "
+                    "or look at none (null, in Python None)"
                 )
             self._network, self.classes = model, model.classes
         self._network.eval().requires_grad_(False)
@@ -113,13 +154,18 @@ def compare(real: Seen, fake: Seen, kind: str, num_classes: int) -> dict[str, Te
     found = {
         f"{kind}_fid": frechet_distance(real.features, fake.features),
         f"{kind}_kid": kernel_distance(real.features, fake.features),
-        **prdc(real.features[:_MOST_COMPARED], fake.features[:_MOST_COMPARED]),
+        **prdc(_some(real.features), _some(fake.features)),
     }
     if num_classes and fake.labels is not None:
         shares = class_shares(fake.labels, num_classes)
         found["classes_covered"] = covered(shares).sum().float()
         found["class_kl"] = (shares * (shares * num_classes).clamp(min=1e-12).log()).sum()
     return found
+
+
+def _some(features: Tensor) -> Tensor:
+    """Of very many rows a part, spread evenly."""
+    return features[torch.linspace(0, len(features) - 1, min(len(features), _MOST_COMPARED)).long()]
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
@@ -135,7 +181,7 @@ def kernel_distance(real: Tensor, fake: Tensor) -> Tensor:
     size = min(1000, len(real), len(fake))
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         metric = KernelInceptionDistance(_Itself(real.shape[1]), 10, size, sync_on_compute=False).to(real.device)
         metric.update(real, real=True)
         metric.update(fake, real=False)
@@ -177,6 +223,14 @@ def _radius(features: Tensor, reach: int) -> Tensor:
     # The nearest of all is the image itself.
     parts = [torch.cdist(part, features).kthvalue(reach + 1, dim=1).values for part in features.split(1000)]
     return torch.cat(parts)
+
+
+def missing_classes(real: Seen, fake: Seen, classes: Sequence[str]) -> list[str]:
+    """Names the classes that real images cover and generated ones do not."""
+    if real.labels is None or fake.labels is None:
+        return []
+    there, made = (covered(class_shares(seen.labels, len(classes))) for seen in (real, fake))  # type: ignore[arg-type]
+    return [name for name, lacks in zip(classes, (there & ~made).tolist(), strict=True) if lacks]
 
 
 def class_shares(labels: Tensor, num_classes: int) -> Tensor:

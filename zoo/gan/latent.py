@@ -6,6 +6,22 @@ from torch import Tensor, nn
 from zoo.errors import ZooError
 
 
+def seeded(seed: int | None) -> torch.Generator:
+    """A source of random numbers, another one every time if there is no seed.
+
+    Raises:
+        ZooError: The seed is too large.
+    """
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    elif not -(2**63) <= seed < 2**63:
+        raise ZooError(f"seed {seed} is too large, expected one of at most 18 digits")
+    else:
+        generator.manual_seed(seed)
+    return generator
+
+
 def draw_latent(count: int, size: int, generator: torch.Generator, truncation: float | None = None) -> Tensor:
     """Draws standard normal noise on the CPU, ``(count, size)``, so that a seed means the same on every device.
 
@@ -17,12 +33,12 @@ def draw_latent(count: int, size: int, generator: torch.Generator, truncation: f
             more typical and less various.
 
     Raises:
-        ZooError: The truncation is not positive.
+        ZooError: The truncation is hardly positive, or infinite.
     """
     if truncation is None:
         return torch.randn(count, size, generator=generator)
-    if not truncation > 0:
-        raise ZooError(f"truncation is {truncation}, expected a number above 0, such as 0.7")
+    if not 0.01 <= truncation < float("inf"):
+        raise ZooError(f"truncation is {truncation}, expected a number from 0.01 on, such as 0.7")
     return nn.init.trunc_normal_(torch.empty(count, size), a=-truncation, b=truncation, generator=generator)
 
 

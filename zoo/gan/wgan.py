@@ -85,7 +85,7 @@ class WGAN(Wasserstein):
         """Logs the share of the critic's weights that lie at the bound, too."""
         super().on_train_epoch_end()
         weights = torch.cat([parameter.detach().flatten() for parameter in self.discriminator.parameters()])
-        self.log("train_clipped_share", (weights.abs() >= self.clip).float().mean())
+        self.log("train_clipped_share", (weights.abs() >= self.clip).float().mean(), sync_dist=True)
 
 
 class WGANGP(Wasserstein):
