@@ -16,7 +16,7 @@ from zoo.training import ZooCLI
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 2
-LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches": 2}
+LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches": 2, "check_val_every_n_epoch": 1}
 # Overrides the limits: two processes and one must see the same rows.
 EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_size=500")
 
