@@ -244,7 +244,8 @@ class NoisyLine(Regression):
     @property
     def source(self) -> dict[str, str]:
         """The formula."""
-        formula = f"{self.slope} x + {self.intercept} + {self.noise} e, x uniform in {self.low}..{self.high}, e normal"
+        line = f"{self.slope:g} x {'-' if self.intercept < 0 else '+'} {abs(self.intercept):g}"
+        formula = f"{line} + {self.noise:g} e, x uniform in {self.low:g}..{self.high:g}, e standard normal"
         return {"name": f"generated: {formula}", "licence": "CC0-1.0"}
 
     def load(self) -> dict[str, Split]:
