@@ -1140,7 +1140,7 @@ def measure_incremental_pca(path: Path, components: int) -> tuple[Measured, np.n
     with measured_beyond_files() as found:
         for start in range(0, len(rows) - size + 1, size):
             model.partial_fit(rows[start : start + size])
-    return found, model.explained_variance_
+    return found, np.asarray(model.explained_variance_)
 
 
 def pca(bench: Bench) -> list[Row]:
