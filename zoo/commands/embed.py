@@ -67,9 +67,8 @@ def embed(argv: list[str]) -> None:
         colours, names = plane.clusters, [f"cluster {number}" for number in range(model.num_clusters)]
     picture = io.BytesIO()
     figure = draw_embedding(plane.coordinates, colours, names, plane.shares, plane.centroids)
-    figure.axes[0].set_title(
-        f"{options.name}: {len(colours):,} rows of the {options.split} split", fontsize=10, parse_math=False
-    )
+    title = f"{options.name}: {len(colours):,} rows of the {options.split} split"
+    figure.axes[0].set_title(title, fontsize=10, parse_math=False)
     figure.savefig(picture)
     outputs[options.plot] = picture.getvalue()
     for path, content in outputs.items():
