@@ -57,7 +57,7 @@ def test_published_degrees_are_the_least_squares_line() -> None:
     weight, bias = least_squares(Celsius())
     assert (weight, bias) == pytest.approx((1.797949, 31.952526), abs=1e-6)
     assert (float(model.weight[0]), float(model.bias)) == pytest.approx((weight, bias), abs=1e-3)
-    assert float(model(torch.tensor([[100.0]]))) == pytest.approx(211.75, abs=0.01)
+    assert model(torch.tensor([[100.0]])).item() == pytest.approx(211.75, abs=0.01)
 
 
 def test_settings_of_the_notes_end_where_keras_ends() -> None:

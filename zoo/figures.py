@@ -47,7 +47,7 @@ class Figures(Callback):
             Image.fromarray(tile(images)).save(folder / f"epoch_{trainer.current_epoch + 1:04d}.png")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws what the model shows of its training, learning curves, and how generated images became what they are."""
+        """Draws what the model shows of its training, learning curves, and how generated images came to be."""
         if not trainer.is_global_zero:
             return
         dataset = getattr(trainer.train_dataloader, "dataset", None)

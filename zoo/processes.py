@@ -49,7 +49,7 @@ def shared_mean(values: Tensor) -> Tensor:
     if not in_company():
         return values.mean()
     count = add_up(torch.tensor(float(len(values)), device=values.device))
-    return values.sum() * (dist.get_world_size() / count)
+    return values.sum() * (number_of_processes() / count)
 
 
 def gather(tensor: Tensor) -> Tensor:

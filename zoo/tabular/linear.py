@@ -203,15 +203,8 @@ class LinearRegression(ZooModule):
 
     test_step = validation_step
 
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val_mse`` and ``val_mae``."""
-        self._log_evaluation("val")
-
-    def on_test_epoch_end(self) -> None:
-        """Logs ``test_mse`` and ``test_mae``."""
-        self._log_evaluation("test")
-
-    def _log_evaluation(self, split: str) -> None:
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``mse`` and ``mae`` of a split."""
         self.log(f"{split}_mse", self.squared_error.compute(), prog_bar=True, sync_dist=True)
         self.log(f"{split}_mae", self.absolute_error.compute(), sync_dist=True)
         self.squared_error.reset()
