@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from datamodules.sentences import MovieReviews, Sentences
     from datamodules.series import CO2, CsvSeries, Series, Sunspots, SyntheticSeries
     from datamodules.shapes import Shapes
-    from datamodules.tabular import Function1D, Iris
+    from datamodules.tabular import Celsius, Function1D, Iris, NoisyLine
     from datamodules.text import Corpus, Shakespeare
 
 _HOMES = {
     "CO2": "datamodules.series",
+    "Celsius": "datamodules.tabular",
     "Corpus": "datamodules.text",
     "CsvSeries": "datamodules.series",
     "Digits": "datamodules.images",
@@ -25,6 +26,7 @@ _HOMES = {
     "ImageFolder": "datamodules.folder",
     "Iris": "datamodules.tabular",
     "MovieReviews": "datamodules.sentences",
+    "NoisyLine": "datamodules.tabular",
     "Sentences": "datamodules.sentences",
     "Series": "datamodules.series",
     "Shakespeare": "datamodules.text",
@@ -36,6 +38,7 @@ _HOMES = {
 
 __all__ = [
     "CO2",
+    "Celsius",
     "Corpus",
     "CsvSeries",
     "Digits",
@@ -44,6 +47,7 @@ __all__ = [
     "ImageFolder",
     "Iris",
     "MovieReviews",
+    "NoisyLine",
     "Sentences",
     "Series",
     "Shakespeare",

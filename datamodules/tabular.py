@@ -145,3 +145,114 @@ class Function1D(InMemory):
     def std(self) -> list[float]:
         """Standard deviation of the training inputs."""
         return self.splits["train"][0].std(0).tolist()
+
+
+class Regression(InMemory):
+    """Base of the rows with a number to predict: states the scale of both. A subclass implements :meth:`load`."""
+
+    @property
+    def mean(self) -> list[float]:
+        """Mean of the training inputs."""
+        return self.splits["train"][0].mean(0).tolist()
+
+    @property
+    def std(self) -> list[float]:
+        """Standard deviation of the training inputs."""
+        return self.splits["train"][0].std(0).tolist()
+
+    @property
+    def target_mean(self) -> float:
+        """Mean of the training targets."""
+        return self.splits["train"][1].mean().item()
+
+    @property
+    def target_std(self) -> float:
+        """Standard deviation of the training targets."""
+        return self.splits["train"][1].std().item()
+
+
+class Celsius(Regression):
+    """Seven temperatures in degrees Celsius with their Fahrenheit values, rounded to whole degrees as in the notes.
+
+    Being rounded, they lie on no line: the one nearest to them is 1.797949 x + 31.952526, not 1.8 x + 32. Every split
+    is the whole. Batches are ``(Celsius (N, 1), Fahrenheit (N, 1))`` in float32.
+
+    Args:
+        batch_size: Pairs in a training batch of one process.
+        eval_batch_size: Pairs in a validation or test batch of one process.
+        seed: Determines the order of the training batches.
+    """
+
+    in_features = 1
+    source = {"name": "seven pairs of degrees Celsius and Fahrenheit, typed in", "licence": "CC0-1.0"}
+
+    def __init__(self, batch_size: int = 7, eval_batch_size: int = 7, seed: int = 0) -> None:
+        super().__init__(batch_size, eval_batch_size, seed)
+        self.save_hyperparameters()
+
+    def load(self) -> dict[str, Split]:
+        """The pairs, three times."""
+        celsius = torch.tensor([-40.0, -10.0, 0.0, 8.0, 15.0, 22.0, 38.0])
+        fahrenheit = torch.tensor([-40.0, 14.0, 32.0, 46.0, 59.0, 72.0, 100.0])
+        return dict.fromkeys(("train", "val", "test"), (celsius[:, None], fahrenheit[:, None]))
+
+
+class NoisyLine(Regression):
+    """Points ``y = slope * x + intercept + noise`` at random ``x``, a problem with two parameters.
+
+    Every split has ``points`` points of its own, drawn from the same distribution: ``x`` uniform on an interval, noise
+    normal. Batches are ``(x (N, 1), y (N, 1))`` in float32.
+
+    Args:
+        slope: Of the line.
+        intercept: Of the line.
+        noise: Standard deviation of the noise.
+        low: Start of the interval.
+        high: End of the interval.
+        points: Number of points of each split.
+        batch_size: Points in a training batch of one process.
+        eval_batch_size: Points in a validation or test batch of one process.
+        seed: Determines the points and the order of the training batches.
+
+    Raises:
+        DataError: The interval is empty, there are fewer than two points, or the noise is negative.
+    """
+
+    in_features = 1
+
+    def __init__(
+        self,
+        slope: float = 2.0,
+        intercept: float = -1.0,
+        noise: float = 0.5,
+        low: float = 0.0,
+        high: float = 2.0,
+        points: int = 200,
+        batch_size: int = 20,
+        eval_batch_size: int = 4096,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, eval_batch_size, seed)
+        self.save_hyperparameters()
+        if not low < high or points < 2:
+            raise DataError(f"{points} points from {low} to {high}; expected at least two points and low < high")
+        if not noise >= 0:
+            raise DataError(f"noise is {noise}, expected a standard deviation: 0 or more")
+        self.slope, self.intercept, self.noise = slope, intercept, noise
+        self.low, self.high, self.points = low, high, points
+
+    @property
+    def source(self) -> dict[str, str]:
+        """The formula."""
+        line = f"{self.slope:g} x {'-' if self.intercept < 0 else '+'} {abs(self.intercept):g}"
+        formula = f"{line} + {self.noise:g} e, x uniform in {self.low:g}..{self.high:g}, e standard normal"
+        return {"name": f"generated: {formula}", "licence": "CC0-1.0"}
+
+    def load(self) -> dict[str, Split]:
+        """Draws the points."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return {name: self._draw(generator) for name in ("train", "val", "test")}
+
+    def _draw(self, generator: torch.Generator) -> Split:
+        x = self.low + (self.high - self.low) * torch.rand(self.points, 1, generator=generator)
+        return x, self.slope * x + self.intercept + self.noise * torch.randn(self.points, 1, generator=generator)

@@ -17,7 +17,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ from typing import Any, TypeVar
 
 import lightning
 import numpy as np
+import sklearn.cluster
+import sklearn.decomposition
 import torch
 import torch.nn.functional as F
 from lightning import LightningModule, Trainer
@@ -44,6 +48,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor, v2
 
 from datamodules import ImageFolder, Shakespeare
+from datamodules.memory import EpochBatches, Rows, load_batches
 from datamodules.recording import Recording
 from datamodules.series import PORTION, Series, divide
 from datamodules.timeline import Timeline
@@ -53,9 +58,11 @@ from zoo.commands.train import resolve
 from zoo.precision import has_bfloat16
 from zoo.series.causal_conv import CausalConv
 from zoo.series.recurrent import State
+from zoo.tabular.kmeans import KMeans
+from zoo.tabular.pca import PCA
 from zoo.text.backoff import BackOff
 from zoo.text.ngram_counts import NGramCounts
-from zoo.training import ZooCLI
+from zoo.training import ZooCLI, quieten
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
@@ -989,6 +996,199 @@ def measure_ngrams(tokens: Tensor, vocab_size: int) -> tuple[float, float, int]:
     return statistics.median(rates), 1e6 * found.megabytes / len(tokens), torch.get_num_threads()
 
 
+class MappedRows(Rows):
+    """Rows of a file that stays on disk, as often as wanted one after the other.
+
+    Args:
+        path: A ``.npy`` file.
+        times: How often.
+    """
+
+    def __init__(self, path: Path, times: int = 1) -> None:
+        super().__init__((torch.from_numpy(np.load(path, mmap_mode="c")),))
+        self.times = times
+
+    def __len__(self) -> int:
+        return self.times * len(self.tensors[0])
+
+    def __getitem__(self, positions: Any) -> tuple[Tensor, ...]:
+        return super().__getitem__(positions % len(self.tensors[0]))
+
+
+def write_rows(path: Path, count: int, width: int) -> Path:
+    """Writes float32 rows around sixty-four middles, whose features vary the less the farther to the right."""
+    generator = np.random.default_rng(0)
+    middles = generator.normal(size=(64, width)).astype(np.float32) * 2
+    scales = np.geomspace(1, 0.05, width, dtype=np.float32)
+    file = np.lib.format.open_memmap(path, "w+", np.float32, (count, width))
+    for start in range(0, count, PORTION):
+        part = file[start : start + PORTION]
+        noise = generator.standard_normal(part.shape, dtype=np.float32)
+        part[:] = (noise + middles[generator.integers(0, len(middles), len(part))]) * scales
+    file.flush()
+    return path
+
+
+@contextlib.contextmanager
+def measured_beyond_files() -> Iterator[Measured]:
+    """Measures what is done inside, on Linux; of its memory what mapped files do not take, looked at all the time."""
+    found, done = Measured(), threading.Event()
+    before, highest = _status("RssAnon"), 0
+
+    def look() -> None:
+        nonlocal highest
+        while not done.wait(0.005):
+            highest = max(highest, _status("RssAnon"))
+
+    watcher, start = threading.Thread(target=look), time.perf_counter()
+    watcher.start()
+    try:
+        yield found
+    finally:
+        found.seconds = time.perf_counter() - start
+        done.set()
+        watcher.join()
+    found.megabytes = max(highest - before, 0) / 1e6
+
+
+def fit_rows(model: LightningModule, rows: Rows, epochs: int) -> None:
+    """Trains a model of rows, in order and in large batches, and nothing besides."""
+    trainer = Trainer(
+        max_epochs=epochs,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(model, load_batches(rows, EpochBatches(rows, 8192, shuffle=False)))
+
+
+def measure_kmeans(path: Path, start: np.ndarray, times: int, iterations: int) -> tuple[Measured, np.ndarray]:
+    """Measures Lloyd's iterations of the zoo and returns the centroids, too."""
+    quieten(quiet=True)
+    for rows, epochs in ((Rows((torch.randn(10_000, start.shape[1]),)), 1), (MappedRows(path, times), iterations)):
+        model = KMeans(start.shape[1], len(start), restarts=1)
+        model.begin(torch.from_numpy(start))
+        with measured_beyond_files() as found:  # the first time only loads kernels
+            fit_rows(model, rows, epochs)
+    return found, model.centroids.numpy()
+
+
+def measure_kmeans_of_scikit_learn(path: Path, start: np.ndarray, iterations: int) -> tuple[Measured, np.ndarray]:
+    """Measures those of scikit-learn, from the same centroids and on the same mapped file."""
+    warnings.simplefilter("ignore")  # it tells that it has not converged
+    settings: dict[str, Any] = {"init": start, "n_init": 1, "tol": 0.0, "algorithm": "lloyd"}
+    sklearn.cluster.KMeans(len(start), max_iter=1, **settings).fit(np.load(path, mmap_mode="r")[:10_000])
+    with measured_beyond_files() as found:
+        model = sklearn.cluster.KMeans(len(start), max_iter=iterations, **settings).fit(np.load(path, mmap_mode="r"))
+    return found, model.cluster_centers_
+
+
+def inertia_of(path: Path, centroids: Tensor) -> float:
+    """The sum of squared distances of all rows to their nearest centroids."""
+    rows = MappedRows(path).tensors[0].split(PORTION)
+    # One row between two centroids, which rounding decides, moves both; the inertia hardly notices.
+    return sum(float(torch.cdist(part.double(), centroids.double()).amin(1).square().sum()) for part in rows)
+
+
+def kmeans(bench: Bench) -> list[Row]:
+    """Lloyd's iterations on a file that stays on disk, against scikit-learn's."""
+    if sys.platform != "linux":
+        return []
+    count, width, clusters, iterations = (50_000 if bench.quick else 1_000_000), 64, 64, 10
+    path = write_rows(bench.folder / "kmeans.npy", count, width)
+    start = np.array(np.load(path, mmap_mode="r")[:clusters])
+    ratios, found, theirs = [], [], []
+    for _ in range(1 if bench.quick else 3):
+        ours, centroids = in_own_process(measure_kmeans, path, start, 1, iterations)
+        other, expected = in_own_process(measure_kmeans_of_scikit_learn, path, start, iterations)
+        ratios.append(other.seconds / ours.seconds)
+        found.append(ours)
+        theirs.append(other)
+    what = f"k-means, {count:,} x {width} in float32, {clusters} clusters, {iterations} iterations"
+    inertias = [inertia_of(path, torch.from_numpy(found_by)) for found_by in (centroids, expected)]
+    apart = abs(inertias[0] / inertias[1] - 1)
+    times = f"{statistics.median(one.seconds for one in theirs):.1f} to {found[-1].seconds:.1f} s"
+    rows = [
+        Row(f"{what}: scikit-learn's time to the zoo's", f"{statistics.median(ratios):.2f} x ({times})", "", None),
+        Row(f"{what}: relative difference of the inertia to scikit-learn's", f"{apart:.1e}", "< 1e-04", apart < 1e-4),
+    ]
+    rows.append(memory_row(what, path, max(one.megabytes for one in found), max(one.megabytes for one in theirs)))
+    scaled = {times: in_own_process(measure_kmeans, path, start, times, iterations)[0] for times in (2, 4)}
+    return [*rows, *scaling_rows("k-means", {1: found[-1], **scaled})]
+
+
+def measure_pca(path: Path, components: int, times: int) -> tuple[Measured, np.ndarray]:
+    """Measures one pass of the zoo's PCA and returns the variances, too."""
+    quieten(quiet=True)
+    for rows in (Rows((torch.from_numpy(np.load(path, mmap_mode="r")[:10_000].copy()),)), MappedRows(path, times)):
+        model = PCA(rows[torch.arange(1)][0].shape[1], components)
+        with measured_beyond_files() as found:  # the first time only loads kernels
+            fit_rows(model, rows, 1)
+    return found, model.explained_variance.numpy()
+
+
+def measure_pca_of_scikit_learn(path: Path, components: int) -> tuple[Measured, np.ndarray]:
+    """Measures scikit-learn's PCA by the covariance, of the whole file at once."""
+    settings: dict[str, Any] = {"n_components": components, "svd_solver": "covariance_eigh"}
+    sklearn.decomposition.PCA(**settings).fit(np.load(path, mmap_mode="r")[:10_000])
+    with measured_beyond_files() as found:
+        model = sklearn.decomposition.PCA(**settings).fit(np.load(path, mmap_mode="r"))
+    return found, model.explained_variance_
+
+
+def measure_incremental_pca(path: Path, components: int) -> tuple[Measured, np.ndarray]:
+    """Measures scikit-learn's incremental PCA, batch by batch as large as it chooses by itself."""
+    rows = np.load(path, mmap_mode="r")
+    size = 5 * rows.shape[1]
+    sklearn.decomposition.IncrementalPCA(components).partial_fit(rows[:size])
+    model = sklearn.decomposition.IncrementalPCA(components)
+    with measured_beyond_files() as found:
+        for start in range(0, len(rows) - size + 1, size):
+            model.partial_fit(rows[start : start + size])
+    return found, np.asarray(model.explained_variance_)
+
+
+def pca(bench: Bench) -> list[Row]:
+    """Components of a file that stays on disk, in one pass, against scikit-learn's two ways."""
+    if sys.platform != "linux":
+        return []
+    count, width, components = (50_000 if bench.quick else 1_000_000), 256, 32
+    path = write_rows(bench.folder / "pca.npy", count, width)
+    ours, variances = in_own_process(measure_pca, path, components, 1)
+    what = f"PCA, {count:,} x {width} in float32, {components} components"
+    rows = []
+    for name, measure in (("PCA", measure_pca_of_scikit_learn), ("IncrementalPCA", measure_incremental_pca)):
+        theirs, expected = in_own_process(measure, path, components)
+        ratio, apart = theirs.seconds / ours.seconds, float(np.abs(variances / expected - 1).max())
+        figure = f"{ratio:.2f} x ({theirs.seconds:.1f} to {ours.seconds:.1f} s; variances differ by {apart:.0e})"
+        rows.append(Row(f"{what}: time of scikit-learn's {name} to the zoo's", figure, "", None))
+        rows.append(memory_row(f"{what}, beside {name}", path, ours.megabytes, theirs.megabytes))
+    scaled = {times: in_own_process(measure_pca, path, components, times)[0] for times in (2, 4)}
+    return [*rows, *scaling_rows("PCA", {1: ours, **scaled})]
+
+
+def memory_row(what: str, path: Path, ours: float, theirs: float) -> Row:
+    """Compares what two take beyond the file that they read."""
+    size = path.stat().st_size / 1e6
+    return Row(f"{what}: memory beyond the mapped file of {size:.0f} MB", f"{ours:.0f} MB ({theirs:.0f} MB)", "", None)
+
+
+def scaling_rows(what: str, found: dict[int, Measured]) -> list[Row]:
+    """How time and memory grow with the rows."""
+    once, most = found[1], max(found)
+    times = ", ".join(f"{factor} x: {one.seconds:.1f} s" for factor, one in found.items())
+    held = ", ".join(f"{factor} x: {one.megabytes:.0f} MB" for factor, one in found.items())
+    growth, linear = found[most].seconds / once.seconds, 1.1 * most
+    extra = found[most].megabytes - once.megabytes
+    return [
+        Row(f"{what}, {most} x the rows: time", f"{growth:.2f} x ({times})", f"<= {linear:.1f} x", growth <= linear),
+        Row(f"{what}, {most} x the rows: more memory", f"{extra:.0f} MB ({held})", "<= 20 MB", extra <= 20),
+    ]
+
+
 BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "cnn": cnn_throughput,
     "dense": dense_throughput,
@@ -1003,6 +1203,8 @@ BENCHMARKS: dict[str, Callable[[Bench], list[Row]]] = {
     "language": language,
     "generation": generation,
     "adversarial": adversarial,
+    "kmeans": kmeans,
+    "pca": pca,
     "commands": commands,
     "memory": memory,
 }

@@ -179,6 +179,41 @@ def test_mini_batches_come_close() -> None:
     assert float(model(rows).amin(1).sum()) <= 1.02 * best
 
 
+def in_processes(count: int, model: Any, data: Any, epochs: int) -> Any:
+    """Trains on a data module, by two forked processes or in this one."""
+    trainer = Trainer(
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        devices=count,
+        strategy="ddp_fork" if count > 1 else "auto",
+        limit_val_batches=0,
+    )
+    trainer.fit(model, datamodule=data)
+    return model
+
+
+def test_clusters_of_two_processes_are_those_of_one() -> None:
+    labels = []
+    for processes in (1, 2):
+        data = datamodules.Digits(batch_size=200)
+        rows = data.splits["train"][0]
+        model = KMeans(rows[0].numel(), 8, restarts=1).double()
+        model.begin(torch.from_numpy(as_float64(rows))[:: len(rows) // 8][:8])
+        labels.append(in_processes(processes, model, data, 15).cluster(rows))
+    assert torch.equal(*labels)
+    assert labels[0].unique().numel() == 8
+
+
+def test_components_of_two_processes_are_those_of_one() -> None:
+    one, two = (in_processes(count, PCA(4, 4), datamodules.Iris(batch_size=16, whole=True), 1) for count in (1, 2))
+    torch.testing.assert_close(two.components, one.components, rtol=0, atol=1e-9)
+    torch.testing.assert_close(two.explained_variance, one.explained_variance, rtol=1e-9, atol=0)
+
+
 def test_farthest_rule_is_that_of_the_notes() -> None:
     rows = torch.tensor([[0.0], [1.0], [10.0], [4.0]])
     picked = initial_centroids(rows, 3, "farthest", torch.Generator().manual_seed(0)).flatten().tolist()

@@ -16,7 +16,7 @@ from zoo.training import ZooCLI
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 2
-LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches": 2}
+LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches": 2, "check_val_every_n_epoch": 1}
 # Overrides the limits: two processes and one must see the same rows.
 EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_size=500")
 
@@ -37,6 +37,8 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
     data = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--tune_precision=false"]
     if registry.recipe(name).data in ("ImageFolder", "Things"):
         data += [f"--data.init_args.root={photos()}", "--data.init_args.image_size=48"]
+    if registry.recipe(name).data == "Celsius":
+        data += ["--data.init_args.batch_size=2"]  # of seven rows, more than one batch
     if registry.recipe(name).data == "Shapes":
         data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
     keeps_window = is_baseline(name) or registry.recipe(name).config["model"]["init_args"].get("residual") == "season"

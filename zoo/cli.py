@@ -15,6 +15,7 @@ VERBS = {
     "backtest": ("zoo.commands.backtest:backtest", "train and measure fold by fold, rolling forward"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "elbow": ("zoo.commands.elbow:elbow", "cluster into more and more groups, and see where it stops to pay"),
+    "embed": ("zoo.commands.embed:embed", "draw data in the plane, by PCA or k-means"),
     "classify": ("zoo.commands.classify:classify", "name what is in pictures, or of which kind texts are"),
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
     "generate": ("zoo.commands.generate:generate", "let a language model go on with a text"),

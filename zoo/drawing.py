@@ -207,7 +207,7 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
         axes.set_xlabel("epoch")
         values = [value for points in lines.values() for _, value in points]
         # Within a few units a logarithmic axis has no labels that one would want to read.
-        if panel.endswith(("loss", "mae")) and 0 < 5 * min(values) < max(values):
+        if panel.endswith(("loss", "mae", "mse")) and 0 < 5 * min(values) < max(values):
             axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if panel != "learning_rate":

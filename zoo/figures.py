@@ -47,8 +47,14 @@ class Figures(Callback):
             Image.fromarray(tile(images)).save(folder / f"epoch_{trainer.current_epoch + 1:04d}.png")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws ``learning_curves.png`` from ``metrics.csv``, and how generated images became what they are."""
-        if not trainer.is_global_zero or trainer.logger is None:
+        """Draws what the model shows of its training, learning curves, and how generated images came to be."""
+        if not trainer.is_global_zero:
+            return
+        dataset = getattr(trainer.train_dataloader, "dataset", None)
+        if isinstance(pl_module, ZooModule) and dataset is not None:
+            for name, figure in pl_module.trained_figures(dataset).items():
+                self._write(name, figure)
+        if trainer.logger is None:
             return
         images = pl_module.progress() if isinstance(pl_module, ZooModule) else None
         if images is not None:
@@ -58,9 +64,9 @@ class Figures(Callback):
         metrics = self.folder.parent / "metrics.csv"
         if metrics.is_file():
             with metrics.open(newline="") as file:
-                figure = draw_learning_curves(list(csv.DictReader(file)))
-            if figure is not None:
-                self._write("learning_curves", figure)
+                curves = draw_learning_curves(list(csv.DictReader(file)))
+            if curves is not None:
+                self._write("learning_curves", curves)
 
     def _draw_growth(self, height: int) -> None:
         """Draws the first row of images of some epochs, more early ones than late ones, since then most happens."""

@@ -152,6 +152,17 @@ class ZooModule(LightningModule):
         """
         return {}
 
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws how the model got where it is, after training has ended.
+
+        Args:
+            rows: The training data set.
+
+        Returns:
+            Name and picture.
+        """
+        return {}
+
     def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
         """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`.
 

@@ -40,6 +40,18 @@ def add_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def shared_mean(values: Tensor) -> Tensor:
+    """The mean of values ``(N,)`` of which every process has its own ``N``, for the gradient to come out right.
+
+    Of several processes each gets a part such that the average of the parts, which is what becomes of their gradients,
+    is the mean over the values of all; where all have equally many it is the mean of its own.
+    """
+    if not in_company():
+        return values.mean()
+    count = add_up(torch.tensor(float(len(values)), device=values.device))
+    return values.sum() * (number_of_processes() / count)
+
+
 def gather(tensor: Tensor) -> Tensor:
     """The tensors of all processes, which are of one shape, one after the other along the first dimension."""
     if not in_company():

@@ -49,7 +49,8 @@ from zoo.registry import read_results
 # Facts of the data that reach the model as constructor arguments of the same name.
 FACTS = (
     "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
-    "num_series", "window", "horizon", "period", "naive_mae", "vocab_size", "tokenizer", "length",
+    "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "vocab_size", "tokenizer",
+    "length",
 )  # fmt: skip
 
 

@@ -7,7 +7,6 @@ import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
-from importlib import import_module
 from math import floor, log10
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +20,9 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.recording import read_csv
 from datamodules.series import CsvSeries, Series, divide
-from zoo import registry, weights
+from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.origin import find_class, find_settings
 from zoo.commands.outputs import check_outputs, write_output
 from zoo.errors import ZooError
 from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
@@ -180,7 +180,7 @@ def find_series(name: str, model: Forecaster, trust: bool = False, file: Namespa
         ZooError: What the model was trained on is not known or no series, and no file is named.
         DataError: The series cannot be read.
     """
-    origin, settings = _find_settings(name)
+    origin, settings = find_settings(name)
     kind = _find_class(origin, settings["class_path"], trust) if settings else None
     arguments = settings["init_args"] if settings else {}
     try:
@@ -221,34 +221,9 @@ def _check_dates(data: Series, horizon: int) -> None:
         raise ZooError(f"--plot cannot draw dates as far as {last}; use a shorter --horizon, or leave out --plot")
 
 
-def _find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
-    """Where it says what a model was trained on, and what; None for a checkpoint outside of a run."""
-    path = Path(name)
-    if name in registry.list_models(pretrained=True):
-        path = registry.entry(name).folder
-    run = path if path.is_dir() else path.resolve().parent.parent
-    if (path / "card.json").is_file():
-        origin, content = path / "card.json", registry.read_card(path)
-    elif (run / "config.yaml").is_file():
-        origin, content = run / "config.yaml", registry.read_yaml(run / "config.yaml")
-    else:
-        return path, None
-    section = content.get("data")
-    settings = {"init_args": {}, **section} if isinstance(section, dict) else {}
-    if not isinstance(settings.get("class_path"), str) or not isinstance(settings["init_args"], dict):
-        raise ZooError(f"{origin} does not say what the model was trained on; expected 'data' with a 'class_path'")
-    return origin, settings
-
-
 def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
-    """The data module of that path, which is imported only if it is the zoo's."""
-    module, _, name = class_path.rpartition(".")
-    if not class_path.startswith("datamodules.") and not trust:
-        raise ZooError(f"{origin} names {class_path!r}, which may run any code; add --trust if the run is yours")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ZooError(f"{origin} names {class_path!r}, which is not there: {error}") from error
+    """The series of that path."""
+    found = find_class(origin, class_path, trust)
     if not (isinstance(found, type) and issubclass(found, Series)):
         raise ZooError(f"{origin} names {class_path!r}, which is no series; expected one as in datamodules.series")
     return found

@@ -1,14 +1,17 @@
 """Pictures of tables: points in the plane, spectra, elbows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zoo.drawing import COLOURS
+from zoo.tabular.descent import Surface
 
 # More points than these hide each other.
 _MOST_POINTS = 4000
@@ -97,3 +100,107 @@ def draw_elbow(counts: Sequence[int], inertias: Sequence[float], knee: int | Non
     axes.set_title(title)
     axes.grid(alpha=0.25)
     return figure
+
+
+class Descent(NamedTuple):
+    """One run of gradient descent.
+
+    Attributes:
+        path: Weight, bias and seconds of every step, float64 ``(steps + 1, 3)``.
+        epochs: How many epochs it took.
+    """
+
+    path: Tensor
+    epochs: int
+
+
+def draw_descent(surface: Surface, path: Tensor) -> Figure:
+    """Draws a path over the surface of the mean squared error.
+
+    Args:
+        surface: The error over weight and bias.
+        path: Weight, bias and seconds of every step, ``(steps + 1, 3)``.
+    """
+    figure = Figure(figsize=(6.5, 5), layout="constrained", dpi=110)
+    _draw_path(figure.add_subplot(), surface, path, COLOURS[1], _window(surface, [path]))
+    return figure
+
+
+def draw_descents(surface: Surface, descents: Mapping[str, Descent], diverging: Mapping[str, Descent]) -> Figure:
+    """Draws paths side by side over the same surface, and their mean error in each epoch, by epoch and by second.
+
+    Args:
+        surface: The error over weight and bias.
+        descents: Runs by their names.
+        diverging: Runs that are drawn apart, on a scale of their own.
+    """
+    count = max(len(descents), 2 + len(diverging))
+    figure = Figure(figsize=(4.2 * count, 7.6), layout="constrained", dpi=100)
+    window = _window(surface, [descent.path for descent in descents.values()])
+    for place, (name, descent) in enumerate(descents.items()):
+        axes = figure.add_subplot(2, count, place + 1)
+        _draw_path(axes, surface, descent.path, COLOURS[place], window)
+        axes.set_title(f"{name}\n{len(descent.path) - 1:,} steps in {descent.epochs} epochs", fontsize=10)
+    by_epoch, by_second = (figure.add_subplot(2, count, count + place) for place in (1, 2))
+    for colour, (name, (path, epochs)) in zip(COLOURS, descents.items(), strict=False):
+        steps = path[1:].view(epochs, -1, 3)
+        excess = (surface.loss(steps[..., 0], steps[..., 1]) - surface.least).mean(1)
+        by_epoch.plot(range(1, epochs + 1), excess, color=colour, label=name.partition(":")[0])
+        by_second.plot(steps[:, -1, 2], excess, color=colour)
+    for axes, label in ((by_epoch, "epochs"), (by_second, "seconds of training")):
+        axes.set(yscale="log", xlabel=label, ylabel="mean squared error above the least")
+        axes.grid(alpha=0.25)
+    by_second.set_xscale("log")
+    by_epoch.legend(frameon=False, fontsize=9)
+    for place, (name, descent) in enumerate(diverging.items(), start=count + 3):
+        axes = figure.add_subplot(2, count, place)
+        _draw_path(axes, surface, descent.path, "black", _window(surface, [descent.path]))
+        axes.set_title(f"{name}\n{len(descent.path) - 1:,} steps, away from the minimum", fontsize=10)
+    return figure
+
+
+def draw_line(inputs: Tensor, targets: Tensor, weight: float, bias: float) -> Figure:
+    """Draws points and the line through them; ``inputs`` and ``targets`` are ``(N,)``."""
+    figure = Figure(figsize=(6.5, 4), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.scatter(inputs, targets, s=18, color=COLOURS[0], alpha=0.7, linewidths=0, label="data")
+    ends = torch.stack([inputs.min(), inputs.max()]).double()
+    axes.plot(ends, weight * ends + bias, color=COLOURS[1], label="model")
+    axes.set(xlabel="x", ylabel="y", title=f"y = {weight:.5g} x {'-' if bias < 0 else '+'} {abs(bias):.5g}")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+# Points of the surface across and up.
+_GRID = 160
+# Contours of the surface.
+_CONTOURS = 12
+
+
+def _window(surface: Surface, paths: Sequence[Tensor]) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of what holds the paths and the minimum, with a margin."""
+    points = torch.cat([*(path[:, :2] for path in paths), torch.tensor([surface.minimum], dtype=torch.float64)])
+    low, high = points.amin(0), points.amax(0)
+    margin = 0.12 * (high - low).clamp(min=1e-6)
+    (left, bottom), (right, top) = (low - margin).tolist(), (high + margin).tolist()
+    return left, right, bottom, top
+
+
+def _draw_path(
+    axes: Axes, surface: Surface, path: Tensor, colour: str, window: tuple[float, float, float, float]
+) -> None:
+    """Draws the surface within a window, and a path on it."""
+    left, right, bottom, top = window
+    weights, biases = torch.linspace(left, right, _GRID).double(), torch.linspace(bottom, top, _GRID).double()
+    up, across = torch.meshgrid(biases, weights, indexing="ij")
+    excess = surface.loss(across, up) - surface.least
+    # The farther from the minimum, the wider apart: by their roots they would be evenly spaced.
+    levels = (torch.linspace(0, 1, _CONTOURS + 1)[1:] ** 2 * float(excess.max())).tolist()
+    axes.contourf(weights, biases, excess, levels=[0, *levels], cmap="Blues", alpha=0.35)
+    axes.contour(weights, biases, excess, levels=levels, colors="grey", linewidths=0.5)
+    few = len(path) <= 100
+    axes.plot(path[:, 0], path[:, 1], color=colour, linewidth=1, marker="o" if few else "", markersize=3)
+    axes.plot(*path[0, :2], color=colour, marker="s", markersize=7)
+    axes.plot(*surface.minimum, color="black", marker="*", markersize=12)
+    axes.set(xlabel="weight", ylabel="bias", xlim=(left, right), ylim=(bottom, top))

@@ -294,13 +294,21 @@ class KMeans(GradientFree):
         """Draws the clusters along their first two principal components."""
         if self.in_features < 2:
             return {}
-        points = outputs["rows"].double()
+        coordinates, centroids = self.in_plane(outputs["rows"])
+        names = [f"cluster {number}" for number in range(self.num_clusters)]
+        return {"clusters": draw_embedding(coordinates, outputs["clusters"], names, (), centroids)}
+
+    def in_plane(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Coordinates of rows ``(N, F)``, ``F`` at least 2, along the first two principal components of these rows.
+
+        Returns:
+            Those of the rows, float64 ``(N, 2)``, and of the centroids, ``(K, 2)``.
+        """
+        points = rows.double()
         middle = points.mean(0)
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)
-        names = [f"cluster {number}" for number in range(self.num_clusters)]
-        centroids = (self.centroids.cpu().double() - middle) @ plane
-        return {"clusters": draw_embedding((points - middle) @ plane, outputs["clusters"], names, (), centroids)}
+        return (points - middle) @ plane, (self.centroids.to(middle) - middle) @ plane
 
 
 def adjusted_rand(contingency: Tensor) -> Tensor:

@@ -1,0 +1,137 @@
+"""``zoo embed``: rows of data in the plane, along the components that PCA found or among the clusters of k-means."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from zoo import weights
+from zoo.commands.arguments import Arguments
+from zoo.commands.origin import find_data
+from zoo.commands.outputs import check_outputs, write_output
+from zoo.errors import ZooError
+from zoo.tabular.drawing import draw_embedding
+from zoo.tabular.features import rows as as_rows
+from zoo.tabular.kmeans import KMeans
+from zoo.tabular.pca import PCA
+
+# Rows that are looked at together.
+_PORTION = 4096
+
+
+class Plane(NamedTuple):
+    """Rows in the plane.
+
+    Attributes:
+        coordinates: ``(N, 2)``.
+        clusters: Cluster of each row, ``(N,)``; None of PCA.
+        shares: Share of the variance along each axis, where it is known.
+        centroids: Centroids of the clusters, ``(K, 2)``; None of PCA.
+    """
+
+    coordinates: Tensor
+    clusters: Tensor | None
+    shares: list[float]
+    centroids: Tensor | None
+
+
+def embed(argv: list[str]) -> None:
+    """Draws the data that a model was trained on in the plane.
+
+    Of PCA along its first two components, coloured by class; of k-means along the first two principal components of
+    the rows, coloured by cluster, with the centroids. Outputs that exist are replaced.
+    """
+    parser = Arguments("embed", embed.__doc__)
+    parser.add_argument("name", help="a published model of PCA or k-means, a run folder or a checkpoint file in one")
+    parser.add_argument("--plot", type=Path, required=True, metavar="OUT.png", help="picture to draw")
+    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the coordinates to this file, too")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
+    parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
+    parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
+    options = parser.parse_args(argv)
+    check_outputs(options.csv, options.plot)
+    model = load_embedder(options.name)
+    inputs, labels = _read(options.name, options.split, options.root, options.trust)
+    with torch.inference_mode():
+        plane = _of_components(model, inputs) if isinstance(model, PCA) else _of_clusters(model, inputs)
+    outputs: dict[Path, bytes] = {}
+    if options.csv is not None:
+        outputs[options.csv] = _to_csv(plane, labels, model.classes)
+    names: Sequence[str] | None = model.classes
+    colours = torch.zeros(len(plane.coordinates), dtype=torch.long) if labels is None else labels
+    if plane.clusters is not None:
+        colours, names = plane.clusters, [f"cluster {number}" for number in range(model.num_clusters)]
+    picture = io.BytesIO()
+    figure = draw_embedding(plane.coordinates, colours, names, plane.shares, plane.centroids)
+    title = f"{options.name}: {len(colours):,} rows of the {options.split} split"
+    figure.axes[0].set_title(title, fontsize=10, parse_math=False)
+    figure.savefig(picture)
+    outputs[options.plot] = picture.getvalue()
+    for path, content in outputs.items():
+        write_output(path, content)
+    print(f"picture   {options.plot}")
+
+
+def load_embedder(name: str) -> Any:
+    """Loads a model that has a plane to draw in.
+
+    Raises:
+        ZooError: It does something else, has learnt nothing yet, or knows one direction only.
+    """
+    model = weights.load(name)
+    if not isinstance(model, PCA | KMeans):
+        raise ZooError(
+            f"'{name}' has no plane to draw in: {type(model).__name__} is neither PCA nor k-means; use such as pca_iris"
+        )
+    if not model.is_fitted:
+        raise ZooError(f"'{name}' has learnt nothing yet; train it first")
+    if isinstance(model, PCA) and len(model.components) < 2:
+        raise ZooError(f"'{name}' has one component, and a plane takes two; train it with --model.num_components 2")
+    if model.in_features < 2:
+        raise ZooError(f"'{name}' was trained on rows of one feature, and a plane takes two")
+    return model
+
+
+def _read(name: str, split: str, root: str | None, trust: bool) -> tuple[Any, Tensor | None]:
+    """Inputs of a split, and their classes, if they have any."""
+    data: Any = find_data(name, trust, **({} if root is None else {"root": root}))
+    data.prepare_data()
+    data.setup()
+    splits = getattr(data, "splits", None)
+    if not isinstance(splits, dict) or split not in splits:
+        raise ZooError(f"{type(data).__name__} has no rows of a {split} split to draw")
+    inputs, *others = splits[split]
+    labelled = bool(others) and others[0].ndim == 1 and not others[0].dtype.is_floating_point
+    return inputs, others[0][:] if labelled else None
+
+
+def _of_components(model: PCA, inputs: Any) -> Plane:
+    found = [model.transform(part)[:, :2] for part in inputs.split(_PORTION)]
+    return Plane(torch.cat(found), None, model.explained_variance_ratio[:2].tolist(), None)
+
+
+def _of_clusters(model: KMeans, inputs: Any) -> Plane:
+    clusters = torch.cat([model.cluster(part) for part in inputs.split(_PORTION)])
+    points = as_rows(inputs[:], model.in_features, model.centroids.dtype)
+    coordinates, centroids = model.in_plane(points)
+    return Plane(coordinates, clusters, [], centroids)
+
+
+def _to_csv(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) -> bytes:
+    columns: dict[str, list[Any]] = {"row": list(range(len(plane.coordinates)))}
+    for number in (0, 1):
+        columns[f"component_{number + 1}"] = [f"{value:.7g}" for value in plane.coordinates[:, number].tolist()]
+    if plane.clusters is not None:
+        columns["cluster"] = plane.clusters.tolist()
+    if labels is not None:
+        numbers = labels.tolist()
+        columns["class"] = [classes[number] for number in numbers] if classes else numbers
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return table.getvalue().encode()
