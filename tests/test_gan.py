@@ -12,13 +12,13 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from PIL import Image
 from tiny import tiny_cli
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 from torchmetrics.image.fid import FrechetInceptionDistance
 
 from datamodules import Digits
 from zoo import weights
 from zoo.errors import ZooError
-from zoo.gan.adversarial import slug
+from zoo.gan.adversarial import _average_gradients, slug
 from zoo.gan.calibration import calibrate
 from zoo.gan.dcgan import DCGAN, ConditionalDCGAN
 from zoo.gan.diagnosis import diagnose
@@ -89,14 +89,15 @@ def test_while_one_network_trains_the_other_stays_constant(kind: str, tmp_path: 
     def watched(name: str, network: nn.Module, optimizer: Any, loss: Tensor) -> None:
         other = model.generator if name == "discriminator" else model.discriminator
         before, mine, average = copied(other), copied(network), copied(model.average)
+        gradients = [None if one.grad is None else one.grad.clone() for one in other.parameters()]
         seen.append(name)
         step(name, network, optimizer, loss)
         assert unchanged(other, before)
+        for parameter, gradient in zip(other.parameters(), gradients, strict=True):
+            assert parameter.grad is None if gradient is None else torch.equal(parameter.grad, gradient)
         assert unchanged(model.average, average)
         assert all(not torch.equal(mine[key], value) for key, value in network.named_parameters())
         assert all(parameter.grad is not None for parameter in network.parameters())
-        other_gradients = [parameter.grad for parameter in other.parameters() if parameter.grad is not None]
-        assert name == "generator" or not other_gradients
 
     model._step = watched
     trainer(tmp_path).fit(model, datamodule=Watch())
@@ -110,9 +111,12 @@ def test_statistics_of_the_other_network_do_not_move_either(kind: str) -> None:
     generator, discriminator = copied(model.generator), copied(model.discriminator)
     model._discriminator_loss(real, labels)
     assert unchanged(model.generator, generator)
+    has_statistics = any(True for _ in model.discriminator.buffers())
+    assert unchanged(model.discriminator, discriminator) == (not has_statistics)
     discriminator = copied(model.discriminator)
     model._generator_loss(8, labels[:8] if labels is not None else None)
     assert unchanged(model.discriminator, discriminator)
+    assert not unchanged(model.generator, generator)
 
 
 @every_gan
@@ -372,9 +376,94 @@ def test_calibration_orders_generators_as_one_would() -> None:
     assert found["100 memorised"]["recall"] < found["real train"]["recall"]
 
 
+def test_checkpoint_without_evaluation_samples_as_the_model_does(tmp_path: Path) -> None:
+    model = DCGAN(**SMALL, lr=0.01)
+    fit = trainer(tmp_path)
+    fit.fit(model, datamodule=Digits())
+    fit.save_checkpoint(tmp_path / "some.ckpt")
+    loaded = weights.load(tmp_path / "some.ckpt")
+    assert torch.equal(loaded.sample(20, seed=1), model.sample(20, seed=1))
+    latent = draw_latent(4, 6, torch.Generator().manual_seed(0))
+    assert torch.equal(loaded(latent), model(latent))
+
+
+def test_aborted_evaluation_leaves_nothing_behind() -> None:
+    model = DCGAN(**{**SMALL, "features": "cnn_digits"})
+    loader = DataLoader(TensorDataset(images(40)), 20)
+    quiet: dict[str, Any] = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    whole = Trainer(accelerator="cpu", **quiet).validate(model, loader, verbose=False)[0]
+    look, calls = FeatureNetwork.look, []
+
+    def fails(self: FeatureNetwork, shown: Tensor) -> Any:
+        calls.append(len(shown))
+        if len(calls) == 2:
+            raise RuntimeError("no more")
+        return look(self, shown)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FeatureNetwork, "look", fails)
+        with pytest.raises(RuntimeError, match="no more"):
+            Trainer(accelerator="cpu", **quiet).validate(model, loader, verbose=False)
+    assert Trainer(accelerator="cpu", **quiet).validate(model, loader, verbose=False)[0] == whole
+
+
+def test_schedule_ends_with_the_steps_too(tmp_path: Path) -> None:
+    model = DCGAN(**SMALL, schedule="cosine", critic_steps=3)
+    settings: dict[str, Any] = {"max_epochs": -1, "max_steps": 20}
+    fit = Trainer(
+        **settings, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu",
+        enable_model_summary=False, default_root_dir=tmp_path, limit_val_batches=0,
+    )  # fmt: skip
+    fit.fit(model, datamodule=Digits(batch_size=100))
+    assert max(group["lr"] for optimizer in fit.optimizers for group in optimizer.param_groups) < 1e-8
+
+
+def test_classes_that_are_typed_alike_must_be_written_exactly() -> None:
+    model = BUILD["conditional"](num_classes=4, classes=["A", "a", "$_$", "b"])
+    assert model._asked(3, ["A", "a", "$_$"]).tolist() == [0, 1, 2]
+    assert model._asked(1, "B").tolist() == [3]
+    assert BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"])._asked(1, "t shirt").tolist() == [1]
+    with pytest.raises(ZooError, match="may be any of T-shirt, t shirt; write it exactly"):
+        BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"])._asked(1, "t-shirt")
+
+
+def test_processes_average_gradients_and_draw_their_own_noise(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(_train_a_step, (tmp_path,), nprocs=2)
+    (first, noise), (second, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    alone, one = _gradients(0)
+    _, other = _gradients(1)
+    assert alone
+    for key in one:
+        torch.testing.assert_close(first[key], (one[key] + other[key]) / 2)
+        assert torch.equal(first[key], second[key])
+    assert not torch.equal(noise, others)
+
+
+def _gradients(rank: int) -> tuple[WGANGP, dict[str, Tensor]]:
+    """Gradients of the critic, penalty included, for the images of one process."""
+    torch.manual_seed(0)
+    model = WGANGP(**SMALL)
+    model._noise = torch.Generator().manual_seed(rank)
+    model._discriminator_loss(model.to_signed(images(32)[rank * 16 : rank * 16 + 16]), None).backward()
+    return model, {key: one.grad for key, one in model.discriminator.named_parameters() if one.grad is not None}
+
+
+def _train_a_step(rank: int, folder: Path) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    model, gradients = _gradients(rank)
+    _average_gradients(list(gradients.values()))
+    torch.manual_seed(0)
+    model._trainer = SimpleNamespace(current_epoch=0)  # type: ignore[assignment]
+    model.on_train_epoch_start()
+    torch.save((gradients, model._draw(3)), folder / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
 @pytest.mark.parametrize(
     ("build", "says"),
     [
+        (lambda: DCGAN().to_signed(torch.rand(1, 1, 28, 28)), "images are torch.float32, expected uint8"),
         (lambda: DCGAN(image_size=30), "image_size is 30, expected a multiple of 4"),
         (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating and saturating"),  # type: ignore[arg-type]
         (lambda: DCGAN(schedule="plateau"), "no schedule 'plateau'"),
@@ -408,8 +497,8 @@ HEALTHY = {
     [
         ({}, [], None),
         ({"discriminator_accuracy": 0.999, "generator_gradient_norm": 1e-3}, [], "vanishing gradient"),
-        ({"classes_covered": 8.0}, ["Bag", "Coat"], "mode collapse: the samples cover 8 classes; Bag, Coat missing"),
-        ({"recall": 0.001}, [], "mode collapse"),
+        ({"classes_covered": 8.0}, ["Bag"], "mode collapse: the samples cover 8 classes, once 10; Bag missing"),
+        ({"recall": 0.001}, [], "mode collapse: the samples reach 0.1% of the real images (recall), once 50.0%"),
         ({"fid": 30.0}, [], "unstable convergence: fid is 30 and was 10 at best"),
     ],
 )
@@ -418,6 +507,11 @@ def test_diseases_are_named_once(last: dict[str, float], missing: list[str], say
     found = diagnose(history, "fid", missing)
     assert found == [] if says is None else (len(found) == 1 and says in found[0])
     assert diagnose([*history, history[-1]], "fid", missing) == []
+
+
+def test_what_never_was_there_is_no_collapse() -> None:
+    history = [{**HEALTHY, "classes_covered": 8.0, "recall": 0.0}] * 5
+    assert diagnose(history, "fid", ["Bag", "Coat"]) == []
 
 
 def test_saturating_loss_vanishes_where_the_other_does_not() -> None:
@@ -434,6 +528,9 @@ def test_saturating_loss_vanishes_where_the_other_does_not() -> None:
     [
         (["--trainer.gradient_clip_val", "1"], "use --model.clip_norm 1"),
         (["--trainer.accumulate_grad_batches", "2"], "use a larger --data.batch_size"),
+        (["--trainer.precision", "bf16-true"], "use 32-true or bf16-mixed"),
+        (["--model.features", "null"], "watches val_cnn_fid, which is not measured without features"),
+        (["--model.features", "mobilenetv2_things"], "is a Transfer, expected an image classifier such as a CNN"),
         (["--model.features", "cnn_fashion_mnist"], "looks at images of 1 channels and 28 pixels, these have 1 and 8"),
     ],
 )
@@ -448,7 +545,7 @@ def test_half_precision_that_scales_one_loss_is_refused() -> None:
     model = DCGAN(**SMALL)
     strategy = SingleDeviceStrategy(device=torch.device("cpu"))
     model._trainer = SimpleNamespace(strategy=strategy, precision="16-mixed")  # type: ignore[assignment]
-    with pytest.raises(ZooError, match="use bf16-mixed"):
+    with pytest.raises(ZooError, match="use 32-true or bf16-mixed"):
         model.setup("fit")
 
 
@@ -496,6 +593,9 @@ def test_samples_and_walks_are_written(zoo_command: Zoo, tmp_path: Path) -> None
         (["sample", "dcgan_digits", "--out", "a.jpg"], "--out is a.jpg, expected a name that ends in .png"),
         (["sample", "dcgan_digits", "--files", "."], "exists and is not an empty folder"),
         (["sample", "dcgan_digits", "--truncation", "-1"], "truncation is -1"),
+        (["sample", "dcgan_digits", "--seed", "99999999999999999999"], "seed 99999999999999999999 is too large"),
+        (["sample", "dcgan_digits", "--files", "no/where"], "no folder no to make where in"),
+        (["lr-find", "dcgan_digits"], "DCGAN trains two networks"),
         (["interpolate", "dcgan_digits", "--points", "1"], "1 points"),
     ],
 )

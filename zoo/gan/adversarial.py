@@ -254,8 +254,8 @@ class Adversarial(ZooModule):
             if getattr(callback, "monitor", None) in ("val_cnn_fid", f"val_{INCEPTION}_fid"):
                 if self.feature_name is None:
                     raise ZooError(
-                        f"{type(callback).__name__} watches {callback.monitor}, which is not measured without features; "
-                        "leave it out (--trainer.callbacks null) or name a classifier with --model.features"
+                        f"{type(callback).__name__} watches {callback.monitor}, which is not measured without "
+                        "features; leave it out (--trainer.callbacks null) or name a classifier with --model.features"
                     )
                 callback.monitor = f"val_{self.metric}"
 

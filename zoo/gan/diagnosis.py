@@ -44,12 +44,13 @@ def _symptoms(history: Sequence[dict[str, float]], distance: str, missing: Seque
     if covers and covers[-1] < max(covers) and "classes_covered" in last:
         lacks = f"; {', '.join(missing)} missing" if missing else ""
         found["mode collapse"] = (
-            f"mode collapse: the samples cover {covers[-1]:.0f} classes, once {max(covers):.0f}{lacks}; try a smaller --model.lr, or a WGAN-GP"
+            f"mode collapse: the samples cover {covers[-1]:.0f} classes, once {max(covers):.0f}{lacks}; "
+            "try a smaller --model.lr, or a WGAN-GP"
         )
     elif recalls and "recall" in last and recalls[-1] < 0.1 * max(recalls):
         found["mode collapse"] = (
             f"mode collapse: the samples reach {recalls[-1]:.1%} of the real images (recall), once {max(recalls):.1%}; "
-            " try a smaller --model.lr, or a WGAN-GP"
+            "try a smaller --model.lr, or a WGAN-GP"
         )
     distances = [epoch[distance] for epoch in history if distance in epoch]
     if distances and distances[-1] > 2 * min(distances):
