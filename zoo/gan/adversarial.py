@@ -261,11 +261,12 @@ class Adversarial(ZooModule):
 
     def schedule_length(self) -> float:
         """Batches; ``max_steps`` counts the steps of both optimizers."""
-        batches, most = self.trainer.num_training_batches * (self.trainer.max_epochs or -1), self.trainer.max_steps
-        lengths = [float(batches)] if batches > 0 else []
-        if most > 0:
-            lengths.append(ceil(most * self.critic_steps / (self.critic_steps + 1)))
-        return min(lengths, default=float("inf"))
+        estimated, most = super().schedule_length(), self.trainer.max_steps
+        if most == -1:
+            return estimated
+        epochs = self.trainer.max_epochs
+        batches = self.trainer.num_training_batches * epochs if epochs not in (None, -1) else float("inf")
+        return min(batches, ceil(most * self.critic_steps / (self.critic_steps + 1)))
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam for the discriminator, Adam for the generator."""
