@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--root", default=str(ROOT / "data"), help="folder of data sets (default %(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "gans.png", help="picture (default %(default)s)")
     options = parser.parse_args()
-    names = [name for name in registry.list_models("*gan*_fashion_mnist", pretrained=True)]
+    names = registry.list_models("*gan*_fashion_mnist", pretrained=True)
     draw_gallery(names, FashionMNIST(options.root)).savefig(options.out)
     print(f"wrote {options.out}")
 
