@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Zoo
+from conftest import ROOT, Zoo
 from lightning import Trainer
 from torch import nn
 
@@ -431,6 +431,17 @@ def test_published_models_speak(zoo_command: Zoo) -> None:
     assert words & {"the", "and", "to", "of", "i", "you", "my", "a", "that", "is"}
     _, again, _ = zoo_command("generate", "char_rnn_shakespeare", "--prompt", "ROMEO:", "--tokens", 200, "--seed", 1)
     assert again == out
+
+
+@pytest.mark.slow
+def test_a_network_and_n_grams_know_more_together(zoo_command: Zoo) -> None:
+    name, root = "word_lstm_shakespeare+ngram5_shakespeare", ROOT / "data"
+    code, out, _ = zoo_command(
+        "perplexity", name, "--split", "test", "--weights", 0.9, 0.1, "--data-root", root, "--json"
+    )
+    assert code == 0
+    network, n_grams, both = (row["perplexity_without_oov"] for row in json.loads(out))
+    assert both < network < n_grams
 
 
 @pytest.mark.parametrize("kind", ["arpa", "onnx"])
