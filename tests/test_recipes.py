@@ -68,6 +68,7 @@ MUST_REACH = {
     "char_rnn_shakespeare": ("bits_per_char", 1.72, None),
     "char_transformer_shakespeare": ("bits_per_char", 1.85, None),
     "char_transformer_shakespeare_quick": ("bits_per_char", 1.95, None),
+    "word_lstm_shakespeare": ("perplexity_without_oov", 115.8, None),
     "sentiment_average_reviews": ("accuracy", 0.82, None),
     "sentiment_bigru_reviews": ("accuracy", 0.81, None),
     "sentiment_bilstm_reviews": ("accuracy", 0.81, None),
