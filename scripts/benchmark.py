@@ -932,7 +932,7 @@ def ngram(bench: Bench) -> list[Row]:
                     ratio <= 1.5,
                 )
             )
-    rate, held, threads = in_own_process(measure_ngrams, tokens, data.vocab_size)
+    rate, held, threads = in_own_process(measure_ngrams, np.array(tokens), data.vocab_size)
     rows.append(
         Row(
             f"3-gram model: tokens scored a second with {threads} thread",
@@ -978,9 +978,10 @@ def time_lmplz(program: str, text: str, order: int, folder: Path) -> float:
     return time.perf_counter() - start
 
 
-def measure_ngrams(tokens: Tensor, vocab_size: int) -> tuple[float, float, int]:
+def measure_ngrams(ids: np.ndarray, vocab_size: int) -> tuple[float, float, int]:
     """Tokens scored a second by one thread, and bytes a token that counting and smoothing take."""
     torch.set_num_threads(1)
+    tokens = torch.from_numpy(ids)
     start_id, end_id = SENTENCES.index(START), SENTENCES.index(END)
     fit_ngrams(tokens[: int(tokens[:5000].long().eq(end_id).nonzero()[-1]) + 1], vocab_size, 3)  # loads kernels
     with measured() as found:
@@ -988,11 +989,11 @@ def measure_ngrams(tokens: Tensor, vocab_size: int) -> tuple[float, float, int]:
         counts.add(tokens)
         table = BackOff(3, vocab_size, start_id, end_id)
         table.fill(counts.levels(), [])
-    ids, rates = tokens.long(), []
+    read, rates = tokens.long(), []
     for _ in range(3):
         start = time.perf_counter()
-        table.score(ids)
-        rates.append(len(ids) / (time.perf_counter() - start))
+        table.score(read)
+        rates.append(len(read) / (time.perf_counter() - start))
     return statistics.median(rates), 1e6 * found.megabytes / len(tokens), torch.get_num_threads()
 
 
