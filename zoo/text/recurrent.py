@@ -1,5 +1,7 @@
 """Recurrent language models (Mikolov et al., 2010): Elman's network, LSTM, GRU, with their state carried on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Literal, get_args
 
 import torch
@@ -81,8 +83,23 @@ class RecurrentLanguageNet(LanguageNet):
     def features(self, tokens: Tensor, state: RecurrentState | None = None) -> tuple[Tensor, RecurrentState]:
         """See :meth:`LanguageNet.features`; the state are tensors ``(layers, N, hidden_size)``, two of an LSTM."""
         start = state if state is None or isinstance(self.recurrent, nn.LSTM) else state[0]
-        hidden, end = self.recurrent(self.embedding_dropout(self.embedding(tokens)), start)
+        # oneDNN arranges all weights anew in every call, which costs more than reading a single token.
+        alone = tokens.shape[1] == 1 and not torch.is_grad_enabled()
+        with _without_onednn() if alone else nullcontext():
+            hidden, end = self.recurrent(self.embedding_dropout(self.embedding(tokens)), start)
         return self.project(self.dropout(hidden)), end if isinstance(end, tuple) else (end,)
+
+
+@contextmanager
+def _without_onednn() -> Iterator[None]:
+    backend = torch.backends.mkldnn
+    before = backend.enabled
+    # Not by its own context manager, which warns of graphics processors that are not there.
+    backend.enabled = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        backend.enabled = before
 
 
 class RNNLM(NeuralLanguageModel):
