@@ -1,6 +1,7 @@
 """Draws what the published GANs of a data set make, side by side below real images, and how their distances fell."""
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -47,16 +48,20 @@ def draw_gallery(names: list[str], data: FashionMNIST) -> Figure:
     return figure
 
 
-def main() -> None:
+def main() -> int:
     """Writes the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", default=str(ROOT / "data"), help="folder of data sets (default %(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "gans.png", help="picture (default %(default)s)")
     options = parser.parse_args()
     names = registry.list_models("*gan*_fashion_mnist", pretrained=True)
+    if not names:
+        print("gallery: no GAN of Fashion-MNIST is published yet; train and publish one first", file=sys.stderr)
+        return 2
     draw_gallery(names, FashionMNIST(options.root)).savefig(options.out)
     print(f"wrote {options.out}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

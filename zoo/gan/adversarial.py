@@ -48,7 +48,7 @@ class Adversarial(ZooModule):
     Lightning's ``global_step`` counts the steps of both optimizers; ``trainer.max_epochs`` means epochs, and a schedule
     moves with every batch.
 
-    Samples come from the exponential moving average of the generator (arXiv:1806.04498), whose
+    Samples come from the exponential moving average of the generator (Yazici et al., 2019, arXiv:1806.04498), whose
     normalisation statistics are settled anew, on 1,024 noise vectors, whenever it is looked at.
 
     Args:
@@ -156,7 +156,8 @@ class Adversarial(ZooModule):
             self._updates["generator"] += 1
             self._follow()
             total = total + loss.detach()
-        for schedule in _as_list(self.lr_schedulers()):
+        schedules: Any = self.lr_schedulers() or ()
+        for schedule in schedules:
             schedule.step()
         return {"loss": total}
 
@@ -547,7 +548,3 @@ def _average_gradients(gradients: Sequence[Tensor]) -> None:
     sizes = [gradient.numel() for gradient in gradients]
     for gradient, mean in zip(gradients, joined.split(sizes), strict=True):
         gradient.copy_(mean.view_as(gradient))
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
