@@ -998,7 +998,7 @@ def measure_ngrams(ids: np.ndarray, vocab_size: int) -> tuple[float, float, int]
 
 
 class MappedRows(Rows):
-    """Rows of a file that stays on disk, as often as wanted one after the other.
+    """Rows of a file that stays on disk, in order, as often as wanted one after the other.
 
     Args:
         path: A ``.npy`` file.
@@ -1013,6 +1013,9 @@ class MappedRows(Rows):
         return self.times * len(self.tensors[0])
 
     def __getitem__(self, positions: Any) -> tuple[Tensor, ...]:
+        start, length = int(positions[0]) % len(self.tensors[0]), len(positions)
+        if start + length <= len(self.tensors[0]):
+            return (self.tensors[0][start : start + length],)  # as they lie, without a copy
         return super().__getitem__(positions % len(self.tensors[0]))
 
 
@@ -1063,7 +1066,7 @@ def fit_rows(model: LightningModule, rows: Rows, epochs: int) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(model, load_batches(rows, EpochBatches(rows, 8192, shuffle=False)))
+    trainer.fit(model, load_batches(rows, EpochBatches(rows, 2**17, shuffle=False)))
 
 
 def measure_kmeans(path: Path, start: np.ndarray, times: int, iterations: int) -> tuple[Measured, np.ndarray]:

@@ -46,8 +46,10 @@ class DCGAN(Logistic):
     See :class:`Adversarial` for the arguments not listed.
 
     Args:
-        width: Channels of the generator's last hidden layer.
-        discriminator_width: Channels of the discriminator's first layer; as ``width`` if left out.
+        width: Channels of the generator at half of the image's height and width.
+        discriminator_width: Channels of the discriminator there; as ``width`` if left out.
+        detail_width: Channels of one more layer of the generator, at full height and width; 0 for none.
+        discriminator_detail_width: The same of the discriminator.
         loss: What the generator makes small: ``non_saturating``, the logarithm of being found out; or ``saturating``,
             that of the original game (Goodfellow et al., 2014), whose gradient vanishes when the discriminator is sure.
         label_smoothing: How far below one the discriminator's target for real images is (Salimans et al., 2016).
@@ -60,6 +62,8 @@ class DCGAN(Logistic):
         latent_size: int = 100,
         width: int = 64,
         discriminator_width: int | None = None,
+        detail_width: int = 0,
+        discriminator_detail_width: int = 0,
         loss: GeneratorLoss = "non_saturating",
         label_smoothing: float = 0.0,
         lr: float = 2e-4,
@@ -73,8 +77,8 @@ class DCGAN(Logistic):
         channels_last: bool = False,
     ) -> None:
         super().__init__(
-            Generator(latent_size, in_channels, image_size, width),
-            Discriminator(in_channels, image_size, discriminator_width or width),
+            Generator(latent_size, in_channels, image_size, width, detail_width),
+            Discriminator(in_channels, image_size, discriminator_width or width, discriminator_detail_width),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip
@@ -106,6 +110,8 @@ class ConditionalDCGAN(Logistic):
         latent_size: int = 100,
         width: int = 64,
         discriminator_width: int | None = None,
+        detail_width: int = 0,
+        discriminator_detail_width: int = 0,
         loss: GeneratorLoss = "non_saturating",
         label_smoothing: float = 0.0,
         lr: float = 2e-4,
@@ -119,8 +125,11 @@ class ConditionalDCGAN(Logistic):
         channels_last: bool = False,
     ) -> None:
         super().__init__(
-            Generator(latent_size, in_channels, image_size, width, num_classes),
-            Discriminator(in_channels, image_size, discriminator_width or width, num_classes=num_classes),
+            Generator(latent_size, in_channels, image_size, width, detail_width, num_classes),
+            Discriminator(
+                in_channels, image_size, discriminator_width or width, discriminator_detail_width,
+                num_classes=num_classes,
+            ),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip

@@ -18,7 +18,9 @@ class Generator(nn.Module):
         latent_size: Length of a noise vector, ``Z``.
         in_channels: Channels of an image, ``C``.
         image_size: Height and width of an image, ``S``; a multiple of 4.
-        width: Channels of the last hidden layer; the one before has twice as many.
+        width: Channels at half of the image's height and width; at a quarter there are twice as many.
+        detail_width: Channels of one more hidden layer, at full height and width, which draws fine detail; 0 for none,
+            as in DCGAN.
         num_classes: Number of classes that an image can be asked to be of; 0 for none.
 
     Shape:
@@ -30,11 +32,26 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, latent_size: int = 128, in_channels: int = 1, image_size: int = 28, width: int = 64, num_classes: int = 0
+        self,
+        latent_size: int = 128,
+        in_channels: int = 1,
+        image_size: int = 28,
+        width: int = 64,
+        detail_width: int = 0,
+        num_classes: int = 0,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.size = quarter(image_size)
+        if detail_width:
+            drawn = [
+                nn.ConvTranspose2d(width, detail_width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(detail_width),
+                nn.ReLU(),
+                nn.Conv2d(detail_width, in_channels, 3, padding=1),
+            ]
+        else:
+            drawn = [nn.ConvTranspose2d(width, in_channels, 4, stride=2, padding=1)]
         self.dense = nn.Linear(latent_size + num_classes, 2 * width * self.size**2, bias=False)
         self.layers = nn.Sequential(
             nn.BatchNorm2d(2 * width),
@@ -42,7 +59,7 @@ class Generator(nn.Module):
             nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(width),
             nn.ReLU(),
-            nn.ConvTranspose2d(width, in_channels, 4, stride=2, padding=1),
+            *drawn,
             nn.Tanh(),
         )
         initialise(self)
@@ -65,9 +82,11 @@ class Discriminator(nn.Module):
     Args:
         in_channels: Channels of an image, ``C``.
         image_size: Height and width of an image, ``S``; a multiple of 4.
-        width: Channels after the first convolution; the second gives twice as many.
-        batch_norm: Normalise after the second convolution, as DCGAN does. Without, the score has no offset: this is a
-            critic, whose gradient is bounded image by image and of whose scores only differences count.
+        width: Channels at half of the image's height and width; at a quarter there are twice as many.
+        detail_width: Channels of one more layer, the first, at full height and width, which sees fine detail; 0 for
+            none, as in DCGAN.
+        batch_norm: Normalise after all convolutions but the first, as DCGAN does. Without, the score has no offset:
+            this is a critic, whose gradient is bounded image by image and of whose scores only differences count.
         num_classes: Number of classes, 0 for none.
 
     Shape:
@@ -83,13 +102,23 @@ class Discriminator(nn.Module):
         in_channels: int = 1,
         image_size: int = 28,
         width: int = 64,
+        detail_width: int = 0,
         batch_norm: bool = True,
         num_classes: int = 0,
     ) -> None:
         super().__init__()
         size = quarter(image_size)
+        if detail_width:
+            seen = [
+                nn.Conv2d(in_channels, detail_width, 3, padding=1),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(detail_width, width, 4, stride=2, padding=1, bias=not batch_norm),
+                nn.BatchNorm2d(width) if batch_norm else nn.Identity(),
+            ]
+        else:
+            seen = [nn.Conv2d(in_channels, width, 4, stride=2, padding=1)]
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, width, 4, stride=2, padding=1),
+            *seen,
             nn.LeakyReLU(0.2),
             nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=not batch_norm),
             nn.BatchNorm2d(2 * width) if batch_norm else nn.Identity(),

@@ -37,8 +37,10 @@ class WGAN(Wasserstein):
     becomes too simple. See :class:`Adversarial` for the arguments not listed.
 
     Args:
-        width: Channels of the generator's last hidden layer.
-        discriminator_width: Channels of the critic's first layer; as ``width`` if left out.
+        width: Channels of the generator at half of the image's height and width.
+        discriminator_width: Channels of the critic there; as ``width`` if left out.
+        detail_width: Channels of one more layer of the generator, at full height and width; 0 for none.
+        discriminator_detail_width: The same of the critic.
         clip: Largest absolute value of a weight of the critic.
     """
 
@@ -49,6 +51,8 @@ class WGAN(Wasserstein):
         latent_size: int = 100,
         width: int = 64,
         discriminator_width: int | None = None,
+        detail_width: int = 0,
+        discriminator_detail_width: int = 0,
         clip: float = 0.01,
         lr: float = 5e-5,
         discriminator_lr: float | None = None,
@@ -63,8 +67,10 @@ class WGAN(Wasserstein):
         if not clip > 0:
             raise ZooError(f"clip is {clip}, expected a number above 0, such as 0.01")
         super().__init__(
-            Generator(latent_size, in_channels, image_size, width),
-            Discriminator(in_channels, image_size, discriminator_width or width, batch_norm=False),
+            Generator(latent_size, in_channels, image_size, width, detail_width),
+            Discriminator(
+                in_channels, image_size, discriminator_width or width, discriminator_detail_width, batch_norm=False
+            ),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip
@@ -94,8 +100,10 @@ class WGANGP(Wasserstein):
     See :class:`Adversarial` for the arguments not listed.
 
     Args:
-        width: Channels of the generator's last hidden layer.
-        discriminator_width: Channels of the critic's first layer; as ``width`` if left out.
+        width: Channels of the generator at half of the image's height and width.
+        discriminator_width: Channels of the critic there; as ``width`` if left out.
+        detail_width: Channels of one more layer of the generator, at full height and width; 0 for none.
+        discriminator_detail_width: The same of the critic.
         gradient_penalty: Weight of the squared distance of the gradient's norm from one.
     """
 
@@ -106,6 +114,8 @@ class WGANGP(Wasserstein):
         latent_size: int = 100,
         width: int = 64,
         discriminator_width: int | None = None,
+        detail_width: int = 0,
+        discriminator_detail_width: int = 0,
         gradient_penalty: float = 10.0,
         lr: float = 2e-4,
         discriminator_lr: float | None = None,
@@ -118,8 +128,10 @@ class WGANGP(Wasserstein):
         channels_last: bool = False,
     ) -> None:
         super().__init__(
-            Generator(latent_size, in_channels, image_size, width),
-            Discriminator(in_channels, image_size, discriminator_width or width, batch_norm=False),
+            Generator(latent_size, in_channels, image_size, width, detail_width),
+            Discriminator(
+                in_channels, image_size, discriminator_width or width, discriminator_detail_width, batch_norm=False
+            ),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip

@@ -12,6 +12,7 @@ from zoo.errors import ZooError
 from zoo.gradient_free import GradientFree
 from zoo.processes import add_up, gather, shared_seed
 from zoo.tabular.drawing import draw_embedding
+from zoo.tabular.features import check_finite, portion_size
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
 
@@ -43,20 +44,29 @@ class LloydStep:
         # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
         flat = self.centroids.reshape(-1, width)
         middle = flat.mean(0)
-        flat, centred = flat - middle, rows - middle
-        # Only what differs between centroids decides; what belongs to the row is added afterwards.
-        scores = torch.addmm(flat.square().sum(1), centred, flat.T, alpha=-2).view(len(rows), restarts, count)
-        nearest, labels = scores.min(2)
-        for restart in range(restarts):
-            mine = labels[:, restart]
-            chosen = torch.zeros(len(rows), count, dtype=rows.dtype, device=rows.device)
-            chosen.scatter_(1, mine.unsqueeze(1), 1.0)
-            self.sums[restart] += chosen.T @ rows
-            self.members[restart] += chosen.sum(0)
-        distances = (nearest + centred.square().sum(1, keepdim=True)).clamp(min=0).T.double()
+        flat = flat - middle
+        lengths, directions = flat.square().sum(1), flat.T.contiguous()
+        size = min(portion_size(rows.device, max(len(flat), width)), len(rows))
+        centred, scores = rows.new_empty(size, width), rows.new_empty(size, len(flat))
+        sums = torch.zeros_like(self.sums)
+        found = []
+        for part in rows.split(size):
+            here = torch.sub(part, middle, out=centred[: len(part)])
+            # Only what differs between centroids decides; what belongs to the row is added afterwards.
+            torch.addmm(lengths, here, directions, alpha=-2, out=scores[: len(part)])
+            nearest, labels = smallest(scores[: len(part)].view(len(part), restarts, count))
+            for restart in range(restarts):
+                sums[restart] += torch.zeros_like(flat[:count]).index_add_(0, labels[:, restart], here)
+            found.append((nearest + here.square_().sum(1, keepdim=True), labels))
+        distances, labels = (torch.cat(parts).T for parts in zip(*found, strict=True))
+        members = torch.stack([mine.bincount(minlength=count) for mine in labels])
+        self.members += members
+        self.sums += sums + members.unsqueeze(2) * middle.double()
+        distances = distances.clamp(min=0).double()
         self.inertia += distances.sum(1)
-        best, at = distances.topk(min(count, len(rows)), 1)
-        self._keep_farthest(best, rows[at], labels.T.gather(1, at))
+        if (self.members == 0).any():  # a cluster that is empty in the end has been empty all the time
+            best, at = distances.topk(min(count, len(rows)), 1)
+            self._keep_farthest(best, rows[at], labels.gather(1, at))
 
     def _keep_farthest(self, distances: Tensor, rows: Tensor, labels: Tensor) -> None:
         kept, at = torch.cat([self.far_distances, distances], 1).topk(self.far_distances.shape[1], 1)
@@ -204,11 +214,13 @@ class KMeans(GradientFree):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Assigns a batch; of mini-batches, also moves the centroids."""
         assert self._step is not None
-        rows = as_rows(batch[0], self.in_features, self.centroids.dtype)
+        rows = as_rows(batch[0], self.in_features, self.centroids.dtype, check=False)
         if self.mini_batch:
             self._move(rows)
         else:
             self._step.add(rows)
+        if not self._step.inertia.isfinite().all():
+            check_finite(rows)
         return self.no_loss()
 
     def _move(self, rows: Tensor) -> None:
@@ -309,6 +321,20 @@ class KMeans(GradientFree):
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)
         return (points - middle) @ plane, (self.centroids.to(middle) - middle) @ plane
+
+
+def smallest(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The smallest score along the last dimension and its place, the first one of several.
+
+    The same as ``scores.min(-1)``, whose search for the place takes a processor several times as long.
+    """
+    if scores.device.type == "cpu":
+        best = scores.amin(-1)
+        is_best = torch.eq(scores, best.unsqueeze(-1), out=torch.empty_like(scores))
+        if is_best.sum() == best.numel():
+            return best, (is_best @ torch.arange(scores.shape[-1], dtype=scores.dtype)).long()
+    best, places = scores.min(-1)
+    return best, places
 
 
 def adjusted_rand(contingency: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from zoo.errors import ZooError
 from zoo.gradient_free import GradientFree
 from zoo.processes import add_up, shared_seed
 from zoo.tabular.drawing import draw_embedding, draw_spectrum
+from zoo.tabular.features import portions
 from zoo.tabular.features import rows as as_rows
 
 Solver = Literal["covariance", "randomized"]
@@ -24,10 +25,10 @@ _OVERSAMPLING = 10
 class Moments:
     """Sums over rows, in float64, from which mean and covariance follow.
 
-    Rows are taken relative to the first batch's mean, so that nothing cancels where values are large and alike.
+    Rows are taken relative to the mean of the first ones, so that nothing cancels where values are large and alike.
 
     Args:
-        first: The first batch, float64 ``(N, F)``; it is not added yet.
+        first: The first rows, float64 ``(N, F)``; they are not added yet.
         basis: None to keep the whole scatter matrix ``(F, F)``; else an orthonormal basis ``(F, S)``, of which only the
             product with the scatter matrix is kept.
     """
@@ -38,16 +39,23 @@ class Moments:
         self.offset = first.mean(0)
         width = len(self.offset) if basis is None else basis.shape[1]
         self.sum = torch.zeros_like(self.offset)
-        self.squares = first.new_zeros(())
+        self.squares = first.new_zeros(len(self.offset))
         self.product = first.new_zeros(len(self.offset), width)
+        self.step = max(-(-len(self.offset) // 4), 64)
 
     def add(self, rows: Tensor) -> None:
         """Adds float64 rows, ``(N, F)``."""
         rows = rows - self.offset
         self.count += len(rows)
         self.sum += rows.sum(0)
-        self.squares += rows.square().sum()
-        self.product.addmm_(rows.T, rows if self.basis is None else rows @ self.basis)
+        if self.basis is not None:
+            self.squares += rows.square().sum(0)
+            self.product.addmm_(rows.T, rows @ self.basis)
+            return
+        # The matrix is symmetric: a few oblongs of it, which leave out most of its right upper half, will do.
+        for start in range(0, rows.shape[1], self.step):
+            stop = start + self.step
+            self.product[start:stop, :stop].addmm_(rows[:, start:stop].T, rows[:, :stop])
 
     def gathered(self) -> tuple[int, Tensor, Tensor, Tensor]:
         """Joins what all processes have seen (Chan et al., 1979).
@@ -57,8 +65,12 @@ class Moments:
             its trace.
         """
         shift = self.sum / self.count
-        product = self.product - self.count * torch.outer(shift, self._seen(shift))
-        trace = self.squares - self.count * shift.square().sum()
+        product, squares = self.product, self.squares
+        if self.basis is None:
+            product = product.tril() + product.tril(-1).T
+            squares = product.diagonal()
+        product = product - self.count * torch.outer(shift, self._seen(shift))
+        trace = squares.sum() - self.count * shift.square().sum()
         count = int(add_up(torch.tensor(self.count, device=shift.device)))
         mean = add_up((self.offset + shift) * self.count) / count
         apart = self.offset + shift - mean
@@ -177,10 +189,10 @@ class PCA(GradientFree):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Adds a batch to the sums."""
-        rows = as_rows(batch[0], self.in_features, torch.float64)
-        if self._moments is None:
-            self._moments = Moments(rows, self._basis() if self.solver == "randomized" else None)
-        self._moments.add(rows)
+        for rows in portions(batch[0], self.in_features, torch.float64):
+            if self._moments is None:
+                self._moments = Moments(rows, self._basis() if self.solver == "randomized" else None)
+            self._moments.add(rows)
         return self.no_loss()
 
     def on_validation_epoch_start(self) -> None:
