@@ -16,7 +16,7 @@ import torch
 from conftest import ROOT, Zoo
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tiny import tiny_cli
+from tiny import tiny_args, tiny_cli
 
 import zoo
 from datamodules import Digits
@@ -169,10 +169,17 @@ def test_slow_bfloat16_is_left_only_for_what_is_quicker(
             slow = trainer.strategy.precision_plugin.precision == "bf16-mixed"
             now[0] += 1.0 if slow else float32_takes
 
-    cli = tiny_cli("cnn_digits", tmp_path / "run", callbacks=[ReconsiderPrecision(0.1, steps=2), Load()],
-                   precision="bf16-mixed", limit_train_batches=8)  # fmt: skip
+    (tmp_path / "run").mkdir()
+    args = [*tiny_args("cnn_digits", precision="bf16-mixed", limit_train_batches=8), "--model.schedule=constant"]
+    callbacks = [ReconsiderPrecision(0.1, steps=2), Load()]
+    cli = ZooCLI([*args, "--trainer.max_epochs=1"], "fit", "cnn_digits", tmp_path / "run", True, callbacks)
     cli.run()
     assert cli.trainer.strategy.precision_plugin.precision == ends_in
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    resumed = ZooCLI([*args, "--ckpt_path", str(last)], "fit", "cnn_digits", tmp_path / "run", True, [Load()])
+    resumed.run()
+    assert resumed.trainer.strategy.precision_plugin.precision == ends_in
+    assert [one for one in getattr(resumed.trainer, "callbacks", []) if isinstance(one, ReconsiderPrecision)]
 
 
 def test_embedded_default_learns(tmp_path: Path) -> None:

@@ -49,7 +49,9 @@ def tiny_args(name: str, **trainer: Any) -> list[str]:
     if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.unfreeze_epoch=1"]
     if registry.recipe(name).family == "gan":
-        data += ["--model.init_args.width=8"]
+        widths = ("width", "discriminator_width", "detail_width", "discriminator_detail_width")
+        arguments = registry.recipe(name).config["model"]["init_args"]
+        data += [f"--model.init_args.{width}=8" for width in widths if width in arguments]
     if "num_components" in registry.recipe(name).config["model"]["init_args"]:
         data += ["--model.init_args.num_components=2"]
     if registry.recipe(name).data == "MovieReviews":

@@ -34,6 +34,20 @@ class ReconsiderPrecision(Callback):
         self._start = 0.0
         self._slow: float | None = None
         self._bfloat16: Precision | None = None
+        self._in_float32 = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was found, so that a resumed run goes on in the same way."""
+        return {"limit": self.limit, "in_float32": self._in_float32}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes it up."""
+        self.limit, self._in_float32 = state_dict["limit"], state_dict["in_float32"]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Goes on in float32 where the interrupted run did."""
+        if self._in_float32:
+            trainer.strategy.precision_plugin = Precision()
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Starts the clock."""
@@ -51,7 +65,7 @@ class ReconsiderPrecision(Callback):
         if self._slow is not None and self._bfloat16 is not None:
             if median < self._slow:
                 rank_zero_warn(f"going on in float32: {median:.2g} s a step, in bfloat16 it was {self._slow:.2g}")
-                self.limit = float("inf")
+                self.limit, self._in_float32 = float("inf"), True
             else:
                 strategy.precision_plugin = self._bfloat16
                 self.limit *= self.factor

@@ -160,7 +160,10 @@ class ZooCLI(LightningCLI):
         self.config["ckpt_path"] = None
         if checkpoint is not None:
             self.checkpoint = Path(checkpoint)
-            self._trained = weights.read_checkpoint(self.checkpoint).get("hyper_parameters", {})
+            read = weights.read_checkpoint(self.checkpoint)
+            self._trained = read.get("hyper_parameters", {})
+            if self.verb == "fit" and ReconsiderPrecision.__qualname__ in read.get("callbacks", {}):
+                self.more_callbacks = [*self.more_callbacks, ReconsiderPrecision(0.0)]  # which takes up its state
             arguments = self.config["model"]["init_args"]
             for name, value in self._trained.items():
                 # What the model found out when it was made may not be found again, such as where its weights came from.
