@@ -115,6 +115,9 @@ class KMeans(GradientFree):
     Several restarts run side by side and share every pass; the best of them is the model. Training has found all that
     there is to find when the centroids stand still: EarlyStopping on ``train_inertia_of_restarts`` sees that.
 
+    Rounding decides about a row that is equally far from two centroids. Where many are, such as in irises measured in
+    tenths from centroids that are irises, another program or precision may end in another minimum.
+
     Args:
         in_features: Length of a row; images are flattened and scaled to 0..1.
         num_clusters: ``K``.
