@@ -1056,7 +1056,7 @@ def measured_beyond_files() -> Iterator[Measured]:
 
 
 def fit_rows(model: LightningModule, rows: Rows, epochs: int) -> None:
-    """Trains a model of rows, in order and in large batches, and nothing besides."""
+    """Trains a model of rows, in order and in batches of an eighth of the file, and nothing besides."""
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",
@@ -1066,7 +1066,7 @@ def fit_rows(model: LightningModule, rows: Rows, epochs: int) -> None:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(model, load_batches(rows, EpochBatches(rows, 2**17, shuffle=False)))
+    trainer.fit(model, load_batches(rows, EpochBatches(rows, len(rows.tensors[0]) // 8, shuffle=False)))
 
 
 def measure_kmeans(path: Path, start: np.ndarray, times: int, iterations: int) -> tuple[Measured, np.ndarray]:
