@@ -69,15 +69,16 @@ class Watch(Digits):
 
 
 @pytest.mark.parametrize("size", [28, 32])
+@pytest.mark.parametrize("detail", [0, 3])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_networks_work_alone_in_all_sizes(size: int, channels: int) -> None:
-    made = Generator(10, channels, size, width=4)(torch.randn(3, 10))
+def test_networks_work_alone_in_all_sizes(size: int, channels: int, detail: int) -> None:
+    made = Generator(10, channels, size, width=4, detail_width=detail)(torch.randn(3, 10))
     assert made.shape == (3, channels, size, size)
     assert made.abs().max() <= 1
-    assert Discriminator(channels, size, width=4)(made).shape == (3,)
+    assert Discriminator(channels, size, width=4, detail_width=detail)(made).shape == (3,)
     asked = torch.tensor([0, 1, 1])
-    made = Generator(10, channels, size, width=4, num_classes=2)(torch.randn(3, 10), asked)
-    assert Discriminator(channels, size, width=4, num_classes=2)(made, asked).shape == (3,)
+    made = Generator(10, channels, size, width=4, detail_width=detail, num_classes=2)(torch.randn(3, 10), asked)
+    assert Discriminator(channels, size, width=4, detail_width=detail, num_classes=2)(made, asked).shape == (3,)
 
 
 @every_gan

@@ -20,7 +20,7 @@ import datamodules
 from datamodules.memory import EpochBatches, Rows, load_batches
 from zoo.commands.elbow import knee
 from zoo.errors import ZooError
-from zoo.tabular.kmeans import KMeans, adjusted_rand
+from zoo.tabular.kmeans import KMeans, adjusted_rand, smallest
 from zoo.tabular.pca import PCA
 from zoo.tabular.seeding import initial_centroids
 
@@ -124,8 +124,12 @@ def test_randomized_solver_comes_close_in_few_epochs() -> None:
     torch.testing.assert_close(randomized.components, exact.components, rtol=0, atol=1e-2)
 
 
+@pytest.mark.parametrize("cached", [2**18, 500], ids=["at once", "in portions"])
 @pytest.mark.parametrize("data", [iris, digits, blobs], ids=lambda data: data.__name__)
-def test_lloyd_from_the_same_centroids_equals_that_of_scikit_learn(data: Any) -> None:
+def test_lloyd_from_the_same_centroids_equals_that_of_scikit_learn(
+    data: Any, cached: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zoo.tabular.features._CACHED", cached)
     inputs = data()
     ours = KMeans(inputs[0].numel(), 8, restarts=1).double()
     start = as_float64(inputs)[:: len(inputs) // 8][:8]
@@ -135,6 +139,14 @@ def test_lloyd_from_the_same_centroids_equals_that_of_scikit_learn(data: Any) ->
     assert (ours.cluster(inputs).numpy() == theirs.labels_).all()
     inertia = float(ours(inputs).amin(1).sum())
     assert inertia == pytest.approx(theirs.inertia_, rel=1e-6)
+
+
+def test_first_of_several_nearest_centroids_wins() -> None:
+    scores = torch.tensor([[3.0, 1.0, 2.0], [2.0, 0.0, 0.0], [5.0, 5.0, 5.0]])
+    for rows in (scores[:1], scores, scores.unsqueeze(1)):
+        values, places = smallest(rows)
+        assert torch.equal(values, rows.amin(-1))
+        assert places.flatten().tolist() == [1, 1, 0][: len(rows)]
 
 
 @pytest.mark.parametrize("init", ["kmeans++", "kmeans||", "farthest", "random"])
