@@ -1162,16 +1162,25 @@ def pca(bench: Bench) -> list[Row]:
         return []
     count, width, components = (50_000 if bench.quick else 1_000_000), 256, 32
     path = write_rows(bench.folder / "pca.npy", count, width)
-    ours, variances = in_own_process(measure_pca, path, components, 1)
     what = f"PCA, {count:,} x {width} in float32, {components} components"
     rows = []
-    for name, measure in (("PCA", measure_pca_of_scikit_learn), ("IncrementalPCA", measure_incremental_pca)):
-        theirs, expected = in_own_process(measure, path, components)
-        ratio, apart = theirs.seconds / ours.seconds, float(np.abs(variances / expected - 1).max())
+    for name, measure, rounds, target in (
+        ("PCA", measure_pca_of_scikit_learn, 1 if bench.quick else 3, 1.0),
+        ("IncrementalPCA", measure_incremental_pca, 1, 5.0),
+    ):
+        found = []
+        for _ in range(rounds):
+            ours, variances = in_own_process(measure_pca, path, components, 1)
+            theirs, expected = in_own_process(measure, path, components)
+            found.append(theirs.seconds / ours.seconds)
+        ratio, apart = statistics.median(found), float(np.abs(variances / expected - 1).max())
         figure = f"{ratio:.2f} x ({theirs.seconds:.1f} to {ours.seconds:.1f} s; variances differ by {apart:.0e})"
-        rows.append(Row(f"{what}: time of scikit-learn's {name} to the zoo's", figure, ">= 1.00", ratio >= 1))
+        rows.append(
+            Row(f"{what}: time of scikit-learn's {name} to the zoo's", figure, f">= {target:.2f}", ratio >= target)
+        )
         rows.append(memory_row(f"{what}, beside {name}", path, ours.megabytes, theirs.megabytes))
-    scaled = {times: in_own_process(measure_pca, path, components, times)[0] for times in (2, 4)}
+    # Ten times the file are the 10 GB of an array that no memory holds.
+    scaled = {times: in_own_process(measure_pca, path, components, times)[0] for times in (2, 10)}
     return [*rows, *scaling_rows("PCA", {1: ours, **scaled})]
 
 

@@ -1,9 +1,11 @@
 """Adversarial networks: who learns when, what is measured, what is drawn."""
 
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import Zoo
@@ -22,7 +24,17 @@ from zoo.gan.adversarial import _average_gradients, slug
 from zoo.gan.calibration import calibrate
 from zoo.gan.dcgan import DCGAN, ConditionalDCGAN
 from zoo.gan.diagnosis import diagnose
-from zoo.gan.health import FeatureNetwork, class_shares, covered, frechet_distance, kernel_distance, prdc
+from zoo.gan.health import (
+    FeatureNetwork,
+    Seen,
+    class_shares,
+    compare,
+    covered,
+    frechet_distance,
+    kernel_distance,
+    missing_classes,
+    prdc,
+)
 from zoo.gan.latent import draw_latent, walk
 from zoo.gan.networks import Discriminator, Generator, constant
 from zoo.gan.wgan import WGAN, WGANGP
@@ -221,6 +233,7 @@ def test_average_follows_the_generator(tmp_path: Path) -> None:
 
 
 def test_samples_come_from_settled_statistics(tmp_path: Path) -> None:
+    torch.manual_seed(0)
     model = DCGAN(**SMALL, lr=0.01)
     trainer(tmp_path).fit(model, datamodule=Digits())
     model.sample(1)
@@ -470,6 +483,16 @@ def _train_a_step(rank: int, folder: Path) -> None:
         (lambda: DCGAN(schedule="plateau"), "no schedule 'plateau'"),
         (lambda: DCGAN(critic_steps=0), "critic_steps is 0"),
         (lambda: WGAN(clip=0), "clip is 0"),
+        (lambda: WGANGP(gradient_penalty=-1), "gradient_penalty is -1"),
+        (lambda: DCGAN(latent_size=0), "latent_size is 0"),
+        (lambda: DCGAN(width=0), "width is 0"),
+        (lambda: DCGAN(discriminator_width=0), "width is 0"),
+        (lambda: DCGAN(detail_width=-1), "detail_width is -1"),
+        (lambda: DCGAN(discriminator_lr=0.0), "discriminator_lr is 0.0"),
+        (lambda: DCGAN(clip_norm=-1), "clip_norm is -1"),
+        (lambda: DCGAN(average_decay=1.5), "average_decay is 1.5"),
+        (lambda: DCGAN(label_smoothing=5), "label_smoothing is 5"),
+        (lambda: DCGAN(betas=[0.5]), "expected two numbers, such as 0.5 and 0.999"),
         (lambda: ConditionalDCGAN(3, ["a", "b"]), "3 classes named"),
         (lambda: FeatureNetwork("cnn_fashion_mnist", 3, 28), "looks at images of 1 channels and 28 pixels"),
         (lambda: FeatureNetwork("dense_iris", 1, 8), "is a Dense, expected an image classifier"),
@@ -498,8 +521,16 @@ HEALTHY = {
     [
         ({}, [], None),
         ({"discriminator_accuracy": 0.999, "generator_gradient_norm": 1e-3}, [], "vanishing gradient"),
-        ({"classes_covered": 8.0}, ["Bag"], "mode collapse: the samples cover 8 classes, once 10; Bag missing"),
-        ({"recall": 0.001}, [], "mode collapse: the samples reach 0.1% of the real images (recall), once 50.0%"),
+        (
+            {"classes_covered": 8.0},
+            ["Bag"],
+            "mode collapse: the samples cover 8 classes, at most 10 so far; Bag missing",
+        ),
+        (
+            {"recall": 0.001},
+            [],
+            "mode collapse: the samples reach 0.1% of the real images (recall), at most 50.0% so far",
+        ),
         ({"fid": 30.0}, [], "unstable convergence: fid is 30 and was 10 at best"),
     ],
 )
@@ -510,9 +541,137 @@ def test_diseases_are_named_once(last: dict[str, float], missing: list[str], say
     assert diagnose([*history, history[-1]], "fid", missing) == []
 
 
-def test_what_never_was_there_is_no_collapse() -> None:
-    history = [{**HEALTHY, "classes_covered": 8.0, "recall": 0.0}] * 5
+@pytest.mark.parametrize("bad", [{"classes_covered": 8.0, "classes_missing": 2.0}, {"recall": 0.0}])
+def test_what_never_was_there_is_missed_after_five_evaluations(bad: dict[str, float]) -> None:
+    history = [{**HEALTHY, **bad}] * 4
     assert diagnose(history, "fid", ["Bag", "Coat"]) == []
+    (message,) = diagnose([*history, history[0]], "fid", ["Bag", "Coat"])
+    assert message.startswith("mode collapse")
+    assert diagnose([*history, *history], "fid", ["Bag", "Coat"]) == []
+
+
+def test_epochs_without_evaluation_do_not_repeat_a_warning() -> None:
+    unseen = {"discriminator_accuracy": 0.8, "generator_gradient_norm": 1.0}
+    history = [HEALTHY, unseen, HEALTHY, unseen, {**HEALTHY, "classes_covered": 5.0}]
+    said = [diagnose(history[: end + 1] if end < 5 else [*history, *[unseen, history[-1]] * 2][: end + 1], "fid", [])
+            for end in range(9)]  # fmt: skip
+    assert [len(messages) for messages in said] == [0, 0, 0, 0, 1, 0, 0, 0, 0]
+
+
+def test_run_warns_of_a_collapse_and_remembers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluations = iter([10.0, 10.0, 10.0, 6.0])
+
+    def figures(*_: Any) -> dict[str, Tensor]:
+        found = {"classes_covered": next(evaluations), "cnn_fid": 1.0, "recall": 0.5}
+        return {name: torch.tensor(value) for name, value in found.items()}
+
+    monkeypatch.setattr("zoo.gan.adversarial.compare", figures)
+    cli = tiny_cli("dcgan_digits", tmp_path / "run", max_epochs=4)
+    with pytest.warns(UserWarning, match="mode collapse: the samples cover 6 classes, at most 10 so far"):
+        cli.trainer.fit(cli.model, cli.datamodule)
+    cli.trainer.save_checkpoint(tmp_path / "a.ckpt")
+    kept = weights.read_checkpoint(tmp_path / "a.ckpt")["adversarial"]["history"]
+    assert [epoch["classes_covered"] for epoch in kept] == [10.0, 10.0, 10.0, 6.0]
+    assert all(epoch["discriminator_loss"] > 0 for epoch in kept)
+
+
+def test_figures_of_classes_by_hand() -> None:
+    features = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))
+    real = Seen(features, torch.arange(40) % 4)
+    fake = Seen(features, torch.arange(40) % 2)
+    found = compare(real, fake, "cnn", 4)
+    assert found["classes_covered"] == 2
+    assert float(found["class_kl"]) == pytest.approx(math.log(2), rel=1e-5)
+    assert missing_classes(real, fake, ["a", "b", "c", "d"]) == ["c", "d"]
+    assert compare(real, real, "cnn", 4)["classes_covered"] == 4
+
+
+@pytest.mark.parametrize(("shift", "least", "most"), [(0, 0.95, 1.0), (1, 0.0, 0.05)])
+def test_asked_class_is_the_share_that_is_recognised(
+    shift: int, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Digits()
+    pictures, labels = data.splits["train"]
+    first = torch.stack([(labels == number).nonzero()[0, 0] for number in range(10)])
+    model = ConditionalDCGAN(**{**SMALL, "features": "cnn_digits", "classes": data.classes})
+    monkeypatch.setattr(model, "_make", lambda latent, asked: pictures[first[(asked + shift) % 10]])
+    (figures,) = Trainer(logger=False, accelerator="cpu", enable_progress_bar=False).validate(
+        model, data, verbose=False
+    )
+    assert least <= figures["val_asked_class"] <= most
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"),
+    [("WGAN", "train_clipped_share"), ("WGANGP", "train_critic_slope"), ("WGAN", "train_critic_distance")],
+)
+def test_critics_tell_what_bounds_them(kind: str, named: str, tmp_path: Path) -> None:
+    model = BUILD[kind](critic_steps=1, lr=0.01)
+    run = trainer(tmp_path, limit_train_batches=5)
+    run.fit(model, datamodule=Digits())
+    value = float(run.callback_metrics[named])
+    if named == "train_clipped_share":
+        bound = torch.cat([one.detach().flatten() for one in model.discriminator.parameters()]).abs() >= model.clip
+        assert value == pytest.approx(float(bound.float().mean()))
+        assert 0.2 < value < 1
+    else:
+        assert value == pytest.approx(float(torch.stack(model._tally[named.removeprefix("train_")]).mean()), abs=1e-5)
+
+
+def test_walks_of_classes_keep_to_their_class() -> None:
+    model = BUILD["conditional"](num_classes=3, classes=["a", "b", "c"])
+    frames = model.interpolate(points=2, frames=3, count=3, seed=4, classes=["c", "a"], truncation=0.5)
+    starts = draw_latent(6, 6, torch.Generator().manual_seed(4), 0.5).view(3, 2, 6)
+    for frame, point in ((0, 0), (3, 1)):
+        expected = model._make(starts[:, point], torch.tensor([2, 0, 2]))
+        assert (frames[frame].int() - expected.int()).abs().max() <= 1
+    assert (frames[1].int() - model._make(starts[:, 0], torch.tensor([0, 2, 0])).int()).abs().max() > 1
+
+
+def test_weights_are_settled_wherever_they_are_taken(tmp_path: Path) -> None:
+    model, other = (DCGAN(**SMALL, lr=0.01) for _ in range(2))
+    trainer(tmp_path).fit(model, datamodule=Digits())
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other.sample(4, seed=0), model.sample(4, seed=0))
+    images = model.sample(1)
+    images[0] = 0  # they are the user's own
+
+
+def test_bfloat16_scores_with_the_weights_of_now() -> None:
+    torch.manual_seed(0)
+    model = DCGAN(**SMALL)
+    optimizer = torch.optim.SGD(model.discriminator.parameters(), 10.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        model._discriminator_loss(model.to_signed(images()), None).backward()
+        optimizer.step()
+        model._noise = torch.Generator().manual_seed(3)
+        found = model._generator_loss(16, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        model._noise = torch.Generator().manual_seed(3)
+        torch.testing.assert_close(found, model._generator_loss(16, None))
+
+
+def test_channels_last_reaches_both_networks(tmp_path: Path) -> None:
+    model = DCGAN(**SMALL, channels_last=True)
+    trainer(tmp_path, limit_train_batches=1).fit(model, datamodule=Digits())
+    kernels = [one for one in model.parameters() if one.ndim == 4 and min(one.shape[:2]) > 1]
+    assert len(kernels) == 3  # with one channel either memory format is the other
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
+def test_inception_takes_three_channels_and_names_its_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Inception(nn.Module):
+        def forward(self, pictures: Tensor) -> Tensor:
+            assert pictures.shape[1:] == (3, 8, 8)
+            assert pictures.dtype == torch.uint8
+            return pictures.flatten(1).float()[:, :4]
+
+    monkeypatch.setattr("zoo.gan.health.FrechetInceptionDistance", lambda size: SimpleNamespace(inception=Inception()))
+    network = FeatureNetwork("inception", 1, 8)
+    seen = network.look(images())
+    assert seen.labels is None
+    assert seen.features.shape == (16, 4)
+    assert DCGAN(**{**SMALL, "features": "inception"}).metric == "inception_fid"
 
 
 def test_saturating_loss_vanishes_where_the_other_does_not() -> None:
@@ -581,6 +740,12 @@ def test_samples_and_walks_are_written(zoo_command: Zoo, tmp_path: Path) -> None
     assert Image.open(tmp_path / "each" / "01.png").size == (8, 8)
     assert zoo_command("sample", "dcgan_digits", "--num", 10, "--seed", 1, "--out", "b.png")[0] == 0
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    code, _, _ = zoo_command("sample", "dcgan_digits", "--num", 3, "--seed", 1, "--truncation", 0.3, "--files", "near")
+    assert code == 0
+    expected = weights.load("dcgan_digits").sample(3, seed=1, truncation=0.3)
+    for number, image in enumerate(expected, start=1):
+        written = np.asarray(Image.open(tmp_path / "near" / f"{number}.png").convert("L"))
+        assert (written == image[0].numpy()).all()
     code, out, _ = zoo_command("interpolate", "dcgan_digits", "--points", 3, "--frames", 4, "--num", 4)
     assert code == 0
     assert len(list(ImageSequence.Iterator(Image.open(tmp_path / "walk.gif")))) == 12

@@ -26,6 +26,13 @@ IMPORTED = [name for name in zoo.list_models(pretrained=True) if name not in REC
 # Recipes that cannot be trained by two processes, and what they say.
 REFUSES_TWO_PROCESSES = {name: "learns nothing" for name in RECIPES if is_baseline(name)}
 
+# What else published GANs must reach: at most this, or at least that.
+GANS_REACH: dict[str, tuple[dict[str, float], dict[str, float]]] = {
+    "dcgan_fashion_mnist": ({"class_kl": 0.02}, {"classes_covered": 10, "recall": 0.7, "coverage": 0.7}),
+    "conditional_dcgan_fashion_mnist": ({"class_kl": 0.02}, {"classes_covered": 10, "asked_class": 0.9}),
+    "wgan_gp_fashion_mnist": ({}, {"classes_covered": 10}),
+}
+
 TrainedOnce = Callable[[str], "Trained"]
 
 # What published weights must reach, and the parameters that the notes' networks have.
@@ -280,6 +287,15 @@ def test_card_reaches_what_was_promised(name: str) -> None:
     measured = card["metrics"][metric]
     assert measured <= bound if metric.startswith(("ma", "ms", "perplexity", "bits", "cnn_fid")) else measured >= bound
     assert parameters in (None, card["parameters"])
+
+
+@pytest.mark.parametrize("name", GANS_REACH)
+def test_gan_reaches_all_that_was_promised(name: str) -> None:
+    most, least = GANS_REACH[name]
+    found = zoo.card(name)["metrics"]
+    assert found["samples"] == 10_000
+    assert {figure: found[figure] for figure, bound in most.items() if found[figure] > bound} == {}
+    assert {figure: found[figure] for figure, bound in least.items() if found[figure] < bound} == {}
 
 
 @pytest.mark.parametrize("name", ["cnn_shapes", "cnn_things"])

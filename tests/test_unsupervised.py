@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.metrics import adjusted_rand_score
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import datamodules
 from datamodules.memory import EpochBatches, Rows, load_batches
@@ -22,7 +22,7 @@ from zoo.commands.elbow import knee
 from zoo.errors import ZooError
 from zoo.tabular.kmeans import KMeans, adjusted_rand, smallest
 from zoo.tabular.pca import PCA
-from zoo.tabular.seeding import initial_centroids
+from zoo.tabular.seeding import Initialisation, initial_centroids
 
 
 def iris() -> Tensor:
@@ -248,7 +248,19 @@ def test_adjusted_rand_equals_that_of_scikit_learn() -> None:
     ("build", "rows", "says"),
     [
         (lambda: KMeans(2, 9), torch.randn(5, 2), "9 clusters of 5 rows"),
-        (lambda: KMeans(2, 3), torch.tensor([[0.0, 0.0], [1.0, 1.0]]).repeat(4, 1), "3 clusters of 2 different rows"),
+        *(
+            (
+                lambda rule=rule: KMeans(2, 3, rule),
+                torch.tensor([[0.0, 0.0], [1.0, 1.0]]).repeat(4, 1),
+                "different rows",
+            )
+            for rule in get_args(Initialisation)
+        ),
+        (
+            lambda: PCA(6, 5, solver="randomized"),
+            torch.cat([blobs()[:, :3], blobs()[:, :3]], 1),
+            "rows vary in 3 directions only; use num_components 3",
+        ),
         (lambda: KMeans(2, 2), torch.ones(8, 2), "all features are constant"),
         (lambda: KMeans(2, 2), torch.tensor([[0.0, 1.0], [0.0, float("nan")]]), "feature 1 of row 1 of a batch is nan"),
         (lambda: PCA(2, 1), torch.tensor([[0.0, 1.0], [float("inf"), 1.0]]), "is inf, expected finite numbers"),
@@ -265,6 +277,51 @@ def test_adjusted_rand_equals_that_of_scikit_learn() -> None:
 def test_bad_input_is_named(build: Any, rows: Tensor, says: str) -> None:
     with pytest.raises(ZooError, match=says):
         fit(build(), rows)
+
+
+def test_constant_directions_stay_nothing_when_whitened() -> None:
+    rows = torch.cat([blobs(), torch.full((2000, 1), 3.0)], 1)
+    model = PCA(7, 7, whiten=True)
+    fit(model, rows)
+    white = model.transform(rows)
+    assert white.isfinite().all()
+    torch.testing.assert_close(model.inverse_transform(white), rows.double(), rtol=0, atol=1e-6)
+
+
+class Pairs(Dataset[Any]):
+    """What users bring along: one row at a time."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        return self.rows[number], 0
+
+
+class Stream(IterableDataset[Any]):
+    """Data that does not tell how long it is."""
+
+    def __init__(self, rows: Tensor) -> None:
+        self.rows = rows
+
+    def __iter__(self) -> Any:
+        return ((row,) for row in self.rows)
+
+
+@pytest.mark.parametrize("kind", [Pairs, Stream])
+@pytest.mark.parametrize("mini_batch", [False, True])
+def test_kmeans_takes_any_data_loader(kind: Any, mini_batch: bool) -> None:
+    torch.manual_seed(0)
+    rows = blobs()
+    model = KMeans(6, 5, restarts=10, mini_batch=mini_batch)
+    Trainer(
+        max_epochs=10, logger=False, enable_checkpointing=False, enable_progress_bar=False, accelerator="cpu",
+    ).fit(model, DataLoader(kind(rows), batch_size=100))  # fmt: skip
+    best = sklearn.cluster.KMeans(5, n_init=10, random_state=0).fit(rows.numpy()).inertia_
+    assert float(model(rows).amin(1).sum()) == pytest.approx(best, rel=0.02)
 
 
 def test_share_of_the_variance_survives_publishing(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from zoo.gan.calibration import calibrate
 from zoo.gan.diagnosis import diagnose
 from zoo.gan.health import INCEPTION, FeatureNetwork, RealImages, Seen, compare, gathered, missing_classes
 from zoo.gan.latent import draw_latent, seeded, walk
-from zoo.gan.networks import Discriminator, Generator, constant
+from zoo.gan.networks import Discriminator, Generator, check_sizes, constant
 from zoo.module import Schedule, ZooModule
 from zoo.processes import (
     add_up,
@@ -96,15 +96,24 @@ class Adversarial(ZooModule):
         channels_last: bool,
     ) -> None:
         super().__init__()
-        if critic_steps < 1:
-            raise ZooError(f"critic_steps is {critic_steps}, expected at least 1")
+        check_sizes(critic_steps=critic_steps)
+        for name, rate in (("lr", lr), ("discriminator_lr", discriminator_lr), ("clip_norm", clip_norm)):
+            if rate is not None and not rate > 0:
+                raise ZooError(f"{name} is {rate}, expected a number above 0")
+        shares = {"average_decay": average_decay, **{f"number {at} of betas": beta for at, beta in enumerate(betas, 1)}}
+        for name, share in shares.items():
+            if not 0 <= share < 1:
+                raise ZooError(f"{name} is {share}, expected a number from 0 to below 1")
+        if len(betas) != 2:
+            raise ZooError(f"betas are {list(betas)}, expected two numbers, such as 0.5 and 0.999")
         if schedule == "plateau" or schedule not in get_args(Schedule):
             raise ZooError(
                 f"no schedule {schedule!r} for two networks; there are constant, cosine, warmup_cosine, one_cycle"
             )
         self.automatic_optimization = False
         self.latent_size, self.in_channels, self.image_size = latent_size, in_channels, image_size
-        self.lr, self.discriminator_lr, self.betas, self.schedule = lr, discriminator_lr or lr, betas, schedule
+        self.lr, self.betas, self.schedule = lr, betas, schedule
+        self.discriminator_lr = lr if discriminator_lr is None else discriminator_lr
         self.critic_steps, self.clip_norm, self.average_decay = critic_steps, clip_norm, average_decay
         self.feature_name, self.channels_last = features, channels_last
         self.metric = f"{INCEPTION if features == INCEPTION else 'cnn'}_fid"
@@ -309,8 +318,7 @@ class Adversarial(ZooModule):
                     buffer.copy_(add_up(buffer) / number_of_processes())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps whose turn it is, and the course of the figures, and leaves no statistics unsettled."""
-        self._settle()
+        """Keeps whose turn it is, and the course of the figures."""
         super().on_save_checkpoint(checkpoint)
         checkpoint["adversarial"] = {"updates": dict(self._updates), "history": list(self._history)}
 
@@ -319,6 +327,11 @@ class Adversarial(ZooModule):
         super().on_load_checkpoint(checkpoint)
         self._updates = dict(checkpoint["adversarial"]["updates"])
         self._history = list(checkpoint["adversarial"]["history"])
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """The weights, with settled normalisation statistics."""
+        self._settle()
+        return super().state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Takes weights, whose normalisation statistics are settled."""
@@ -372,8 +385,9 @@ class Adversarial(ZooModule):
         if split == "test":
             self.log("test_samples", float(len(fake.features)), sync_dist=True)
         elif not self.trainer.sanity_checking:
-            self._found = {name: float(value) for name, value in found.items()}
             self._missing = missing_classes(real, fake, network.classes)
+            self._found = {name: float(value) for name, value in found.items()}
+            self._found["classes_missing"] = float(len(self._missing))
 
     def _look_at_samples(self, count: int, network: FeatureNetwork) -> tuple[Seen, Tensor | None]:
         """What is seen in the samples of an evaluation, of which each process makes a share, and the classes asked."""
@@ -438,7 +452,7 @@ class Adversarial(ZooModule):
             raise ZooError(f"class {name!r} may be any of {', '.join(alike)}; write it exactly")
         return typed.index(slug(name))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _make(self, latent: Tensor, labels: Tensor | None) -> Tensor:
         """uint8 images of noise, a part at a time."""
         self._settle()

@@ -32,7 +32,7 @@ def calibrate(train: Any, test: Any, network: FeatureNetwork) -> dict[str, dict[
     found = {}
     for name, made in _generators(images, labels, min(count, len(images)), generator):
         figures = compare(real, network.look(made), network.kind, len(network.classes))
-        kept = {key: value for key, value in figures.items() if key in _TOLD or key.endswith("_fid")}
+        kept = {key: value for key, value in figures.items() if key in _TOLD or key.endswith(("_fid", "_kid"))}
         found[name] = {key: float(f"{float(value):.5g}") for key, value in kept.items()}
     return found
 

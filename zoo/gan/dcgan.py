@@ -24,10 +24,12 @@ class Logistic(Adversarial):
         """Chooses what either network makes small.
 
         Raises:
-            ZooError: There is no such loss.
+            ZooError: There is no such loss, or the smoothing is no share.
         """
         if loss not in get_args(GeneratorLoss):
             raise ZooError(f"no loss {loss!r}; there are {' and '.join(get_args(GeneratorLoss))}")
+        if not 0 <= label_smoothing < 1:
+            raise ZooError(f"label_smoothing is {label_smoothing}, expected a number from 0 to below 1")
         self.loss, self.label_smoothing = loss, label_smoothing
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -76,9 +78,10 @@ class DCGAN(Logistic):
         features: str | None = "cnn_fashion_mnist",
         channels_last: bool = False,
     ) -> None:
+        judge_width = width if discriminator_width is None else discriminator_width
         super().__init__(
             Generator(latent_size, in_channels, image_size, width, detail_width),
-            Discriminator(in_channels, image_size, discriminator_width or width, discriminator_detail_width),
+            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip
@@ -124,12 +127,10 @@ class ConditionalDCGAN(Logistic):
         features: str | None = "cnn_fashion_mnist",
         channels_last: bool = False,
     ) -> None:
+        judge_width = width if discriminator_width is None else discriminator_width
         super().__init__(
             Generator(latent_size, in_channels, image_size, width, detail_width, num_classes),
-            Discriminator(
-                in_channels, image_size, discriminator_width or width, discriminator_detail_width,
-                num_classes=num_classes,
-            ),
+            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width, num_classes=num_classes),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip

@@ -9,6 +9,10 @@ from collections.abc import Sequence
 
 # Epochs that a training is given to find its feet.
 _GRACE = 3
+# Recall that is as good as none.
+_NO_RECALL = 0.01
+# Evaluations after which what was never there is missed, too.
+_PATIENCE = 5
 
 
 def diagnose(history: Sequence[dict[str, float]], distance: str, missing: Sequence[str]) -> list[str]:
@@ -16,7 +20,7 @@ def diagnose(history: Sequence[dict[str, float]], distance: str, missing: Sequen
 
     Args:
         history: Figures of every epoch, the last one last: ``discriminator_accuracy``, ``generator_gradient_norm``,
-            ``classes_covered``, ``recall`` and the distance, where there are any.
+            ``classes_covered``, ``classes_missing``, ``recall`` and the distance, where there are any.
         distance: Name of the distance to real images.
         missing: Classes that the last samples lack.
 
@@ -41,16 +45,18 @@ def _symptoms(history: Sequence[dict[str, float]], distance: str, missing: Seque
         )
     covers = [epoch["classes_covered"] for epoch in history if "classes_covered" in epoch]
     recalls = [epoch["recall"] for epoch in history if "recall" in epoch]
-    if covers and covers[-1] < max(covers) and "classes_covered" in last:
+    lacking = [epoch["classes_missing"] for epoch in history if "classes_missing" in epoch]
+    never = len(covers) >= _PATIENCE and lacking and lacking[-1] > 0
+    if covers and (covers[-1] < max(covers) or never):
         lacks = f"; {', '.join(missing)} missing" if missing else ""
         found["mode collapse"] = (
-            f"mode collapse: the samples cover {covers[-1]:.0f} classes, once {max(covers):.0f}{lacks}; "
+            f"mode collapse: the samples cover {covers[-1]:.0f} classes, at most {max(covers):.0f} so far{lacks}; "
             "try a smaller --model.lr, or a WGAN-GP"
         )
-    elif recalls and "recall" in last and recalls[-1] < 0.1 * max(recalls):
+    elif recalls and (recalls[-1] < 0.1 * max(recalls) or (len(recalls) >= _PATIENCE and recalls[-1] < _NO_RECALL)):
         found["mode collapse"] = (
-            f"mode collapse: the samples reach {recalls[-1]:.1%} of the real images (recall), once {max(recalls):.1%}; "
-            "try a smaller --model.lr, or a WGAN-GP"
+            f"mode collapse: the samples reach {recalls[-1]:.1%} of the real images (recall), at most "
+            f"{max(recalls):.1%} so far; try a smaller --model.lr, or a WGAN-GP"
         )
     distances = [epoch[distance] for epoch in history if distance in epoch]
     if distances and distances[-1] > 2 * min(distances):

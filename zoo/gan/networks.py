@@ -28,7 +28,7 @@ class Generator(nn.Module):
         - Output: ``(N, C, S, S)``, -1 (black) to 1 (white).
 
     Raises:
-        ZooError: The image size is no multiple of 4.
+        ZooError: The image size is no multiple of 4, or a size is below one.
     """
 
     def __init__(
@@ -41,9 +41,11 @@ class Generator(nn.Module):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
+        check_sizes(latent_size=latent_size, width=width)
         self.num_classes = num_classes
         self.size = quarter(image_size)
         if detail_width:
+            check_sizes(detail_width=detail_width)
             drawn = [
                 nn.ConvTranspose2d(width, detail_width, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(detail_width),
@@ -94,7 +96,7 @@ class Discriminator(nn.Module):
         - Output: scores ``(N,)``: logits of being real, or a critic's values.
 
     Raises:
-        ZooError: The image size is no multiple of 4.
+        ZooError: The image size is no multiple of 4, or a size is below one.
     """
 
     def __init__(
@@ -107,8 +109,10 @@ class Discriminator(nn.Module):
         num_classes: int = 0,
     ) -> None:
         super().__init__()
+        check_sizes(width=width)
         size = quarter(image_size)
         if detail_width:
+            check_sizes(detail_width=detail_width)
             seen = [
                 nn.Conv2d(in_channels, detail_width, 3, padding=1),
                 nn.LeakyReLU(0.2),
@@ -138,6 +142,17 @@ class Discriminator(nn.Module):
         return scores
 
 
+def check_sizes(**sizes: int) -> None:
+    """Refuses layers without channels, by name.
+
+    Raises:
+        ZooError: There is such a one.
+    """
+    for name, size in sizes.items():
+        if size < 1:
+            raise ZooError(f"{name} is {size}, expected at least 1")
+
+
 def quarter(image_size: int) -> int:
     """Height and width after halving twice.
 
@@ -162,7 +177,11 @@ def initialise(network: nn.Module) -> None:
 
 @contextmanager
 def constant(network: nn.Module) -> Iterator[None]:
-    """Inside, a network computes as in training, but nothing of it changes: no gradients, no running statistics."""
+    """Inside, a network computes as in training, but nothing of it changes: no gradients, no running statistics.
+
+    Frozen weights are also what keeps autocast from answering with weights that it has rounded before they were last
+    changed.
+    """
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     try:

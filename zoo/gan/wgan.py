@@ -66,11 +66,10 @@ class WGAN(Wasserstein):
     ) -> None:
         if not clip > 0:
             raise ZooError(f"clip is {clip}, expected a number above 0, such as 0.01")
+        judge_width = width if discriminator_width is None else discriminator_width
         super().__init__(
             Generator(latent_size, in_channels, image_size, width, detail_width),
-            Discriminator(
-                in_channels, image_size, discriminator_width or width, discriminator_detail_width, batch_norm=False
-            ),
+            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width, batch_norm=False),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip
@@ -127,11 +126,12 @@ class WGANGP(Wasserstein):
         features: str | None = "cnn_fashion_mnist",
         channels_last: bool = False,
     ) -> None:
+        if gradient_penalty < 0:
+            raise ZooError(f"gradient_penalty is {gradient_penalty}, expected a number from 0 on, such as 10")
+        judge_width = width if discriminator_width is None else discriminator_width
         super().__init__(
             Generator(latent_size, in_channels, image_size, width, detail_width),
-            Discriminator(
-                in_channels, image_size, discriminator_width or width, discriminator_detail_width, batch_norm=False
-            ),
+            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width, batch_norm=False),
             latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
             average_decay, features, channels_last,
         )  # fmt: skip

@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from datamodules.memory import Rows
 from zoo.errors import ZooError
 from zoo.gradient_free import GradientFree
-from zoo.processes import add_up, gather, shared_seed
+from zoo.processes import add_up, broadcast, gather, shared_seed
 from zoo.tabular.drawing import draw_embedding
 from zoo.tabular.features import check_finite, portion_size
 from zoo.tabular.features import rows as as_rows
@@ -124,7 +125,8 @@ class KMeans(GradientFree):
         init: Where to begin, see :func:`zoo.tabular.seeding.initial_centroids`.
         restarts: How often to begin.
         mini_batch: Move the centroids with every batch, each by the share that the batch has of all rows that it was
-            nearest to (Sculley, 2010), for data without end; else once an epoch.
+            nearest to (Sculley, 2010), for data without end; else once an epoch. A centroid that no row is near stays
+            where it is.
         classes: Names of the classes that rows are labelled with; only compared with, never learnt from.
 
     Attributes:
@@ -190,13 +192,26 @@ class KMeans(GradientFree):
             self._candidates = self._candidates.to(self.device)
             self._seen = None if self._seen is None else self._seen.to(self.device)
             return
-        dataset: Any = self.trainer.train_dataloader.dataset  # type: ignore[union-attr]
         generator = torch.Generator().manual_seed(shared_seed(self.device))
-        at = torch.randperm(len(dataset), generator=generator)[:_MOST_TO_BEGIN_WITH].sort().values
-        rows = as_rows(dataset[at][0].to(self.device), self.in_features, self.centroids.dtype)
+        rows = as_rows(self._first_rows(generator).to(self.device), self.in_features, self.centroids.dtype)
         if not (rows != rows[0]).any():
             raise ZooError(f"all features are constant over {len(rows)} rows; there is nothing to find")
-        self.begin(torch.stack([self._pick(rows, generator) for _ in range(self.restarts)]))
+        picked = torch.stack([self._pick(rows, generator) for _ in range(self.restarts)])
+        broadcast(picked)
+        self.begin(picked)
+
+    def _first_rows(self, generator: torch.Generator) -> Tensor:
+        """Some of the training data: at random where it can be indexed a batch at a time, else the first batches."""
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(loader.dataset, Rows):
+            at = torch.randperm(len(loader.dataset), generator=generator)[:_MOST_TO_BEGIN_WITH]
+            return loader.dataset[at.sort().values][0]
+        parts: list[Tensor] = []
+        for batch in loader:
+            parts.append(batch[0])
+            if sum(map(len, parts)) >= _MOST_TO_BEGIN_WITH:
+                break
+        return torch.cat(parts)[:_MOST_TO_BEGIN_WITH]
 
     def _pick(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         return initial_centroids(rows, self.num_clusters, self.init, generator)

@@ -166,12 +166,16 @@ class PCA(GradientFree):
     def transform(self, inputs: Tensor) -> Tensor:
         """Coordinates of raw rows along the components, float64 ``(N, K)``."""
         found = (as_rows(inputs, self.in_features, torch.float64) - self.mean) @ self.components.T
-        return found / self.explained_variance.sqrt() if self.whiten else found
+        return found / self._deviations() if self.whiten else found
 
     def inverse_transform(self, coordinates: Tensor) -> Tensor:
         """The rows that coordinates ``(N, K)`` stand for, float64 ``(N, F)``."""
-        scaled = coordinates * self.explained_variance.sqrt() if self.whiten else coordinates
+        scaled = coordinates * self._deviations() if self.whiten else coordinates
         return scaled.to(torch.float64) @ self.components + self.mean
+
+    def _deviations(self) -> Tensor:
+        """Standard deviation along each component, above zero, so that nothing along a constant one stays nothing."""
+        return self.explained_variance.sqrt().clamp(min=torch.finfo(torch.float64).eps)
 
     def on_train_epoch_start(self) -> None:
         """Begins to add up."""
@@ -224,6 +228,11 @@ class PCA(GradientFree):
             variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)
         else:
             variances, vectors = _nystrom(product, moments.basis)
+            if len(variances) < self.num_components:
+                raise ZooError(
+                    f"rows vary in {len(variances)} directions only; use num_components {len(variances)}, not "
+                    f"{int(self.num_components)}"
+                )
             self._subspace = vectors
         ratio = variances / trace
         kept = int(self.num_components)

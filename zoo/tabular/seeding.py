@@ -32,7 +32,10 @@ def initial_centroids(rows: Tensor, count: int, rule: Initialisation, generator:
     if len(rows) < count:
         raise ZooError(f"{count} clusters of {len(rows)} rows; expected at least as many rows as clusters")
     if rule == "random":
-        return rows[torch.randperm(len(rows), generator=generator)[:count].to(rows.device)]
+        shuffled = rows[torch.randperm(len(rows), generator=generator).to(rows.device)]
+        if len(shuffled[:count].unique(dim=0)) == count:
+            return shuffled[:count]
+        return _first_different(shuffled, count)
     if rule == "farthest":
         return _one_by_one(rows, count, None, generator)
     if rule == "kmeans++":
@@ -70,6 +73,16 @@ def _one_by_one(rows: Tensor, count: int, weights: Tensor | None, generator: Gen
         picked.append(int(choices[best]))
         nearest = reached[:, best]
     return rows[picked]
+
+
+def _first_different(rows: Tensor, count: int) -> Tensor:
+    """The first rows no two of which are equal."""
+    different, kinds = rows.unique(dim=0, return_inverse=True)
+    if len(different) < count:
+        raise ZooError(f"{count} clusters of {len(different)} different rows; use fewer clusters")
+    first = torch.full((len(different),), len(rows), device=rows.device)
+    first.scatter_reduce_(0, kinds, torch.arange(len(rows), device=rows.device), "amin")
+    return rows[first.sort().values[:count]]
 
 
 def _in_parallel(rows: Tensor, count: int, generator: Generator) -> Tensor:
