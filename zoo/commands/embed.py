@@ -47,7 +47,11 @@ def embed(argv: list[str]) -> None:
     """
     parser = Arguments("embed", embed.__doc__)
     parser.add_argument("name", help="a published model of PCA or k-means, a run folder or a checkpoint file in one")
-    parser.add_argument("--plot", type=Path, required=True, metavar="OUT.png", help="picture to draw")
+    picture = Path("embedding.png")
+    parser.add_argument(
+        "--plot", type=Path, nargs="?", const=picture, default=picture, metavar="OUT.png",
+        help="picture to draw (default %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write the coordinates to this file, too")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
     parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
