@@ -586,6 +586,14 @@ def test_figures_of_classes_by_hand() -> None:
     assert compare(real, real, "cnn", 4)["classes_covered"] == 4
 
 
+def test_part_that_is_compared_holds_all_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.gan.health._MOST_COMPARED", 1000)
+    far_apart = torch.eye(10).repeat(200, 1) * 100 + torch.randn(2000, 10, generator=torch.Generator().manual_seed(0))
+    others = far_apart.flip(0) + 0.01
+    found = compare(Seen(far_apart, None), Seen(others, None), "cnn", 0)
+    assert min(found["recall"], found["coverage"]) > 0.9
+
+
 @pytest.mark.parametrize(("shift", "least", "most"), [(0, 0.95, 1.0), (1, 0.0, 0.05)])
 def test_asked_class_is_the_share_that_is_recognised(
     shift: int, least: float, most: float, monkeypatch: pytest.MonkeyPatch

@@ -212,7 +212,6 @@ def test_clusters_are_drawn_and_written(zoo_command: Zoo, tmp_path: Path) -> Non
     [
         (["cnn_digits", "--plot", "p.png"], "'cnn_digits' has no plane to draw in: CNN is neither PCA nor k-means"),
         (["pca_irs", "--plot", "p.png"], "did you mean 'pca_iris'?"),
-        (["pca_iris"], "--plot"),
         (["pca_iris", "--plot", "p.pdf"], "expected a name that ends in .png"),
         (["pca_iris", "--plot", "gone/p.png"], "no folder gone"),
         (["pca_iris", "--plot", "p.png", "--split", "all"], "invalid choice: 'all'"),

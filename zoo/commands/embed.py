@@ -47,9 +47,9 @@ def embed(argv: list[str]) -> None:
     """
     parser = Arguments("embed", embed.__doc__)
     parser.add_argument("name", help="a published model of PCA or k-means, a run folder or a checkpoint file in one")
-    picture = Path("embedding.png")
+    default = Path("embedding.png")
     parser.add_argument(
-        "--plot", type=Path, nargs="?", const=picture, default=picture, metavar="OUT.png",
+        "--plot", type=Path, nargs="?", const=default, default=default, metavar="OUT.png",
         help="picture to draw (default %(default)s)",
     )  # fmt: skip
     parser.add_argument("--csv", type=Path, metavar="OUT", help="write the coordinates to this file, too")

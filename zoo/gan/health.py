@@ -164,8 +164,11 @@ def compare(real: Seen, fake: Seen, kind: str, num_classes: int) -> dict[str, Te
 
 
 def _some(features: Tensor) -> Tensor:
-    """Of very many rows a part, spread evenly."""
-    return features[torch.linspace(0, len(features) - 1, min(len(features), _MOST_COMPARED)).long()]
+    """Of very many rows a part; drawn, since classes may take turns."""
+    if len(features) <= _MOST_COMPARED:
+        return features
+    drawn = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:_MOST_COMPARED]
+    return features[drawn.to(features.device)]
 
 
 def frechet_distance(real: Tensor, fake: Tensor) -> Tensor:
