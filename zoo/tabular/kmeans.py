@@ -349,7 +349,8 @@ def smallest(scores: Tensor) -> tuple[Tensor, Tensor]:
     if scores.device.type == "cpu":
         best = scores.amin(-1)
         is_best = torch.eq(scores, best.unsqueeze(-1), out=torch.empty_like(scores))
-        if is_best.sum() == best.numel():
+        # One place a row: neither a draw, nor NaN, which equals nothing and could hide a draw elsewhere.
+        if is_best.sum() == best.numel() and not best.isnan().any():
             return best, (is_best @ torch.arange(scores.shape[-1], dtype=scores.dtype)).long()
     best, places = scores.min(-1)
     return best, places
