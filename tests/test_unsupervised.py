@@ -264,8 +264,8 @@ def test_adjusted_rand_equals_that_of_scikit_learn() -> None:
         (lambda: KMeans(2, 2), torch.ones(8, 2), "all features are constant"),
         (lambda: KMeans(2, 2), torch.tensor([[0.0, 1.0], [0.0, float("nan")]]), "feature 1 of row 1 of a batch is nan"),
         (
-            lambda: begun(torch.tensor([[9.0, 0.0], [0.0, 0.0], [2.0, 0.0]])),
-            torch.tensor([[1.0, 0.0], [float("nan"), 0.0], [9.0, 0.0]]),  # the first row lies between two centroids
+            lambda: begun(torch.tensor([[4.0, 0.0], [0.0, 0.0], [2.0, 0.0]])),
+            torch.tensor([[1.0, 0.0], [float("nan"), 0.0], [4.0, 0.0]]),  # the first row lies between two centroids
             "of a batch is nan, expected finite numbers",
         ),
         (lambda: PCA(2, 1), torch.tensor([[0.0, 1.0], [float("inf"), 1.0]]), "is inf, expected finite numbers"),
