@@ -1,5 +1,18 @@
-"""The one exception that a data module raises for data it cannot deliver."""
+"""Errors that are told: bad input in one line, without a traceback. Any room of the zoo may import this file."""
+
+import difflib
+from collections.abc import Iterable
 
 
-class DataError(Exception):
-    """Bad or missing data, told in one line: what was found, what was expected, what to do."""
+class UserError(Exception):
+    """Bad input that its user can mend, told in one line: what was found, what was expected, what to type."""
+
+
+class DataError(UserError):
+    """Bad or missing data."""
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Returns ``"; did you mean 'x'?"`` for the candidate closest to ``word``, or nothing."""
+    close = difflib.get_close_matches(word, list(candidates), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from datamodules.arguments import KeepsArguments
 from datamodules.errors import DataError
 
 Split = tuple[Tensor, ...]
@@ -80,15 +81,23 @@ class EpochBatches(DistributedSampler[Any]):
         seed: Together with the epoch it determines the order.
         num_replicas: Number of processes.
         rank: This process, counted from zero.
+        size: Number of samples; as many as there are rows if left out.
 
     Raises:
         DataError: There are fewer samples than processes.
     """
 
     def __init__(
-        self, rows: Rows, batch_size: int, shuffle: bool, seed: int = 0, num_replicas: int = 1, rank: int = 0
+        self,
+        rows: Rows,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+        size: int | None = None,
     ) -> None:
-        size = len(rows)
+        size = len(rows) if size is None else size
         if size < num_replicas:
             raise DataError(
                 f"{size} samples cannot be shared by {num_replicas} processes; use --trainer.devices {size}"
@@ -114,7 +123,7 @@ class EpochBatches(DistributedSampler[Any]):
             yield torch.arange(start, stop) if order is None else order[start:stop]
 
 
-class InMemory(LightningDataModule):
+class InMemory(KeepsArguments, LightningDataModule):
     """Base of the data modules whose data fits in memory.
 
     A subclass implements :meth:`load`. Its facts (``num_classes``, ``mean``, ...) are properties that answer right
@@ -123,11 +132,12 @@ class InMemory(LightningDataModule):
     Args:
         batch_size: Samples in a training batch of one process.
         eval_batch_size: Samples in a validation or test batch of one process.
-        seed: Determines the validation split and the order of the training batches.
+        seed: Determines what is drawn: splits, and the order of the training batches.
     """
 
-    def __init__(self, batch_size: int, eval_batch_size: int, seed: int) -> None:
+    def __init__(self, batch_size: int = 32, eval_batch_size: int = 512, seed: int = 0) -> None:
         super().__init__()
+        self.keep_arguments()
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise DataError(f"{name} is {value}, expected at least 1")

@@ -1,117 +1,160 @@
-"""Windows over a series as strided views of one tensor: nothing is copied before a batch asks for it.
+"""Windows and lanes over a long sequence, as strided views: nothing is copied before a batch asks for it.
 
-A *period* is the range of the points to be forecast; what a window sees may lie before it.
+The sequence may be a series ``(T, C)`` or token ids ``(T,)``, which are kept in a small type and given out as int64.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.memory import Rows, Split
-from datamodules.timeline import Timeline
+from datamodules.errors import DataError
+from datamodules.memory import EpochBatches, Rows, Split
 
 
-class Points(Rows):
-    """Rows that forecast successive points of a series, of which they can tell time and name.
+class Steps(Rows):
+    """Inputs and targets along a sequence.
 
-    Args:
-        tensors: Inputs and targets.
-        points: The points that are forecast, counted from the start of the series.
-        timeline: When they were measured; without one they are numbered.
+    Attributes:
+        steps: Number of steps that there are inputs and targets for, in each lane.
+        points: Places of the targets in the whole sequence, where somebody has said so.
         names: Of the series.
     """
 
-    def __init__(self, tensors: Split, points: range, timeline: Timeline | None, names: Sequence[str] | None) -> None:
-        super().__init__(tensors)
-        self.points, self.names = points, names
-        self.timeline = timeline or Timeline()
+    def __init__(self, inputs: Tensor, targets: Tensor, steps: int) -> None:
+        super().__init__((inputs, targets))
+        self.steps = steps
+        self.points: range | None = None
+        self.names: Sequence[str] | None = None
+        self._timeline: Any = None
+
+    def of(self, points: range, timeline: Any, names: Sequence[str]) -> Self:
+        """Notes which points the targets are, when they were measured and what the series are called."""
+        self.points, self._timeline, self.names = points, timeline, names
+        return self
 
     @property
-    def times(self) -> np.ndarray:
-        """The times of the points that are forecast, in order: ``datetime64``, or whole numbers."""
-        return self.timeline.at(np.arange(self.points.start, self.points.stop))
+    def times(self) -> np.ndarray | None:
+        """The times of the points, ``datetime64`` or whole numbers; None if nobody has said."""
+        return None if self.points is None else self._timeline.at(np.arange(self.points.start, self.points.stop))
+
+    def __getitem__(self, positions: Any) -> Split:
+        return _given_out(tensor[positions] for tensor in self.tensors)
 
 
-class Windows(Points):
-    """All windows whose targets lie within a period; indexing with a tensor of positions gives a whole batch.
+class Windows(Steps):
+    """All windows of a sequence and what follows each; indexing with a tensor of positions gives a whole batch.
 
     Args:
-        values: The series, ``(T, C)``.
-        period: Points to be forecast; those that have fewer than ``window`` points before them are left out.
-        window: Number of points that are seen.
-        horizon: Number of points that follow.
-        sequence: Every point of the window has its successor as target.
-        timeline: When the values were measured.
-        names: Of the series.
+        values: The sequence, ``(T, ...)``.
+        window: Number of steps that are seen.
+        horizon: Number of steps that follow.
+        sequence: Every step of the window has its successor as target, instead.
 
     Shape:
-        - Inputs: ``(N, window, C)``.
-        - Targets: ``(N, horizon, C)``, or ``(N, window, C)`` for sequences.
+        - Inputs: ``(N, window, ...)``.
+        - Targets: ``(N, horizon, ...)``, or ``(N, window, ...)`` for sequences.
     """
 
-    def __init__(
-        self,
-        values: Tensor,
-        period: range,
-        window: int,
-        horizon: int = 1,
-        sequence: bool = False,
-        timeline: Timeline | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        reach = values[max(period.start - window, 0) : period.stop]
+    def __init__(self, values: Tensor, window: int, horizon: int = 1, sequence: bool = False) -> None:
         if sequence:
-            inputs, targets = reach[:-1].unfold(0, window, 1), reach[1:].unfold(0, window, 1)
+            inputs, targets = values[:-1].unfold(0, window, 1), values[1:].unfold(0, window, 1)
         else:
-            inputs, targets = reach[:-horizon].unfold(0, window, 1), reach[window:].unfold(0, horizon, 1)
-        points = range(max(period.start, window), period.stop)
-        super().__init__((inputs.transpose(1, 2), targets.transpose(1, 2)), points, timeline, names)
+            inputs, targets = values[:-horizon].unfold(0, window, 1), values[window:].unfold(0, horizon, 1)
+        super().__init__(inputs.movedim(-1, 1), targets.movedim(-1, 1), len(values) - 1)
+
+    @property
+    def told(self) -> str:
+        """What messages call them."""
+        return f"a text of {self.steps + 1:,} tokens"
 
 
-class Lanes(Points):
-    """Contiguous lanes of equal length that are walked abreast, chunk by chunk: a row is one chunk of all lanes.
+class Lanes(Steps):
+    """Contiguous lanes of equal length that are walked abreast; an item is a chunk of all of them, by its first step.
 
     Args:
-        values: The series, ``(T, C)``.
-        period: Points to be forecast; their number is a multiple of ``lanes``.
-        chunk: Number of points in a chunk; the last one may be shorter.
-        lanes: Number of lanes.
-        timeline: When the values were measured.
-        names: Of the series.
+        values: One lane a row, ``(lanes, steps + 1, ...)``.
+        chunk: Number of steps in a chunk; the last one may be shorter.
 
     Shape:
-        - Inputs: ``(lanes, chunk, C)``.
-        - Targets: ``(lanes, chunk, C)``, the successors of the inputs.
+        - Inputs: ``(lanes, chunk, ...)``.
+        - Targets: ``(lanes, chunk, ...)``, the successors of the inputs.
     """
 
-    def __init__(
-        self,
-        values: Tensor,
-        period: range,
-        chunk: int,
-        lanes: int = 1,
-        timeline: Timeline | None = None,
-        names: Sequence[str] | None = None,
-    ) -> None:
-        inputs, targets = values[period.start - 1 : period.stop - 1], values[period.start : period.stop]
-        tensors = inputs.unflatten(0, (lanes, -1)), targets.unflatten(0, (lanes, -1))
-        super().__init__(tensors, period, timeline, names)
+    def __init__(self, values: Tensor, chunk: int) -> None:
+        super().__init__(values[:, :-1], values[:, 1:], values.shape[1] - 1)
         self.chunk = chunk
 
-    def share(self, processes: int, rank: int) -> "Lanes":
+    def share(self, processes: int, rank: int) -> Self:
         """Keeps the lanes of one process, which follow each other."""
         before = sum(len(part) for part in torch.tensor_split(self.tensors[0], processes)[:rank])
         self.tensors = tuple(torch.tensor_split(tensor, processes)[rank] for tensor in self.tensors)
-        lanes, steps = self.tensors[0].shape[:2]
-        self.points = self.points[before * steps : (before + lanes) * steps]
+        if self.points is not None:
+            self.points = self.points[before * self.steps : (before + len(self.tensors[0])) * self.steps]
         return self
 
+    @property
+    def told(self) -> str:
+        """What messages call them."""
+        count = len(self.tensors[0])
+        return f"{count} lanes of {count * (self.steps + 1):,} tokens"
+
     def __len__(self) -> int:
-        return -(-self.tensors[0].shape[1] // self.chunk)
+        return -(-self.steps // self.chunk)
 
     def __getitem__(self, positions: Any) -> Split:
-        start = int(positions) * self.chunk
-        return tuple(tensor[:, start : start + self.chunk] for tensor in self.tensors)
+        start = int(positions)
+        return _given_out(tensor[:, start : start + self.chunk] for tensor in self.tensors)
+
+
+def _given_out(tensors: Iterator[Tensor]) -> Split:
+    return tuple(tensor if tensor.is_floating_point() else tensor.long() for tensor in tensors)
+
+
+class Starts(EpochBatches):
+    """First steps of chunks that follow each other, in batches.
+
+    Args:
+        rows: Windows or lanes.
+        chunk: Number of steps in a chunk.
+        batch_size: Largest number of chunks in a batch of one process.
+        shuffle: Draw a new order every epoch; otherwise ascending.
+        shifted: Cut the sequence at other places every epoch, by the same rule in all lanes.
+        seed: Together with the epoch it determines order and cuts.
+        num_replicas: Number of processes.
+        rank: This process, counted from zero.
+
+    Raises:
+        DataError: The sequence is too short to be cut at other places.
+    """
+
+    def __init__(
+        self,
+        rows: Windows | Lanes,
+        chunk: int,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        shifted: bool = False,
+        seed: int = 0,
+        num_replicas: int = 1,
+        rank: int = 0,
+    ) -> None:
+        # Wherever between two chunks the first one begins, as many fit.
+        count = (rows.steps + 1) // chunk - 1 if shifted else -(-rows.steps // chunk)
+        if count < 1:
+            raise DataError(
+                f"{rows.told} hold less than two windows of {chunk}; use a smaller --data.window or --data.batch_size"
+            )
+        super().__init__(rows, batch_size, shuffle, seed, num_replicas, rank, count)
+        self.chunk, self.shifted = chunk, shifted
+
+    def __iter__(self) -> Iterator[Tensor]:
+        for positions in super().__iter__():
+            shift = 0
+            if self.shifted:
+                # After the base has been asked, which is when the epoch is known.
+                generator = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+                shift = int(torch.randint(self.chunk, (1,), generator=generator))
+            yield positions * self.chunk + shift

@@ -49,20 +49,21 @@ from torchvision.transforms import Compose, Normalize, ToTensor, v2
 
 from datamodules import ImageFolder, Shakespeare
 from datamodules.memory import EpochBatches, Rows, load_batches
-from datamodules.recording import Recording
-from datamodules.series import PORTION, Series, divide
-from datamodules.timeline import Timeline
-from datamodules.tokenizer import END, SENTENCES, START
+from datamodules.series.recording import Recording
+from datamodules.series.series import PORTION, Series, divide
+from datamodules.series.timeline import Timeline
+from datamodules.text.tokenizer import END, SENTENCES, START
 from zoo import weights
+from zoo.base.processor import has_bfloat16
 from zoo.commands.train import resolve
-from zoo.precision import has_bfloat16
 from zoo.series.causal_conv import CausalConv
 from zoo.series.recurrent import State
 from zoo.tabular.kmeans import KMeans
 from zoo.tabular.pca import PCA
 from zoo.text.backoff import BackOff
 from zoo.text.ngram_counts import NGramCounts
-from zoo.training import ZooCLI, quieten
+from zoo.training.cli import ZooCLI
+from zoo.training.plugins import quieten
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 

@@ -20,9 +20,9 @@ import zoo
 from datamodules import CO2, SyntheticSeries
 from datamodules.errors import DataError
 from zoo import registry, weights
+from zoo.registry import read_results
 from zoo.series.backtesting import draw_backtest, naive_errors
 from zoo.series.baselines import Naive, SeasonalNaive
-from zoo.training import read_results
 
 SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=4", "--quiet"]
 

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits, load_iris
 import datamodules
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, InMemory, Picked, Rows
+from datamodules.vision import images
 
 IN_MEMORY: list[InMemory] = [
     datamodules.Iris(),
@@ -39,9 +40,7 @@ def _sorted_rows(rows: torch.Tensor) -> list[bytes]:
 
 
 def _whole_fashion_mnist() -> torch.Tensor:
-    parts = (
-        datamodules.images._read_idx(str(ROOT / "data"), f"{part}-images-idx3-ubyte") for part in ("train", "t10k")
-    )
+    parts = (images._read_idx(str(ROOT / "data"), f"{part}-images-idx3-ubyte") for part in ("train", "t10k"))
     return torch.cat(list(parts))
 
 
@@ -53,7 +52,7 @@ def _whole_function() -> torch.Tensor:
 
 def _whole_shapes() -> torch.Tensor:
     splits = datamodules.Shapes(32, train_size=3000, val_size=300, test_size=300).splits
-    whole = torch.cat([images for images, _ in splits.values()])
+    whole = torch.cat([pictures for pictures, _ in splits.values()])
     assert len(whole.unique(dim=0)) == len(whole)
     return whole
 
@@ -151,7 +150,7 @@ def test_more_processes_than_rows_is_refused() -> None:
 
 
 def test_missing_fashion_mnist_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datamodules.images._DEBIAN_FASHION_MNIST", tmp_path / "none")
+    monkeypatch.setattr("datamodules.vision.images._DEBIAN_FASHION_MNIST", tmp_path / "none")
     with pytest.raises(DataError, match=r"install Debian's package dataset-fashion-mnist, or put the four files"):
         datamodules.FashionMNIST(str(tmp_path), download=False).setup()
 
@@ -164,7 +163,7 @@ def test_damaged_fashion_mnist_is_named(tmp_path: Path, packed: bool) -> None:
     path = raw / f"train-labels-idx1-ubyte{'.gz' if packed else ''}"
     path.write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(DataError, match=f"{path.name} is damaged: sha256"):
-        datamodules.images._read_idx(str(tmp_path), "train-labels-idx1-ubyte")
+        images._read_idx(str(tmp_path), "train-labels-idx1-ubyte")
 
 
 def test_function_is_exact() -> None:

@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import Callback
 
 import zoo
 from zoo import registry, weights
-from zoo.training import ZooCLI, read_results
+from zoo.registry import read_results
+from zoo.training.cli import ZooCLI
 
 SCHEDULE = ["--model.schedule=one_cycle", "--model.lr=0.03"]
 CALLBACKS = """

@@ -18,9 +18,10 @@ from conftest import ROOT, Zoo
 from PIL import EpsImagePlugin, Image, features
 from torch import Tensor
 
-from datamodules import ImageFolder, Shapes, Things, pictures
+from datamodules import ImageFolder, Shapes, Things
 from datamodules.errors import DataError
 from datamodules.memory import Rows
+from datamodules.vision import pictures
 from zoo.vision.cnn import CNN
 
 RED, BLUE, WHITE = (230, 20, 20), (20, 20, 230), (255, 255, 255)
@@ -583,7 +584,7 @@ def test_folder_of_pictures_is_only_read(folder: Folder, root: Path) -> None:
 RACE = """
 import sys, time
 from pathlib import Path
-from datamodules import pictures
+from datamodules.vision import pictures
 log, root, cache = map(Path, sys.argv[1:])
 read = pictures.read_picture
 def slow(path, size, channels):

@@ -26,16 +26,16 @@ from zoo.series.linear import Linear
 from zoo.series.recurrent import Recurrent
 from zoo.series.stateful import Stateful
 
-SYNTHETIC = {"class_path": "datamodules.series.SyntheticSeries", "init_args": {"inner": True}}
+SYNTHETIC = {"class_path": "datamodules.SyntheticSeries", "init_args": {"inner": True}}
 DAYS = np.datetime64("2024-01-01") + np.arange(400)
 
 SHOP = """# Two series of a shop.
 seed_everything: 0
 model:
-  class_path: zoo.series.recurrent.Recurrent
+  class_path: zoo.series.Recurrent
   init_args: {hidden_size: 4, num_layers: 1, output: sequence}
 data:
-  class_path: datamodules.series.CsvSeries
+  class_path: datamodules.CsvSeries
   init_args: {path: PATH, value: [bread, cakes], time: day, period: 7, window: 14, mode: sequence, val: 0.2}
 trainer:
   max_epochs: 1
@@ -370,15 +370,15 @@ def test_repairs_are_told(zoo_command: Zoo, tmp_path: Path, naive: Path) -> None
     ("section", "told"),
     [
         ({"class_path": "evil.Series"}, "names 'evil.Series', which may run any code; add --trust if the run is yours"),
-        ({"class_path": "datamodules.images.Digits"}, "names 'datamodules.images.Digits', which is no series"),
+        ({"class_path": "datamodules.Digits"}, "names 'datamodules.Digits', which is no series"),
         ({"class_path": "datamodules.series.None_"}, "which is not there"),
-        ({"class_path": "datamodules.series.CO2", "init_args": {"value": 1}}, "does not say what"),
-        ({"class_path": "datamodules.series.CO2", "init_args": {"window": "many"}}, "does not say what"),
+        ({"class_path": "datamodules.CO2", "init_args": {"value": 1}}, "does not say what"),
+        ({"class_path": "datamodules.CO2", "init_args": {"window": "many"}}, "does not say what"),
         (
-            {"class_path": "datamodules.series.CsvSeries", "init_args": {"path": "gtwo.csv"}},
+            {"class_path": "datamodules.CsvSeries", "init_args": {"path": "gtwo.csv"}},
             "was trained on gtwo.csv, which is not there; name it with --data",
         ),
-        ("datamodules.series.CO2", "does not say what the model was trained on"),
+        ("datamodules.CO2", "does not say what the model was trained on"),
         (None, "does not say what the model was trained on"),
     ],
 )

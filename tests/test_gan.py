@@ -20,7 +20,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from datamodules import Digits
 from zoo import weights
 from zoo.errors import ZooError
-from zoo.gan.adversarial import _average_gradients, slug
+from zoo.gan.averaging import share_gradients
 from zoo.gan.calibration import calibrate
 from zoo.gan.dcgan import DCGAN, ConditionalDCGAN
 from zoo.gan.diagnosis import diagnose
@@ -37,6 +37,7 @@ from zoo.gan.health import (
 )
 from zoo.gan.latent import draw_latent, walk
 from zoo.gan.networks import Discriminator, Generator, constant
+from zoo.gan.sampling import slug
 from zoo.gan.wgan import WGAN, WGANGP
 
 SMALL: dict[str, Any] = {"image_size": 8, "latent_size": 6, "width": 4, "features": None}
@@ -255,7 +256,7 @@ def test_seed_truncation_and_classes_mean_what_they_say() -> None:
     asked = torch.full((5,), 8)
     expected = (model(latent, asked) * 255).round().to(torch.uint8)
     assert torch.equal(model.sample(5, seed=3, classes="ankle-boot"), expected)
-    assert model._asked(4, ["t-shirt-top", "a"]).tolist() == [9, 0, 9, 0]
+    assert model.asked(4, ["t-shirt-top", "a"]).tolist() == [9, 0, 9, 0]
     assert draw_latent(1000, 6, torch.Generator(), truncation=0.5).abs().max() <= 0.5
     with pytest.raises(ZooError, match=r"no class 'ankle'; did you mean 'ankle-boot'\?"):
         model.sample(1, classes="ankle")
@@ -434,11 +435,11 @@ def test_schedule_ends_with_the_steps_too(tmp_path: Path) -> None:
 
 def test_classes_that_are_typed_alike_must_be_written_exactly() -> None:
     model = BUILD["conditional"](num_classes=4, classes=["A", "a", "$_$", "b"])
-    assert model._asked(3, ["A", "a", "$_$"]).tolist() == [0, 1, 2]
-    assert model._asked(1, "B").tolist() == [3]
-    assert BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"])._asked(1, "t shirt").tolist() == [1]
+    assert model.asked(3, ["A", "a", "$_$"]).tolist() == [0, 1, 2]
+    assert model.asked(1, "B").tolist() == [3]
+    assert BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"]).asked(1, "t shirt").tolist() == [1]
     with pytest.raises(ZooError, match="may be any of T-shirt, t shirt; write it exactly"):
-        BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"])._asked(1, "t-shirt")
+        BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"]).asked(1, "t-shirt")
 
 
 def test_processes_average_gradients_and_draw_their_own_noise(tmp_path: Path) -> None:
@@ -466,7 +467,7 @@ def _train_a_step(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     model, gradients = _gradients(rank)
-    _average_gradients(list(gradients.values()))
+    share_gradients(list(gradients.values()))
     torch.manual_seed(0)
     model._trainer = SimpleNamespace(current_epoch=0)  # type: ignore[assignment]
     model.on_train_epoch_start()
@@ -479,7 +480,7 @@ def _train_a_step(rank: int, folder: Path) -> None:
     [
         (lambda: DCGAN().to_signed(torch.rand(1, 1, 28, 28)), "images are torch.float32, expected uint8"),
         (lambda: DCGAN(image_size=30), "image_size is 30, expected a multiple of 4"),
-        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating and saturating"),  # type: ignore[arg-type]
+        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating, saturating"),  # type: ignore[arg-type]
         (lambda: DCGAN(schedule="plateau"), "no schedule 'plateau'"),
         (lambda: DCGAN(critic_steps=0), "critic_steps is 0"),
         (lambda: WGAN(clip=0), "clip is 0"),
@@ -493,7 +494,7 @@ def _train_a_step(rank: int, folder: Path) -> None:
         (lambda: DCGAN(average_decay=1.5), "average_decay is 1.5"),
         (lambda: DCGAN(label_smoothing=5), "label_smoothing is 5"),
         (lambda: DCGAN(betas=[0.5]), "expected two numbers, such as 0.5 and 0.999"),
-        (lambda: ConditionalDCGAN(3, ["a", "b"]), "3 classes named"),
+        (lambda: ConditionalDCGAN(num_classes=3, classes=["a", "b"]), "3 classes named"),
         (lambda: FeatureNetwork("cnn_fashion_mnist", 3, 28), "looks at images of 1 channels and 28 pixels"),
         (lambda: FeatureNetwork("dense_iris", 1, 8), "is a Dense, expected an image classifier"),
         (lambda: FeatureNetwork("cnn_digit", 1, 8), "did you mean 'cnn_digits'"),
@@ -565,7 +566,7 @@ def test_run_warns_of_a_collapse_and_remembers_it(tmp_path: Path, monkeypatch: p
         found = {"classes_covered": next(evaluations), "cnn_fid": 1.0, "recall": 0.5}
         return {name: torch.tensor(value) for name, value in found.items()}
 
-    monkeypatch.setattr("zoo.gan.adversarial.compare", figures)
+    monkeypatch.setattr("zoo.gan.evaluation.compare", figures)
     cli = tiny_cli("dcgan_digits", tmp_path / "run", max_epochs=4)
     with pytest.warns(UserWarning, match="mode collapse: the samples cover 6 classes, at most 10 so far"):
         cli.trainer.fit(cli.model, cli.datamodule)
@@ -602,7 +603,7 @@ def test_asked_class_is_the_share_that_is_recognised(
     pictures, labels = data.splits["train"]
     first = torch.stack([(labels == number).nonzero()[0, 0] for number in range(10)])
     model = ConditionalDCGAN(**{**SMALL, "features": "cnn_digits", "classes": data.classes})
-    monkeypatch.setattr(model, "_make", lambda latent, asked: pictures[first[(asked + shift) % 10]])
+    monkeypatch.setattr(model, "make", lambda latent, asked: pictures[first[(asked + shift) % 10]])
     (figures,) = Trainer(logger=False, accelerator="cpu", enable_progress_bar=False).validate(
         model, data, verbose=False
     )
@@ -631,9 +632,9 @@ def test_walks_of_classes_keep_to_their_class() -> None:
     frames = model.interpolate(points=2, frames=3, count=3, seed=4, classes=["c", "a"], truncation=0.5)
     starts = draw_latent(6, 6, torch.Generator().manual_seed(4), 0.5).view(3, 2, 6)
     for frame, point in ((0, 0), (3, 1)):
-        expected = model._make(starts[:, point], torch.tensor([2, 0, 2]))
+        expected = model.make(starts[:, point], torch.tensor([2, 0, 2]))
         assert (frames[frame].int() - expected.int()).abs().max() <= 1
-    assert (frames[1].int() - model._make(starts[:, 0], torch.tensor([0, 2, 0])).int()).abs().max() > 1
+    assert (frames[1].int() - model.make(starts[:, 0], torch.tensor([0, 2, 0])).int()).abs().max() > 1
 
 
 def test_weights_are_settled_wherever_they_are_taken(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from torch import nn
 
 import zoo
 from datamodules import Corpus
-from datamodules.tokenizer import Tokenizer
+from datamodules.text.tokenizer import Tokenizer
 from zoo import ZooError, weights
 from zoo.text.language_model import LanguageModel
 from zoo.text.mixture import fit_weights, mix
@@ -29,13 +29,13 @@ WORDS = Tokenizer.fit_words(TEXT.split("\n"))
 def recurrent(tokenizer: Tokenizer = CHARACTERS, **arguments: Any) -> RNNLM:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"embedding_size": 8, "hidden_size": 12, **arguments}
-    return awake(RNNLM(tokenizer.vocab_size, tokenizer.json, **sizes))
+    return awake(RNNLM(vocab_size=tokenizer.vocab_size, tokenizer=tokenizer.json, **sizes))
 
 
 def transformer(tokenizer: Tokenizer = CHARACTERS, **arguments: Any) -> TransformerLM:
     torch.manual_seed(0)
     sizes: dict[str, Any] = {"width": 16, "num_layers": 2, "num_heads": 2, "window": 32, **arguments}
-    return awake(TransformerLM(tokenizer.vocab_size, tokenizer.json, **sizes))
+    return awake(TransformerLM(vocab_size=tokenizer.vocab_size, tokenizer=tokenizer.json, **sizes))
 
 
 def awake(model: Any) -> Any:
@@ -280,9 +280,9 @@ def test_damaged_tokenizer_is_told(tmp_path: Path) -> None:
 
 def test_vocabulary_and_tokenizer_must_agree() -> None:
     with pytest.raises(ZooError, match="vocab_size is 5, but the tokenizer has"):
-        RNNLM(5, CHARACTERS.json)
+        RNNLM(vocab_size=5, tokenizer=CHARACTERS.json)
     with pytest.raises(ZooError, match=r"no tokenizer; give it one: tokenizer=data\.tokenizer"):
-        RNNLM(5).generate()
+        RNNLM(vocab_size=5).generate()
 
 
 def test_mixture_is_the_mean_of_probabilities() -> None:
@@ -311,13 +311,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(folder / "text.txt"), unit="characters", lines=False, window=32, batch_size=8, cache=str(folder / "cache")
     )
     torch.manual_seed(0)
-    model = RNNLM(data.vocab_size, data.tokenizer, embedding_size=16, hidden_size=64, num_layers=1, lr=1e-2)
+    model = RNNLM(
+        vocab_size=data.vocab_size, tokenizer=data.tokenizer, embedding_size=16, hidden_size=64, num_layers=1, lr=1e-2
+    )
     trainer = Trainer(
         max_epochs=3, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
         use_distributed_sampler=False,
     )  # fmt: skip
     trainer.fit(model, datamodule=data)
-    card = {"data": {"class_path": "datamodules.text.Corpus", "init_args": dict(data.hparams)}}
+    card = {"data": {"class_path": "datamodules.Corpus", "init_args": dict(data.hparams)}}
     weights.save(model, folder / "model", card, model.golden(data))
     words = recurrent(WORDS)
     weights.save(words, folder / "words", card, {"input": ids("the", words)})
@@ -405,9 +407,9 @@ def test_bad_requests_are_told_in_one_line(zoo_command: Zoo, trained: Path, argu
     ("build", "told"),
     [
         (lambda: recurrent(cell="lstn"), "there are rnn, lstm, gru; did you mean 'lstm'?"),
-        (lambda: TransformerLM(5, width=10, num_heads=4), "width 10 for 4 heads; expected a multiple of 8"),
-        (lambda: TransformerLM(5, window=1), "window is 1, expected at least 2"),
-        (lambda: recurrent(optimizer="sgd"), "no optimizer 'sgd'; there are adamw, muon"),
+        (lambda: TransformerLM(vocab_size=5, width=10, num_heads=4), "width 10 for 4 heads; expected a multiple of 8"),
+        (lambda: TransformerLM(vocab_size=5, window=1), "window is 1, expected at least 2"),
+        (lambda: recurrent(optimizer="moun"), "there are adamw, adam, sgd, muon; did you mean 'muon'"),
     ],
 )  # fmt: skip
 def test_senseless_networks_are_refused(build: Any, told: str) -> None:

@@ -22,7 +22,7 @@ from zoo.errors import ZooError
 from zoo.tabular.descent import DescentPath, Surface
 from zoo.tabular.linear import LinearRegression
 from zoo.tabular.pca import PCA
-from zoo.training import write_results
+from zoo.training.run_folder import write_results
 
 # What Keras reaches with the notes' settings, the mean of several initialisations.
 KERAS_WEIGHT = 1.824

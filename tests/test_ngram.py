@@ -19,7 +19,7 @@ from torch import Tensor
 
 import zoo
 from datamodules import Shakespeare
-from datamodules.tokenizer import SENTENCES, Tokenizer
+from datamodules.text.tokenizer import SENTENCES, Tokenizer
 from zoo import ZooError, weights
 from zoo.text.backoff import BackOff
 from zoo.text.ngram import NGramLM
@@ -108,7 +108,7 @@ def test_characters_of_which_discounts_cannot_be_estimated() -> None:
 
 def test_arpa_file_is_that_of_kenlm(tmp_path: Path) -> None:
     kenlm = pytest.importorskip("kenlm", reason="needs: pip install '.[kenlm]'")
-    model = NGramLM(tokenizer().vocab_size, tokenizer().json, order=3)
+    model = NGramLM(vocab_size=tokenizer().vocab_size, tokenizer=tokenizer().json, order=3)
     model.table = words_of_shakespeare(3)
     model.save_arpa(tmp_path / "trigram.arpa")
     header = (tmp_path / "trigram.arpa").open().read(200)
@@ -245,7 +245,7 @@ def test_probabilities_of_shakespeare_sum_to_one(prune: tuple[int, ...]) -> None
 @pytest.mark.parametrize("smoothing", ["kneser_ney", "add_k", "maximum_likelihood"])
 def test_what_may_follow_agrees_with_what_a_text_scores(smoothing: Any) -> None:
     size, text = 9, small_text(seed=2)
-    model = NGramLM(size, order=3, smoothing=smoothing)
+    model = NGramLM(vocab_size=size, order=3, smoothing=smoothing)
     model.table = fit(small_text(), 3, size, smoothing=smoothing)
     scores, state = model.table.score(text), None
     for place in range(len(text)):
@@ -340,7 +340,7 @@ def test_senseless_models_are_refused(arguments: dict[str, Any], told: str) -> N
 
 def test_model_that_has_counted_nothing_says_so() -> None:
     with pytest.raises(ZooError, match="has counted nothing yet; train it for an epoch"):
-        NGramLM(9).score(torch.tensor([3, END]))
+        NGramLM(vocab_size=9).score(torch.tensor([3, END]))
     with pytest.raises(ZooError, match="no n-gram was counted"):
         NGramCounts(2, 9, START, END).levels()
 
@@ -366,7 +366,7 @@ def test_pruning_may_leave_an_order_empty(prune: tuple[int, ...], left: list[int
 @pytest.mark.parametrize("prune", [(), (0, 0, 1)])
 def test_weights_hold_counts_and_give_the_same_probabilities(tmp_path: Path, prune: tuple[int, ...]) -> None:
     text = Tokenizer.fit_words(["a b c d e f"])
-    model = NGramLM(text.vocab_size, text.json, order=3, prune=prune)
+    model = NGramLM(vocab_size=text.vocab_size, tokenizer=text.json, order=3, prune=prune)
     model.table.fill(count(small_text(), 3, text.vocab_size).levels(), list(prune))
     golden = {"input": small_text(seed=3)}
     weights.save(model, tmp_path / "model", {}, golden)
@@ -399,7 +399,7 @@ def test_tables_that_contradict_each_other_are_refused(name: str, change: Callab
 @pytest.mark.parametrize("smoothing", ["kneser_ney", "add_k", "maximum_likelihood"])
 def test_arpa_comes_back_as_it_went(tmp_path: Path, smoothing: Any) -> None:
     words = Tokenizer.fit_words(["a b c d e f"])
-    model = NGramLM(words.vocab_size, words.json, order=3, smoothing=smoothing)
+    model = NGramLM(vocab_size=words.vocab_size, tokenizer=words.json, order=3, smoothing=smoothing)
     model.table.fill(count(small_text(size=9), 3, words.vocab_size).levels(), [])
     model.save_arpa(tmp_path / "model.arpa")
     read = NGramLM.from_arpa(tmp_path / "model.arpa")
@@ -415,7 +415,7 @@ def test_arpa_comes_back_as_it_went(tmp_path: Path, smoothing: Any) -> None:
 
 def test_characters_of_an_arpa_file_may_be_spaces(tmp_path: Path) -> None:
     letters = Tokenizer.fit_characters(["a b"], special=SENTENCES)
-    model = NGramLM(letters.vocab_size, letters.json, order=2)
+    model = NGramLM(vocab_size=letters.vocab_size, tokenizer=letters.json, order=2)
     text = torch.tensor(letters.encode_text("a b\nb a\n"))
     model.table.fill(count(text, 2, letters.vocab_size).levels(), [])
     model.save_arpa(tmp_path / "model.arpa")

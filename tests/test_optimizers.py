@@ -10,8 +10,8 @@ from torch import nn
 from torch.optim import SGD, AdamW
 from torch.optim import Muon as TorchMuon
 
-from zoo.module import WarmupCosineLR
-from zoo.muon import Muon, MuonWithAdamW, orthogonalised
+from zoo.base.muon import Muon, MuonWithAdamW, orthogonalised
+from zoo.base.optimization import WarmupCosineLR
 
 
 def network() -> nn.Sequential:

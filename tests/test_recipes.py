@@ -18,7 +18,8 @@ from torch import Tensor
 
 import zoo
 from zoo import registry, weights
-from zoo.training import LastCheckpoint, ZooCLI
+from zoo.training.checkpoints import LastCheckpoint
+from zoo.training.cli import ZooCLI
 
 RECIPES = registry.list_recipes()
 PUBLISHED = [name for name in RECIPES if (registry.CHECKPOINTS / name / "card.json").is_file()]
@@ -316,7 +317,7 @@ def test_transfer_beats_training_from_scratch() -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_metrics_can_be_measured_again(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoo.commands.train import test
-    from zoo.training import read_results
+    from zoo.registry import read_results
 
     monkeypatch.chdir(tmp_path)
     roots = dict.fromkeys(("FashionMNIST", "MovieReviews", "Shakespeare"), ROOT / "data")

@@ -6,7 +6,7 @@ import pytest
 
 from datamodules import Sentences
 from datamodules.errors import DataError
-from datamodules.recording import read_csv
+from datamodules.series.recording import read_csv
 
 ROWS = [(f"word{number} {verdict}", verdict) for number in range(20) for verdict in ("nice", "awful")]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 import zoo
 from datamodules import MovieReviews, Sentences
 from datamodules.errors import DataError
-from datamodules.tokenizer import PAD, UNKNOWN, Tokenizer
+from datamodules.text.tokenizer import PAD, UNKNOWN, Tokenizer
 from zoo import ZooError
 from zoo.commands.export import export_onnx
 from zoo.text.sentiment import SentimentClassifier, SentimentNet

@@ -16,10 +16,12 @@ from torch.utils.data import DataLoader
 from datamodules import CO2, CsvSeries, Series, Sunspots, SyntheticSeries
 from datamodules.errors import DataError
 from datamodules.memory import Split
-from datamodules.recording import Recording, Repair, read_csv
-from datamodules.series import divide, log, synthetic_series
-from datamodules.timeline import Timeline
-from datamodules.windows import Lanes, Points, Windows
+from datamodules.series.csv import log
+from datamodules.series.known import synthetic_series
+from datamodules.series.periods import divide
+from datamodules.series.recording import Recording, Repair, read_csv
+from datamodules.series.timeline import Timeline
+from datamodules.windows import Lanes, Steps, Windows
 
 NOTES = range(1000, 1461)
 
@@ -103,13 +105,13 @@ def test_facts_answer_right_after_init(make: Callable[[], Series]) -> None:
 
 @pytest.mark.parametrize("lag", [1, 5])
 def test_facts_do_not_depend_on_the_portions_they_are_summed_by(monkeypatch: pytest.MonkeyPatch, lag: int) -> None:
-    monkeypatch.setattr("datamodules.series.Series.naive_lag", lag)
+    monkeypatch.setattr("datamodules.Series.naive_lag", lag)
     values = np.random.RandomState(0).randn(1000, 2).cumsum(0)
     recording = Recording("walks", values, ["a", "b"], Timeline())
     data = Series(recording, divide(recording))
     whole = data.mean, data.std, data.naive_mae
     for portion in (1, 7, 799, 800):
-        monkeypatch.setattr("datamodules.series.PORTION", portion)
+        monkeypatch.setattr("datamodules.series.series.PORTION", portion)
         assert np.allclose((data.mean, data.std, data.naive_mae), whole, rtol=1e-12)
     assert data.naive_mae == pytest.approx(
         (data.values[lag:800] - data.values[: 800 - lag]).abs().mean(0).tolist(), rel=1e-5
@@ -138,21 +140,25 @@ def test_evaluated_rows_tell_time_and_name_of_what_they_forecast(mode: Any) -> N
     data = CO2(mode=mode)
     for split in ("val", "test"):
         rows = cast(DataLoader[Split], getattr(data, f"{split}_dataloader")()).dataset
-        assert isinstance(rows, Points)
+        assert isinstance(rows, Steps)
+        assert rows.times is not None
         period = data.periods[split]
         assert (rows.times == data.times[period.start : period.stop]).all()
         assert rows.names == ["co2"]
 
 
 def test_points_without_a_full_window_are_not_among_the_forecast() -> None:
-    for sequence in (False, True):
-        rows = Windows(torch.arange(50.0)[:, None], range(3, 40), 10, 1, sequence)
+    recording = Recording("counted", np.arange(50.0)[:, None], ["number"], Timeline())
+    periods = {"train": range(3, 40), "val": range(40, 45), "test": range(45, 50)}
+    for mode in ("vector", "sequence"):
+        rows: Any = Series(recording, periods, window=10, mode=mode).train_dataloader().dataset
         assert rows.times.tolist() == rows.tensors[1][:, -1, 0].tolist()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_shared_lanes_know_their_points(rank: int) -> None:
-    lanes = Lanes(torch.arange(61.0)[:, None], range(1, 61), 5, 3).share(2, rank)
+    data = as_process(counting(mode="lanes", lanes=3, window=5), rank)
+    lanes: Any = data.train_dataloader().dataset
     assert lanes.times.tolist() == lanes.tensors[1].flatten().tolist()
 
 
@@ -194,7 +200,7 @@ def test_several_series_keep_their_channels() -> None:
 def test_windows_share_the_memory_of_the_series(sequence: bool) -> None:
     values = torch.randn(1000, 2)
     storage = values.untyped_storage().data_ptr()
-    for rows in (Windows(values, range(800), 30, 1, sequence), Lanes(values, range(1, 801), 30, 4)):
+    for rows in (Windows(values, 30, 1, sequence), Lanes(values.view(4, 250, 2), 30)):
         assert all(tensor.untyped_storage().data_ptr() == storage for tensor in rows.tensors)
 
 

@@ -8,7 +8,7 @@ from conftest import Zoo
 import zoo
 from datamodules import Sunspots
 from zoo import registry
-from zoo.training import read_results
+from zoo.registry import read_results
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from conftest import ROOT
 
 from datamodules import Corpus, Shakespeare
 from datamodules.errors import DataError
-from datamodules.streams import Chunks, Lanes, Shifted, Windows
-from datamodules.text import cut
+from datamodules.text.corpus import cut
+from datamodules.text.streams import Chunks
+from datamodules.windows import Lanes, Starts, Windows
 
 # Of the corpus that published figures of n-gram models are measured on, as text and as words.
 SHAKESPEARE = {
@@ -154,8 +155,8 @@ def test_every_file_of_a_folder_gives_of_its_end(tmp_path: Path) -> None:
 
 def test_lanes_go_on_from_batch_to_batch() -> None:
     tokens = torch.arange(1000)
-    lanes = Lanes(tokens, 10, 4, slice(0, 4))
-    batches = Shifted(lanes, 1, False, seed=3)
+    lanes = Lanes(tokens.view(4, 250), 10)
+    batches = Starts(lanes, 10, shifted=True, seed=3)
     found = [lanes[starts] for starts in batches]
     assert len(found) == len(batches) == 24
     for inputs, targets in found:
@@ -167,27 +168,27 @@ def test_lanes_go_on_from_batch_to_batch() -> None:
 
 
 def test_processes_share_the_lanes() -> None:
-    tokens = torch.arange(1200)
-    whole = Lanes(tokens, 10, 6, slice(0, 6))[torch.tensor(20)][0]
-    parts = [Lanes(tokens, 10, 6, slice(rank * 3, rank * 3 + 3))[torch.tensor(20)][0] for rank in (0, 1)]
+    tokens = torch.arange(1200).view(6, 200)
+    whole = Lanes(tokens, 10)[torch.tensor(20)][0]
+    parts = [Lanes(tokens, 10).share(2, rank)[torch.tensor(20)][0] for rank in (0, 1)]
     assert torch.equal(torch.cat(parts), whole)
 
 
 def test_windows_cover_the_text_and_are_cut_elsewhere_every_epoch() -> None:
-    windows = Windows(torch.arange(1000), 10)
+    windows = Windows(torch.arange(1000), 10, sequence=True)
     starts: dict[int, list[int]] = {}
     for epoch in (0, 1, 2, 3):
-        batches = Shifted(windows, 8, True, seed=0)
+        batches = Starts(windows, 10, 8, True, True, seed=0)
         batches.set_epoch(epoch)
         found = [windows[positions] for positions in batches]
         assert all(torch.equal(inputs + 1, targets) for inputs, targets in found)
         starts[epoch] = torch.cat([inputs[:, 0] for inputs, _ in found]).tolist()
-        assert sorted(starts[epoch]) == list(range(min(starts[epoch]), 1000 - 10, 10))[: len(windows)]
+        assert sorted(starts[epoch]) == list(range(min(starts[epoch]), 1000 - 10, 10))[: batches.size]
         assert starts[epoch] != sorted(starts[epoch])
     assert len({start[0] % 10 for start in starts.values()}) > 1
-    ranks = [list(Shifted(windows, 8, True, 0, 2, rank)) for rank in (0, 1)]
+    ranks = [list(Starts(windows, 10, 8, True, True, 0, 2, rank)) for rank in (0, 1)]
     assert len(ranks[0]) == len(ranks[1])
-    assert len(torch.cat(ranks[0] + ranks[1]).unique()) == len(windows)
+    assert len(torch.cat(ranks[0] + ranks[1]).unique()) == batches.size
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

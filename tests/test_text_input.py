@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT, Zoo
 
-from datamodules.tokenizer import PAD, UNKNOWN, Tokenizer
+from datamodules.text.tokenizer import PAD, UNKNOWN, Tokenizer
 from zoo import weights
 from zoo.errors import ZooError
 from zoo.text.sentiment import SentimentClassifier

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import normalizers, pre_tokenizers
 
 from datamodules.errors import DataError
-from datamodules.tokenizer import FILTERS, PAD, SENTENCES, UNKNOWN, Tokenizer, count_words, pad
+from datamodules.text.tokenizer import FILTERS, PAD, SENTENCES, UNKNOWN, Tokenizer, count_words, pad
 
 GOLDEN: dict[str, Any] = json.loads(Path(__file__).with_name("golden_text.json").read_text())
 OOV = "<OOV>"

@@ -21,8 +21,8 @@ from tiny import tiny_args, tiny_cli
 import zoo
 from datamodules import Digits
 from zoo import registry, weights
-from zoo.precision import ReconsiderPrecision
-from zoo.training import ZooCLI, time_settings
+from zoo.training.cli import ZooCLI
+from zoo.training.precision import ReconsiderPrecision, time_settings
 from zoo.vision.cnn import CNN
 
 LONG = ["--trainer.max_epochs=200", "--trainer.callbacks=null"]
@@ -162,7 +162,7 @@ def test_slow_bfloat16_is_left_only_for_what_is_quicker(
     float32_takes: float, ends_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr("zoo.precision.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("zoo.training.precision.time.perf_counter", lambda: now[0])
 
     class Load(Callback):
         def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:

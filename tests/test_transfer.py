@@ -21,7 +21,8 @@ import zoo
 from datamodules import Shapes
 from zoo import registry, weights
 from zoo.errors import ZooError
-from zoo.training import ZooCLI, read_results
+from zoo.registry import read_results
+from zoo.training.cli import ZooCLI
 from zoo.vision.backbone import Backbone
 from zoo.vision.transfer import Transfer
 

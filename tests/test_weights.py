@@ -108,7 +108,7 @@ class Evil:
 def test_pickle_that_would_execute_code_is_refused(tmp_path: Path, packed: bool) -> None:
     proof = tmp_path / "executed"
     path = tmp_path / "evil.ckpt"
-    evil = {"state_dict": {}, "class_path": "zoo.vision.dense.Dense", "extra": Evil(f"touch {proof}")}
+    evil = {"state_dict": {}, "class_path": "zoo.vision.Dense", "extra": Evil(f"touch {proof}")}
     if packed:
         torch.save(evil, path)
     else:
@@ -121,7 +121,7 @@ def test_pickle_that_would_execute_code_is_refused(tmp_path: Path, packed: bool)
 @pytest.mark.parametrize("class_path", ["os.system", "subprocess.Popen", "torch.nn.Linear", "zoo.weights.load"])
 def test_card_cannot_name_other_classes(published: Path, class_path: str) -> None:
     card = (published / "card.json").read_text()
-    (published / "card.json").write_text(card.replace("zoo.vision.dense.Dense", class_path))
+    (published / "card.json").write_text(card.replace("zoo.vision.Dense", class_path))
     with pytest.raises(ZooError, match="refused"):
         zoo.load(published)
 

@@ -11,8 +11,9 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from datamodules import Shapes
-from zoo import registry
-from zoo.training import ZooCLI
+from zoo import names, registry
+from zoo.series.baselines import Baseline
+from zoo.training.cli import ZooCLI
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 2
@@ -25,7 +26,7 @@ SERIES = ("CO2", "Sunspots", "SyntheticSeries", "CsvSeries")
 
 def is_baseline(name: str) -> bool:
     """Whether a recipe's model learns nothing; how far it looks back is what it is."""
-    return registry.recipe(name).config["model"]["class_path"].startswith("zoo.series.baselines.")
+    return issubclass(names.find(registry.recipe(name).config["model"]["class_path"]), Baseline)
 
 
 def tiny_args(name: str, **trainer: Any) -> list[str]:

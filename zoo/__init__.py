@@ -1,29 +1,21 @@
 """Lightning Zoo: models for PyTorch Lightning that people can trust, read, train and import.
 
-Importing this package imports neither torch nor lightning; they come with the first function that needs them.
+Importing this package imports neither torch nor lightning; they come with the first class or function that needs them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from zoo.errors import ZooError
-    from zoo.registry import card, list_models
-    from zoo.weights import create, load
+import lazy_loader
 
 __version__ = "0.1.0"
-__all__ = ["ZooError", "card", "create", "list_models", "load"]
 
-_HOMES = {
-    "ZooError": "zoo.errors",
-    "card": "zoo.registry",
-    "list_models": "zoo.registry",
-    "create": "zoo.weights",
-    "load": "zoo.weights",
-}
+WINGS = ("vision", "series", "text", "gan", "tabular")
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'zoo' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[*WINGS, "base", "training"],
+    submod_attrs={
+        "base": ["ZooModule"],
+        "errors": ["ZooError"],
+        "registry": ["card", "list_models"],
+        "weights": ["create", "load"],
+    },
+)

@@ -3,6 +3,7 @@
 import sys
 from importlib import import_module
 
+from datamodules.errors import UserError
 from zoo import __version__
 from zoo.errors import ZooError, did_you_mean
 
@@ -76,9 +77,7 @@ def _usage() -> str:
 
 
 def _is_told(error: Exception) -> bool:
-    from datamodules.errors import DataError
-
-    return isinstance(error, ZooError | DataError | OSError)
+    return isinstance(error, UserError | OSError)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,8 @@
 """The one exception that the zoo raises for what its user can mend."""
 
-import difflib
-from collections.abc import Iterable
+from datamodules.errors import UserError
+from datamodules.errors import did_you_mean as did_you_mean
 
 
-class ZooError(Exception):
+class ZooError(UserError):
     """Bad input, told in one line: what was found, what was expected, what to type."""
-
-
-def did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Returns ``"; did you mean 'x'?"`` for the candidate closest to ``word``, or nothing."""
-    close = difflib.get_close_matches(word, list(candidates), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""

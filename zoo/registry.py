@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from zoo import names
 from zoo.errors import ZooError, did_you_mean
 
 _PACKAGE = Path(__file__).parent
@@ -97,7 +98,7 @@ class Imported(Recipe):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Parses a YAML file; only plain data, nothing is executed.
+    """Parses a YAML file; only plain data, nothing is executed. Class paths are brought up to date.
 
     Raises:
         ZooError: The file is no mapping.
@@ -108,7 +109,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ZooError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds {type(content).__name__}, expected a recipe with 'model', 'data' and 'trainer'")
-    return content
+    return names.updated(content)
 
 
 def fits_on_all(config: dict[str, Any]) -> bool:
@@ -134,7 +135,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """Reads the card in a folder of published weights.
+    """Reads the card in a folder of published weights. Class paths are brought up to date.
 
     Raises:
         ZooError: There is none, or it is damaged.
@@ -148,7 +149,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     model = card.get("model") if isinstance(card, dict) else None
     if not isinstance(model, dict) or not {"class_path", "init_args"} <= model.keys() or "sha256" not in card:
         raise ZooError(f"{folder / 'card.json'} is damaged: it does not say 'model' and 'sha256'; fetch it again")
-    return card
+    return names.updated(card)
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:

@@ -10,11 +10,9 @@ import io
 import json
 import os
 import pickle
-import sys
 import tempfile
 import zipfile
 import zlib
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +22,10 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from zoo import registry
+from datamodules.arguments import parameters
+from zoo import names, registry
+from zoo.base.module import ZooModule, unfilled
 from zoo.errors import ZooError, did_you_mean
-from zoo.module import ZooModule, unfilled
 
 _SEAL = b"sha256:"
 
@@ -115,32 +114,21 @@ def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
     Raises:
         ZooError: The class is not a model of the zoo or does not take these arguments.
     """
-    module_name, _, class_name = class_path.rpartition(".")
-    if module_name not in sys.modules and not module_name.startswith("zoo."):
-        raise ZooError(
-            f"refused to import {class_path!r}: not part of the zoo; if it is your class, import {module_name!r} first"
-        )
-    try:
-        found = getattr(sys.modules.get(module_name) or import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ZooError(f"no model class {class_path!r} in this version of the zoo") from error
+    found = names.find(class_path)
     if not (isinstance(found, type) and issubclass(found, ZooModule)):
         raise ZooError(f"refused to build {class_path!r}: it is not a model of the zoo")
-    try:
-        return found(**init_args)
-    except TypeError as error:
-        accepted = found.__init__.__annotations__.keys() - {"return"}
-        unknown = sorted(init_args.keys() - accepted)
-        if not unknown:
-            raise
-        hint = did_you_mean(unknown[0], accepted)
-        raise ZooError(f"{class_name} takes no argument {unknown[0]!r}{hint}") from error
+    unknown = sorted(init_args.keys() - parameters(found).keys())
+    if unknown:
+        raise ZooError(
+            f"{found.__name__} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], parameters(found))}"
+        )
+    return found(**init_args)
 
 
 def describe(model: ZooModule) -> dict[str, Any]:
     """What it takes to rebuild a model: class path and constructor arguments, all primitives."""
     return {
-        "class_path": f"{type(model).__module__}.{type(model).__qualname__}",
+        "class_path": names.path_of(type(model)),
         "init_args": json.loads(json.dumps(dict(model.hparams))),
     }
 

@@ -11,14 +11,15 @@ from rich.console import Console
 from rich.table import Table
 
 from datamodules.errors import DataError
-from datamodules.series import Series
+from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.series.backtesting import KeepForecasts, Piece, draw_backtest, naive_errors, over_all_points
 from zoo.series.forecaster import Forecaster
-from zoo.training import ZooCLI, write_results
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
 
 _SHOWN = ("mae", "rmse", "mase", "naive_mae", "seasonal_naive_mae")
 
@@ -99,7 +100,7 @@ def _divide(whole: ZooCLI, count: int, refit: bool) -> list[Series]:
     if not isinstance(whole.model, Forecaster) or not isinstance(whole.datamodule, Series):
         raise ZooError(f"{model} on {data} forecasts no series; 'zoo list' shows the recipes of the family series")
     if "fold" not in whole.datamodule.hparams:
-        raise ZooError(f"{data} takes no argument 'fold'; it needs those of datamodules.series.CsvSeries")
+        raise ZooError(f"{data} takes no argument 'fold'; it needs those of datamodules.CsvSeries")
     if whole.datamodule.hparams["fold"] is not None:
         raise ZooError(f"fold {whole.datamodule.hparams['fold']} is a piece already; leave out --data.fold")
     if whole.folder is None:

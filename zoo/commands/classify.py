@@ -21,7 +21,7 @@ from rich.table import Table
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.pictures import read_picture
+from datamodules.vision.pictures import read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments, check_text, read_standard_input
 from zoo.commands.outputs import check_outputs, write_output

@@ -18,7 +18,8 @@ from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_elbow
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import KMeans
-from zoo.training import ZooCLI, write_results
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
 
 # A silhouette compares every row with every other; of more rows a random part is taken.
 _MOST_COMPARED = 3000

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from zoo import weights
+from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
-from zoo.module import ZooModule
 from zoo.text.ngram import NGramLM
 
 

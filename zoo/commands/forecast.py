@@ -18,8 +18,10 @@ from rich.table import Table
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.recording import read_csv
-from datamodules.series import CsvSeries, Series, divide
+from datamodules.series.csv import CsvSeries
+from datamodules.series.periods import divide
+from datamodules.series.recording import read_csv
+from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.origin import find_class, find_settings

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from zoo import __version__, weights
+from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
-from zoo.module import ZooModule
 from zoo.vision import keras
 from zoo.vision.backbone import Backbone
 from zoo.vision.transfer import Transfer

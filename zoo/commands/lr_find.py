@@ -10,7 +10,8 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.train import resolve
 from zoo.drawing import COLOURS
 from zoo.errors import ZooError
-from zoo.training import ZooCLI, write_results
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
 
 # The first values of the smoothed loss say more about the smoothing than about the loss.
 _SETTLING = 10

@@ -7,7 +7,7 @@ from typing import Any
 from lightning import LightningDataModule
 
 from datamodules.errors import DataError
-from zoo import registry
+from zoo import names, registry
 from zoo.errors import ZooError
 
 
@@ -51,9 +51,10 @@ def find_class(origin: Path, class_path: str, trust: bool = False) -> Any:
     Raises:
         ZooError: It is not the zoo's, or not there.
     """
-    module, _, name = class_path.rpartition(".")
-    if not class_path.startswith("datamodules.") and not trust:
+    path = names.in_full(class_path, names.DATA)
+    if not path.startswith("datamodules.") and not trust:
         raise ZooError(f"{origin} names {class_path!r}, which may run any code; add --trust if the run is yours")
+    module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -2,20 +2,19 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from importlib import import_module
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from datamodules.text import CONTEXT, read_lines
-from zoo import registry
+from datamodules.text.corpus import CONTEXT, read_lines
 from zoo.commands.arguments import Arguments
 from zoo.commands.generate import load_language_model
+from zoo.commands.origin import find_class, find_settings
 from zoo.errors import ZooError
 from zoo.text.language_model import LanguageModel, measures
 from zoo.text.mixture import fit_weights, mix, same_vocabulary
@@ -148,32 +147,14 @@ def read_split(name: str, split: str, root: str | None) -> Text:
     Raises:
         ZooError: It is not known, or no corpus.
     """
-    data = data_of(name)
-    arguments = dict(data.get("init_args") or {})
+    origin, settings = find_settings(name)
+    if settings is None:
+        raise ZooError(f"{name} does not tell what it was trained on; name a FILE, or the run's folder")
+    arguments = dict(settings["init_args"])
     if root is not None:
         arguments["root"] = root
-    module, _, kind = data["class_path"].rpartition(".")
-    if not module.startswith("datamodules."):
-        raise ZooError(f"'{name}' was trained on {data['class_path']}, which is not of the zoo; name a FILE")
-    build: Callable[..., Any] = getattr(import_module(module), kind)
-    corpus = build(**arguments)
+    corpus = find_class(origin, settings["class_path"])(**arguments)
     return Text(corpus.tokens.ids[split], corpus.tokens.characters[split])
-
-
-def data_of(name: str) -> dict[str, Any]:
-    """Class path and arguments of the data that a model was trained on.
-
-    Raises:
-        ZooError: A checkpoint file alone does not tell.
-    """
-    if name in registry.list_models(pretrained=True):
-        return dict(registry.card(name)["data"])
-    path = Path(name)
-    if (path / "card.json").is_file():
-        return dict(registry.read_card(path)["data"])
-    if (path / "config.yaml").is_file():
-        return dict(registry.read_yaml(path / "config.yaml")["data"])
-    raise ZooError(f"{name} does not tell what it was trained on; name a FILE, or the run's folder")
 
 
 def _print(table: dict[str, dict[str, float]]) -> None:

@@ -12,7 +12,9 @@ from zoo import __version__, registry, weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
-from zoo.training import ZooCLI, read_results, write_results
+from zoo.registry import read_results
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
 
 # From so many parameters on the file is worth halving.
 LARGE = 1_000_000

@@ -9,8 +9,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from zoo import registry, weights
 from zoo.errors import ZooError
-from zoo.projector import check_embedding, write_embedding
-from zoo.training import ZooCLI, read_results, write_results
+from zoo.registry import read_results
+from zoo.text.projector import check_embedding, write_embedding
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
 
 _SWITCHES = ("--quiet", "--test", "--trust", "--projector")
 # Figures that go into results and cards are measured on one device, however many trained.
@@ -187,7 +189,8 @@ def _say(text: str) -> None:
 @rank_zero_only
 def _announce(cli: ZooCLI, command: str) -> None:
     if cli.folder is not None and "command" not in read_results(cli.folder):
-        write_results(cli.folder, cli.recipe, {"command": command})
+        timed = {"ms_a_step": cli.step_times} if cli.step_times else {}
+        write_results(cli.folder, cli.recipe, {"command": command, **timed})
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__

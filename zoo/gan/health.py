@@ -15,8 +15,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from zoo import weights
+from zoo.base.processes import gather_rows
 from zoo.errors import ZooError
-from zoo.processes import gather_rows
 
 INCEPTION = "inception"
 # Neighbours that span the ball around an image, and how many images are compared with each other.

@@ -5,6 +5,9 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 
+# Seeds of the noise that is always the same: of evaluations, of settling, of pictures.
+EVALUATION, SETTLED, PICTURES = 0, 1, 2
+
 
 def seeded(seed: int | None) -> torch.Generator:
     """A source of random numbers, another one every time if there is no seed.

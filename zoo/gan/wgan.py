@@ -1,21 +1,26 @@
 """Wasserstein GANs: a critic whose slope is bounded by clipping or by a penalty (Arjovsky et al., 2017)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.gan.adversarial import Adversarial
-from zoo.gan.networks import Discriminator, Generator
-from zoo.module import Schedule
 
 
 class Wasserstein(Adversarial):
     """Base of the Wasserstein GANs: a critic's mean score of real images less that of generated ones is their distance.
 
-    The distance holds up to a factor, and only as far as the critic's slope is bounded, which subclasses see to.
+    The distance holds up to a factor, and only as far as the critic's slope is bounded, which subclasses see to. See
+    :class:`Adversarial` for the arguments.
     """
+
+    batch_norm = False
+
+    def __init__(self, betas: Sequence[float] = (0.0, 0.9), critic_steps: int = 5, **options: Any) -> None:
+        super().__init__(num_classes=0, classes=None, betas=betas, critic_steps=critic_steps, **options)
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the distance falls short of."""
@@ -37,43 +42,13 @@ class WGAN(Wasserstein):
     becomes too simple. See :class:`Adversarial` for the arguments not listed.
 
     Args:
-        width: Channels of the generator at half of the image's height and width.
-        discriminator_width: Channels of the critic there; as ``width`` if left out.
-        detail_width: Channels of one more layer of the generator, at full height and width; 0 for none.
-        discriminator_detail_width: The same of the critic.
         clip: Largest absolute value of a weight of the critic.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        latent_size: int = 100,
-        width: int = 64,
-        discriminator_width: int | None = None,
-        detail_width: int = 0,
-        discriminator_detail_width: int = 0,
-        clip: float = 0.01,
-        lr: float = 5e-5,
-        discriminator_lr: float | None = None,
-        betas: Sequence[float] = (0.0, 0.9),
-        schedule: Schedule = "constant",
-        critic_steps: int = 5,
-        clip_norm: float | None = None,
-        average_decay: float = 0.999,
-        features: str | None = "cnn_fashion_mnist",
-        channels_last: bool = False,
-    ) -> None:
+    def __init__(self, clip: float = 0.01, lr: float = 5e-5, **options: Any) -> None:
         if not clip > 0:
             raise ZooError(f"clip is {clip}, expected a number above 0, such as 0.01")
-        judge_width = width if discriminator_width is None else discriminator_width
-        super().__init__(
-            Generator(latent_size, in_channels, image_size, width, detail_width),
-            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width, batch_norm=False),
-            latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
-            average_decay, features, channels_last,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(lr=lr, **options)
         self.clip = clip
         self._clip()
 
@@ -99,43 +74,13 @@ class WGANGP(Wasserstein):
     See :class:`Adversarial` for the arguments not listed.
 
     Args:
-        width: Channels of the generator at half of the image's height and width.
-        discriminator_width: Channels of the critic there; as ``width`` if left out.
-        detail_width: Channels of one more layer of the generator, at full height and width; 0 for none.
-        discriminator_detail_width: The same of the critic.
         gradient_penalty: Weight of the squared distance of the gradient's norm from one.
     """
 
-    def __init__(
-        self,
-        in_channels: int = 1,
-        image_size: int = 28,
-        latent_size: int = 100,
-        width: int = 64,
-        discriminator_width: int | None = None,
-        detail_width: int = 0,
-        discriminator_detail_width: int = 0,
-        gradient_penalty: float = 10.0,
-        lr: float = 2e-4,
-        discriminator_lr: float | None = None,
-        betas: Sequence[float] = (0.0, 0.9),
-        schedule: Schedule = "constant",
-        critic_steps: int = 5,
-        clip_norm: float | None = None,
-        average_decay: float = 0.999,
-        features: str | None = "cnn_fashion_mnist",
-        channels_last: bool = False,
-    ) -> None:
+    def __init__(self, gradient_penalty: float = 10.0, **options: Any) -> None:
         if gradient_penalty < 0:
             raise ZooError(f"gradient_penalty is {gradient_penalty}, expected a number from 0 on, such as 10")
-        judge_width = width if discriminator_width is None else discriminator_width
-        super().__init__(
-            Generator(latent_size, in_channels, image_size, width, detail_width),
-            Discriminator(in_channels, image_size, judge_width, discriminator_detail_width, batch_norm=False),
-            latent_size, in_channels, image_size, lr, discriminator_lr, betas, schedule, critic_steps, clip_norm,
-            average_decay, features, channels_last,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**options)
         self.gradient_penalty = gradient_penalty
 
     def penalty(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor:

@@ -4,6 +4,7 @@ Each is a weighted sum of the latest values with fixed weights, so it reads like
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,23 +52,19 @@ class Baseline(Forecaster):
     Training leaves a checkpoint of what the data says of itself. Several processes have nothing to share.
     """
 
-    def __init__(
-        self,
-        terms: Sequence[Sequence[tuple[int, Range]]],
-        num_series: int,
-        window: int,
-        horizon: int,
-        mean: Sequence[float],
-        std: Sequence[float],
-        period: int,
-        naive_mae: Sequence[float],
-    ) -> None:
-        super().__init__(num_series, window, horizon, mean, std, period, naive_mae)
+    network: FixedFilter
+
+    def look_at(self, terms: Sequence[Sequence[tuple[int, Range]]]) -> None:
+        """Builds the network; see :class:`FixedFilter`.
+
+        Raises:
+            ZooError: The window is too short for it.
+        """
         self.network = FixedFilter(terms)
         self.shortest = self.network.weight.shape[1]
-        if window < self.shortest:
+        if self.window < self.shortest:
             raise ZooError(
-                f"{type(self).__name__} looks {self.shortest} steps back, but window is {window}; "
+                f"{type(self).__name__} looks {self.shortest} steps back, but window is {self.window}; "
                 f"use --data.window {self.shortest}"
             )
 
@@ -91,9 +88,6 @@ class Baseline(Forecaster):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Nothing to learn."""
 
-    def on_train_epoch_end(self) -> None:
-        """Nothing to log: there is neither a loss nor a learning rate."""
-
     def configure_optimizers(self) -> None:
         """Nothing to optimise."""
 
@@ -106,19 +100,9 @@ class Naive(Baseline):
         - Output: ``(N, H, C)``.
     """
 
-    def __init__(
-        self,
-        num_series: int = 1,
-        window: int = 1,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
-    ) -> None:
-        terms = [[(1, (1, 1))]] * horizon
-        super().__init__(terms, num_series, window, horizon, mean, std, period, naive_mae)
-        self.save_hyperparameters()
+    def __init__(self, window: int = 1, **options: Any) -> None:
+        super().__init__(window=window, **options)
+        self.look_at([[(1, (1, 1))]] * self.horizon)
 
 
 class SeasonalNaive(Baseline):
@@ -132,20 +116,10 @@ class SeasonalNaive(Baseline):
         ZooError: There is no season, or the window does not hold one.
     """
 
-    def __init__(
-        self,
-        num_series: int = 1,
-        window: int = 365,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 365,
-        naive_mae: Sequence[float] = (1.0,),
-    ) -> None:
+    def __init__(self, window: int = 365, period: int = 365, **options: Any) -> None:
         _need_season("SeasonalNaive", period)
-        terms = [[(1, (back, back))] for back in seasons_back(horizon, period)]
-        super().__init__(terms, num_series, window, horizon, mean, std, period, naive_mae)
-        self.save_hyperparameters()
+        super().__init__(window=window, period=period, **options)
+        self.look_at([[(1, (back, back))] for back in seasons_back(self.horizon, period)])
 
 
 class MovingAverage(Baseline):
@@ -164,25 +138,13 @@ class MovingAverage(Baseline):
         ZooError: There is no season to be centred in, ``average`` is even there, or the window is too short.
     """
 
-    def __init__(
-        self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
-        average: int = 30,
-        centred: bool = False,
-    ) -> None:
+    def __init__(self, average: int = 30, centred: bool = False, **options: Any) -> None:
+        super().__init__(**options)
         _need_average("average", average, centred)
         if centred:
-            _need_season("a centred MovingAverage", period)
-        stretches = _past(horizon, period, average, centred) if centred else [(average, 1)] * horizon
-        terms = [[(1, stretch)] for stretch in stretches]
-        super().__init__(terms, num_series, window, horizon, mean, std, period, naive_mae)
-        self.save_hyperparameters()
+            _need_season("a centred MovingAverage", self.period)
+        seasons = _past(self.horizon, self.period, average, centred) if centred else [(average, 1)] * self.horizon
+        self.look_at([[(1, stretch)] for stretch in seasons])
 
 
 class SeasonalDifference(Baseline):
@@ -207,24 +169,19 @@ class SeasonalDifference(Baseline):
 
     def __init__(
         self,
-        num_series: int = 1,
         window: int = 415,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
         period: int = 365,
-        naive_mae: Sequence[float] = (1.0,),
         average: int = 50,
         past_average: int = 11,
         centred: bool = True,
+        **options: Any,
     ) -> None:
         _need_average("average", average, False)
         _need_average("past_average", past_average, centred)
         _need_season("SeasonalDifference", period)
         change = [(1, (average, 1)), (-1, (period + average, period + 1))]
-        terms = [[(1, stretch), *change] for stretch in _past(horizon, period, past_average, centred)]
-        super().__init__(terms, num_series, window, horizon, mean, std, period, naive_mae)
-        self.save_hyperparameters()
+        super().__init__(window=window, period=period, **options)
+        self.look_at([[(1, stretch), *change] for stretch in _past(self.horizon, period, past_average, centred)])
 
 
 def _past(horizon: int, period: int, average: int, centred: bool) -> list[Range]:

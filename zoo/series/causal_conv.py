@@ -1,15 +1,14 @@
 """Dilated causal convolutions, plain as in the notes or gated as in WaveNet (van den Oord et al., 2016)."""
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.series.forecaster import Forecaster, Loss, OptimizerName, Output, Residual
+from zoo.series.forecaster import Output, TrainedForecaster
 from zoo.series.initialisation import keras_initialise
 
 
@@ -180,8 +179,8 @@ class CausalConvNet(nn.Module):
         return self.mix(skipped.relu()).relu()[:, :, -1]
 
 
-class CausalConv(Forecaster):
-    """Forecasts with :class:`CausalConvNet`. See :class:`Forecaster` for the arguments not listed.
+class CausalConv(TrainedForecaster):
+    """Forecasts with :class:`CausalConvNet`. See :class:`TrainedForecaster` for the arguments not listed.
 
     Args:
         channels: Width of every layer.
@@ -202,38 +201,17 @@ class CausalConv(Forecaster):
 
     def __init__(
         self,
-        num_series: int = 1,
         window: int = 64,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
         channels: int = 32,
         kernel_size: int = 2,
         receptive_field: int | None = None,
         gated: bool = False,
         stride: int = 1,
-        output: Output = "vector",
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, output, residual, relative, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(window=window, **options)
         self.network = CausalConvNet(
-            num_series, horizon, channels, kernel_size, receptive_field or window, gated, stride, output
+            self.num_series, self.horizon, channels, kernel_size, receptive_field or window, gated, stride, self.output
         )
 
     def forward(self, inputs: Tensor) -> Tensor:

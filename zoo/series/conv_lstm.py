@@ -1,13 +1,12 @@
 """A causal convolution in front of LSTMs, as in the notes: short patterns first, then their course."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.module import Schedule
 from zoo.series.causal_conv import CausalConv1d
-from zoo.series.forecaster import Forecaster, Loss, OptimizerName, Output, Residual
+from zoo.series.forecaster import Output, TrainedForecaster
 from zoo.series.initialisation import keras_initialise
 from zoo.series.recurrent import RecurrentNet
 
@@ -60,8 +59,8 @@ class ConvLSTMNet(nn.Module):
         return self.recurrent(self.convolution(inputs.transpose(1, 2)).relu().transpose(1, 2))
 
 
-class ConvLSTM(Forecaster):
-    """Forecasts with :class:`ConvLSTMNet`. See :class:`Forecaster` for the arguments not listed.
+class ConvLSTM(TrainedForecaster):
+    """Forecasts with :class:`ConvLSTMNet`. See :class:`TrainedForecaster` for the arguments not listed.
 
     Args:
         channels: Kernels of the convolution.
@@ -78,13 +77,6 @@ class ConvLSTM(Forecaster):
 
     def __init__(
         self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
         channels: int = 32,
         kernel_size: int = 5,
         stride: int = 1,
@@ -92,23 +84,9 @@ class ConvLSTM(Forecaster):
         num_layers: int = 2,
         dropout: float = 0.0,
         output: Output = "sequence",
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, output, residual, relative, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(output=output, **options)
         self.network = ConvLSTMNet(
-            num_series, horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout
+            self.num_series, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout
         )

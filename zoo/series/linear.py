@@ -1,15 +1,15 @@
 """Linear and dense forecasters of the notes: a window in, the next steps out."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.module import Schedule
-from zoo.series.forecaster import Forecaster, Loss, OptimizerName, Residual
+from zoo.series.forecaster import TrainedForecaster
 from zoo.series.initialisation import keras_initialise
 
 
-class DenseNet(nn.Sequential):
+class MLP(nn.Sequential):
     """A multilayer perceptron over a flattened window; linear if it has no hidden layer.
 
     Args:
@@ -40,46 +40,22 @@ class DenseNet(nn.Sequential):
         return super().forward(inputs[:, -self.window :])
 
 
-class Linear(Forecaster):
-    """Forecasts a weighted sum of the window. See :class:`Forecaster` for the arguments.
+class Linear(TrainedForecaster):
+    """Forecasts a weighted sum of the window. See :class:`TrainedForecaster` for the arguments.
 
     Shape:
         - Input: ``(N, T, C)``, ``T`` at least ``window``.
         - Output: ``(N, H, C)``.
     """
 
-    def __init__(
-        self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
-    ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, relative, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
-        self.shortest = window
-        self.network = DenseNet(num_series, window, horizon)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(output="vector", **options)
+        self.shortest = self.window
+        self.network = MLP(self.num_series, self.window, self.horizon)
 
 
-class DenseForecaster(Forecaster):
-    """Forecasts with :class:`DenseNet`. See :class:`Forecaster` for the arguments not listed.
+class DenseForecaster(TrainedForecaster):
+    """Forecasts with :class:`MLP`. See :class:`TrainedForecaster` for the arguments not listed.
 
     Args:
         hidden_sizes: Widths of the hidden layers, each with ReLU.
@@ -89,32 +65,7 @@ class DenseForecaster(Forecaster):
         - Output: ``(N, H, C)``.
     """
 
-    def __init__(
-        self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
-        hidden_sizes: Sequence[int] = (10, 10),
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
-    ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "vector", residual, relative, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
-        self.shortest = window
-        self.network = DenseNet(num_series, window, horizon, hidden_sizes)
+    def __init__(self, hidden_sizes: Sequence[int] = (10, 10), **options: Any) -> None:
+        super().__init__(output="vector", **options)
+        self.shortest = self.window
+        self.network = MLP(self.num_series, self.window, self.horizon, hidden_sizes)

@@ -1,15 +1,15 @@
 """Recurrent forecasters: Elman's network (1990), LSTM (Hochreiter and Schmidhuber, 1997), GRU (Cho et al., 2014)."""
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from zoo.base.optimization import one_of
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.series.forecaster import STEPS_AT_ONCE, Forecaster, Loss, OptimizerName, Output, Residual, one_of
+from zoo.series.forecaster import Output, TrainedForecaster
 from zoo.series.initialisation import keras_initialise
+from zoo.series.rolling import STEPS_AT_ONCE
 
 Cell = Literal["rnn", "lstm", "gru"]
 Activation = Literal["tanh", "relu"]
@@ -116,7 +116,7 @@ class RecurrentNet(nn.Module):
         return forecasts, end if isinstance(end, tuple) else (end,)
 
 
-class Carrying(Forecaster):
+class Carrying(TrainedForecaster):
     """Base of the forecasters whose network has a state that can be carried on."""
 
     network: RecurrentNet
@@ -151,7 +151,7 @@ class Carrying(Forecaster):
 class Recurrent(Carrying):
     """Forecasts with :class:`RecurrentNet`, which forgets everything between two windows.
 
-    See :class:`Forecaster` for the arguments not listed.
+    See :class:`TrainedForecaster` for the arguments not listed.
 
     Args:
         cell: ``rnn``, ``lstm`` or ``gru``.
@@ -168,40 +168,19 @@ class Recurrent(Carrying):
 
     def __init__(
         self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
         cell: Cell = "rnn",
         hidden_size: int = 100,
         num_layers: int = 2,
         bidirectional: bool = False,
         activation: Activation = "tanh",
         dropout: float = 0.0,
-        output: Output = "vector",
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, output, residual, relative, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**options)
         self.network = RecurrentNet(
-            num_series, num_series, horizon, hidden_size, num_layers, cell, bidirectional, output, activation, dropout
-        )
+            self.num_series, self.num_series, self.horizon, hidden_size, num_layers, cell, bidirectional, self.output,
+            activation, dropout,
+        )  # fmt: skip
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Reads the last ``window`` steps and carries the state on.

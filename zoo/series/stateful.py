@@ -1,6 +1,5 @@
 """Recurrent forecasters whose state lives on from batch to batch, so that they remember more than a window."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,13 +8,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.series.forecaster import STEPS_AT_ONCE, Loss, OptimizerName, Residual
 from zoo.series.recurrent import Carrying, Cell, RecurrentNet, State
+from zoo.series.rolling import STEPS_AT_ONCE
 
 
 class Stateful(Carrying):
-    """Forecasts with :class:`RecurrentNet`, whose state is carried from batch to batch. See :class:`Forecaster`.
+    """Forecasts with :class:`RecurrentNet`, whose state is carried from batch to batch.
+
+    See :class:`TrainedForecaster` for the arguments not listed.
 
     Batches are lanes: row ``n`` of a batch goes on where row ``n`` of the batch before ended. Gradients end where a
     batch begins. Every epoch of training starts with an empty state.
@@ -46,37 +46,17 @@ class Stateful(Carrying):
 
     def __init__(
         self,
-        num_series: int = 1,
-        window: int = 30,
-        horizon: int = 1,
-        mean: Sequence[float] = (0.0,),
-        std: Sequence[float] = (1.0,),
-        period: int = 1,
-        naive_mae: Sequence[float] = (1.0,),
         cell: Cell = "rnn",
         hidden_size: int = 100,
         num_layers: int = 2,
         dropout: float = 0.0,
-        residual: Residual = "none",
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        momentum: float = 0.9,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__(
-            num_series, window, horizon, mean, std, period, naive_mae, "sequence", residual, False, input_noise,
-            level_noise, loss, delta, optimizer, lr, weight_decay, momentum, schedule,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(output="sequence", relative=False, **options)
         self.network = RecurrentNet(
-            num_series, num_series, 1, hidden_size, num_layers, cell, output="sequence", dropout=dropout
+            self.num_series, self.num_series, 1, hidden_size, num_layers, cell, output="sequence", dropout=dropout
         )
-        self.disturbed = bool(input_noise or level_noise or dropout)
+        self.disturbed = bool(self.input_noise or self.level_noise or dropout)
         self.state: State | None = None
         self._evaluation_state: State | None = None
         self._levels: Tensor | None = None
@@ -98,7 +78,6 @@ class Stateful(Carrying):
 
     def on_train_epoch_start(self) -> None:
         """Empties the state."""
-        super().on_train_epoch_start()
         self.reset()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

@@ -7,15 +7,14 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
+from zoo.base.optimization import Optimized, OptimizerName
 from zoo.drawing import draw_confusion_matrix, draw_curve
 from zoo.errors import ZooError
-from zoo.module import Schedule, ZooModule
 
 Activation = Literal["sigmoid", "relu"]
 
@@ -95,7 +94,7 @@ class BackpropNet(nn.Module):
         return by_weight[::-1] + by_bias[::-1]
 
 
-class Backprop(ZooModule):
+class Backprop(Optimized):
     """Trains :class:`BackpropNet` by gradient descent; classifies when it has classes, else fits numbers.
 
     Args:
@@ -104,9 +103,6 @@ class Backprop(ZooModule):
         classes: Names of the classes, one for each output; none for regression.
         mean: Mean of each input feature.
         std: Standard deviation of each input feature.
-        lr: Highest learning rate of gradient descent.
-        momentum: Nesterov momentum.
-        schedule: See :meth:`ZooModule.scheduled`.
 
     Shape:
         - Input: ``(N, architecture[0])``, raw features.
@@ -118,6 +114,8 @@ class Backprop(ZooModule):
 
     mean: Tensor
     std: Tensor
+    nesterov = True
+    decays = False
 
     def __init__(
         self,
@@ -126,12 +124,12 @@ class Backprop(ZooModule):
         classes: Sequence[str] | None = None,
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
+        optimizer: OptimizerName = "sgd",
         lr: float = 0.1,
         momentum: float = 0.0,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
+        super().__init__(optimizer=optimizer, lr=lr, weight_decay=0.0, momentum=momentum, **options)
         if classes is not None and len(classes) != architecture[-1]:
             raise ZooError(
                 f"architecture {list(architecture)} has {architecture[-1]} outputs for {len(classes)} classes "
@@ -140,7 +138,6 @@ class Backprop(ZooModule):
         self.metric = "mae" if classes is None else "accuracy"
         self.classes = list(classes) if classes else None
         self.in_features = architecture[0]
-        self.lr, self.momentum, self.schedule = lr, momentum, schedule
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
         self.network = BackpropNet(architecture, activation)
@@ -206,13 +203,6 @@ class Backprop(ZooModule):
         self.log(f"{split}_{self.metric}", self.evaluation_metric.compute(), prog_bar=True, sync_dist=True)
         self.evaluation_loss.reset()
         self.evaluation_metric.reset()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Plain gradient descent, with momentum if wanted."""
-        optimizer = torch.optim.SGD(
-            self.network.parameters(), self.lr, momentum=self.momentum, nesterov=self.momentum > 0
-        )
-        return self.scheduled(optimizer, self.schedule)
 
     def example_input(self) -> Tensor:
         """One row of zeros."""

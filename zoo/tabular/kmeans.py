@@ -8,10 +8,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from datamodules.memory import Rows
+from zoo.base.gradient_free import GradientFree
+from zoo.base.processes import add_up, broadcast, gather, shared_seed
 from zoo.errors import ZooError
-from zoo.gradient_free import GradientFree
-from zoo.processes import add_up, broadcast, gather, shared_seed
 from zoo.tabular.drawing import draw_embedding
 from zoo.tabular.features import check_finite, portion_size
 from zoo.tabular.features import rows as as_rows
@@ -153,7 +152,6 @@ class KMeans(GradientFree):
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
         for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
             if value < 1:
                 raise ZooError(f"{name} is {value}, expected at least 1")
@@ -203,7 +201,7 @@ class KMeans(GradientFree):
     def _first_rows(self, generator: torch.Generator) -> Tensor:
         """Some of the training data: at random where it can be indexed a batch at a time, else the first batches."""
         loader: Any = self.trainer.train_dataloader
-        if isinstance(loader.dataset, Rows):
+        if hasattr(loader.dataset, "tensors"):  # as of the zoo's data modules and torch's TensorDataset
             at = torch.randperm(len(loader.dataset), generator=generator)[:_MOST_TO_BEGIN_WITH]
             return loader.dataset[at.sort().values][0]
         parts: list[Tensor] = []
@@ -224,7 +222,6 @@ class KMeans(GradientFree):
 
     def on_train_epoch_start(self) -> None:
         """Begins a pass."""
-        super().on_train_epoch_start()
         assert self._candidates is not None
         self._step = LloydStep(self._candidates)
         self._restart_inertia = None
@@ -268,7 +265,6 @@ class KMeans(GradientFree):
 
     def on_train_epoch_end(self) -> None:
         """Logs the inertia of the pass, as the centroids were before it: of the best restart, and the mean of all."""
-        super().on_train_epoch_end()
         self._finish()
         assert self._restart_inertia is not None
         self.log("train_inertia", self._restart_inertia.min())
@@ -313,7 +309,6 @@ class KMeans(GradientFree):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the restarts."""
-        super().on_load_checkpoint(checkpoint)
         self._candidates, self._seen = (checkpoint["restarts"][name] for name in ("candidates", "seen"))
 
     def example_input(self) -> Tensor:

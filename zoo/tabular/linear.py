@@ -2,25 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
+from zoo.base.optimization import Optimized, OptimizerName
+from zoo.base.processes import shared_mean
 from zoo.errors import ZooError
-from zoo.module import Schedule, ZooModule
-from zoo.processes import shared_mean
 from zoo.tabular.descent import DescentPath, Surface
 from zoo.tabular.drawing import draw_descent, draw_line
-
-OptimizerName = Literal["adam", "sgd"]
-
-# Added to Adam's denominator; Keras' own, ten times that of torch.
-_EPSILON = 1e-7
 
 
 class Affine(NamedTuple):
@@ -73,7 +67,7 @@ class LinearNet(nn.Sequential):
         return Affine(weight[0], bias[0])
 
 
-class LinearRegression(ZooModule):
+class LinearRegression(Optimized):
     """Fits a line, or a plane, by gradient descent on the squared error.
 
     Of one feature, where there are two numbers to learn, the path that they take is recorded: a row an epoch in
@@ -88,10 +82,6 @@ class LinearRegression(ZooModule):
         target_mean: Mean of the targets.
         target_std: Standard deviation of the targets.
         normalise: Learn between inputs and targets of zero mean and unit variance; else between the raw ones.
-        optimizer: ``adam``, or ``sgd``: plain gradient descent.
-        lr: Highest learning rate.
-        momentum: Of ``sgd``.
-        schedule: See :meth:`ZooModule.scheduled`.
 
     Shape:
         - Input: ``(N, in_features)``, raw features.
@@ -106,6 +96,8 @@ class LinearRegression(ZooModule):
     std: Tensor
     target_mean: Tensor
     target_std: Tensor
+    epsilon = 1e-7  # Keras' own, ten times that of torch
+    decays = False
 
     def __init__(
         self,
@@ -119,16 +111,12 @@ class LinearRegression(ZooModule):
         optimizer: OptimizerName = "adam",
         lr: float = 0.1,
         momentum: float = 0.0,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        if optimizer not in ("adam", "sgd"):
-            raise ZooError(f"no optimizer {optimizer!r}; there are adam and sgd")
+        super().__init__(optimizer=optimizer, lr=lr, weight_decay=0.0, momentum=momentum, **options)
         if normalise and not min(*std, target_std) > 0:
             raise ZooError(f"features vary by {list(std)}, the target by {target_std}; what is constant has no slope")
         self.in_features = in_features
-        self.optimizer, self.lr, self.momentum, self.schedule = optimizer, lr, momentum, schedule
         scales = {"mean": mean, "std": std, "target_mean": target_mean, "target_std": target_std}
         for name, value in scales.items():
             neutral = torch.ones if name.endswith("std") else torch.zeros
@@ -170,7 +158,6 @@ class LinearRegression(ZooModule):
 
     def on_train_epoch_start(self) -> None:
         """Starts the clock of the epoch."""
-        super().on_train_epoch_start()
         self.path.start_clock()
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -181,13 +168,11 @@ class LinearRegression(ZooModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Notes where the step led."""
-        super().on_train_batch_end(outputs, batch, batch_idx)
         if self.is_line:
             self.path.add(self.weight, self.bias)
 
     def on_train_epoch_end(self) -> None:
         """Logs weight and bias, if they are two numbers."""
-        super().on_train_epoch_end()
         if self.is_line:
             self.log("weight", self.weight[0].float())
             self.log("bias", self.bias.float())
@@ -210,15 +195,6 @@ class LinearRegression(ZooModule):
         self.squared_error.reset()
         self.absolute_error.reset()
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Adam, or gradient descent with momentum if wanted."""
-        chosen: torch.optim.Optimizer
-        if self.optimizer == "adam":
-            chosen = torch.optim.Adam(self.network.parameters(), self.lr, eps=_EPSILON)
-        else:
-            chosen = torch.optim.SGD(self.network.parameters(), self.lr, momentum=self.momentum)
-        return self.scheduled(chosen, self.schedule)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the path."""
         super().on_save_checkpoint(checkpoint)
@@ -229,8 +205,9 @@ class LinearRegression(ZooModule):
         super().on_load_checkpoint(checkpoint)
         self.path = DescentPath(checkpoint["descent"])
 
-    def _advice(self) -> str:
-        advice = super()._advice()
+    def advice(self) -> str:
+        """Names the largest rate that converges, where there is one."""
+        advice = super().advice()
         if self.optimizer == "sgd" and not self.momentum and self.is_line and len(self.network) == 1:
             inputs, targets = self.trainer.train_dataloader.dataset[:]  # type: ignore[union-attr]
             highest = Surface.of(self.normalised(inputs.to(self.device)), targets).highest_rate

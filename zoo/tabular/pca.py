@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from zoo.base.gradient_free import GradientFree
+from zoo.base.processes import add_up, shared_seed
 from zoo.errors import ZooError
-from zoo.gradient_free import GradientFree
-from zoo.processes import add_up, shared_seed
 from zoo.tabular.drawing import draw_embedding, draw_spectrum
 from zoo.tabular.features import portions
 from zoo.tabular.features import rows as as_rows
@@ -122,7 +122,6 @@ class PCA(GradientFree):
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
         whole = num_components >= 1
         if not num_components > 0 or (whole and (num_components != int(num_components))):
             raise ZooError(f"num_components is {num_components}; expected a number from 1 on, or a share below 1")
@@ -179,7 +178,6 @@ class PCA(GradientFree):
 
     def on_train_epoch_start(self) -> None:
         """Begins to add up."""
-        super().on_train_epoch_start()
         self._moments = None
 
     def _basis(self) -> Tensor:
@@ -210,7 +208,6 @@ class PCA(GradientFree):
 
     def on_train_epoch_end(self) -> None:
         """Finds the components of all that was added up."""
-        super().on_train_epoch_end()
         self._solve()
         self._moments = None
 
@@ -271,7 +268,6 @@ class PCA(GradientFree):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the subspace."""
-        super().on_load_checkpoint(checkpoint)
         self._subspace = checkpoint["subspace"]
 
     def example_input(self) -> Tensor:

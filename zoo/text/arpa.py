@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.tokenizer import SENTENCES, START
+from datamodules.text.tokenizer import SENTENCES, START
 from zoo.errors import ZooError
 from zoo.text.backoff import BackOff
 from zoo.text.smoothing import BackOffTable

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchmetrics import Metric
 
-from datamodules.tokenizer import PAD, START, Tokenizer
+from datamodules.text.tokenizer import PAD, START, Tokenizer
+from zoo.base.module import ZooModule
 from zoo.errors import ZooError
-from zoo.module import ZooModule
 from zoo.text.drawing import draw_surprise
 from zoo.text.sampling import Sampling
 from zoo.text.tokenizer import StoredTokenizer
@@ -69,8 +69,10 @@ class LanguageModel(ZooModule):
         ZooError: The tokenizer has another vocabulary.
     """
 
-    def __init__(self, vocab_size: int, tokenizer: str | None) -> None:
-        super().__init__()
+    not_kept = ("tokenizer",)  # it is a part of the weights
+
+    def __init__(self, vocab_size: int, tokenizer: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
         self.stored_tokenizer = StoredTokenizer(tokenizer)
         self.vocab_size = vocab_size
         if tokenizer is not None and self.tokenizer.vocab_size != vocab_size:

@@ -1,18 +1,13 @@
 """What neural language models share: the loss, evaluation in windows, the optimizer."""
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.muon import MuonWithAdamW
+from zoo.base.optimization import Optimized
 from zoo.text.language_model import LanguageModel, State
-
-OptimizerName = Literal["adamw", "muon"]
 
 # Numbers that an evaluation computes at once at most: tokens times vocabulary.
 _AT_ONCE = 1 << 26
@@ -75,19 +70,12 @@ class LanguageNet(nn.Module):
         return self.advance(tokens)[0]
 
 
-class NeuralLanguageModel(LanguageModel):
+class NeuralLanguageModel(LanguageModel, Optimized):
     """Base of the neural language models; a subclass adds ``self.network``.
 
     A text is evaluated in pieces of ``stride`` tokens, many at once, each after the ``context`` tokens before it.
 
     Args:
-        vocab_size: Number of token ids.
-        tokenizer: JSON of the tokenizer; left out for a model that will be filled with weights.
-        optimizer: ``adamw`` (Loshchilov and Hutter, 2019), or ``muon`` for the matrices of hidden layers and AdamW for
-            everything else; see :class:`MuonWithAdamW`.
-        lr: Highest learning rate.
-        weight_decay: Decoupled weight decay, applied to matrices; of ``muon`` those of hidden layers.
-        schedule: See :meth:`ZooModule.scheduled`.
         compile: Compile the network with ``torch.compile`` before training.
 
     Attributes:
@@ -98,21 +86,10 @@ class NeuralLanguageModel(LanguageModel):
     network: LanguageNet
     stride: int
     context: int
+    betas = (0.9, 0.99)
 
-    def __init__(
-        self,
-        vocab_size: int,
-        tokenizer: str | None,
-        optimizer: OptimizerName,
-        lr: float,
-        weight_decay: float,
-        schedule: Schedule,
-        compile: bool,
-    ) -> None:
-        super().__init__(vocab_size, tokenizer)
-        if optimizer not in ("adamw", "muon"):
-            raise ZooError(f"no optimizer {optimizer!r}; there are adamw, muon")
-        self.optimizer, self.lr, self.weight_decay, self.schedule = optimizer, lr, weight_decay, schedule
+    def __init__(self, lr: float = 2e-3, compile: bool = False, **options: Any) -> None:
+        super().__init__(lr=lr, **options)
         self.compile_network = compile
 
     @property
@@ -157,18 +134,3 @@ class NeuralLanguageModel(LanguageModel):
         """The matrices between embedding and head."""
         ends = {id(one) for part in (self.network.embedding, self.network.head) for one in part.parameters()}
         return [one for one in self.parameters() if one.ndim == 2 and id(one) not in ends]
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and its schedule."""
-        optimizer: Any
-        if self.optimizer == "muon":
-            matrices = self.hidden_matrices()
-            hidden = {id(matrix) for matrix in matrices}
-            others = [one for one in self.parameters() if id(one) not in hidden]
-            optimizer = MuonWithAdamW(matrices, others, self.lr, self.weight_decay)
-        else:
-            decayed = [one for one in self.parameters() if one.ndim > 1]
-            others = [one for one in self.parameters() if one.ndim <= 1]
-            groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-            optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=(0.9, 0.99), fused=True)
-        return self.scheduled(optimizer, self.schedule)

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
-from datamodules.tokenizer import END, SENTENCES, START, Tokenizer
+from datamodules.text.tokenizer import END, SENTENCES, START, Tokenizer
+from zoo.base.gradient_free import GradientFree
 from zoo.errors import ZooError, did_you_mean
-from zoo.gradient_free import GradientFree
 from zoo.text.arpa import read_arpa, write_arpa
 from zoo.text.backoff import BackOff
 from zoo.text.language_model import LanguageModel, State, Surprise
@@ -33,9 +34,6 @@ class NGramLM(GradientFree, LanguageModel):
       infinite.
 
     Args:
-        vocab_size: Number of token ids.
-        tokenizer: JSON of a tokenizer with ``<unk>``, ``<s>``, ``</s>``; left out for a model that will be filled with
-            weights.
         order: Length of the longest n-grams.
         smoothing: ``kneser_ney``, ``add_k`` or ``maximum_likelihood``.
         k: Of ``add_k``.
@@ -55,32 +53,29 @@ class NGramLM(GradientFree, LanguageModel):
 
     def __init__(
         self,
-        vocab_size: int,
-        tokenizer: str | None = None,
         order: int = 3,
         smoothing: Smoothing = "kneser_ney",
         k: float = 1.0,
         prune: Sequence[int] = (0,),
+        **options: Any,
     ) -> None:
-        super().__init__(vocab_size, tokenizer)
-        self.save_hyperparameters(ignore=["tokenizer"])
+        super().__init__(**options)
         if smoothing not in _SMOOTHINGS:
             hint = did_you_mean(smoothing, _SMOOTHINGS)
             raise ZooError(f"no smoothing {smoothing!r}; there are {', '.join(_SMOOTHINGS)}{hint}")
         if order < 1 or not k > 0:
             raise ZooError(f"order is {order} and k is {k}; expected an order of at least 1 and k above 0")
-        if tokenizer is not None and (self.tokenizer.start_id, self.tokenizer.end_id) != (_START, _END):
+        if self.stored_tokenizer.is_filled and (self.tokenizer.start_id, self.tokenizer.end_id) != (_START, _END):
             raise ZooError("n-grams are counted in sentences; use --data.lines true, so that lines are sentences")
         self.order = order
         self.prune = check_pruning(list(prune), order)
-        self.table = BackOff(order, vocab_size, _START, _END, smoothing, k)
+        self.table = BackOff(order, self.vocab_size, _START, _END, smoothing, k)
         self._counts: NGramCounts | None = None
         self._unpruned: BackOff | None = None
         self.unpruned_surprise = Surprise()
 
     def on_train_epoch_start(self) -> None:
         """Begins to count."""
-        super().on_train_epoch_start()
         self._counts = NGramCounts(self.order, self.vocab_size, _START, _END)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -98,7 +93,6 @@ class NGramLM(GradientFree, LanguageModel):
 
     def on_train_epoch_end(self) -> None:
         """Makes probabilities of all that was counted."""
-        super().on_train_epoch_end()
         self._estimate()
         self._counts = self._unpruned = None
 
@@ -170,6 +164,6 @@ class NGramLM(GradientFree, LanguageModel):
         """
         vocabulary, words, contexts, table = read_arpa(Path(path))
         tokenizer = Tokenizer.of_vocabulary(vocabulary)
-        model = cls(len(vocabulary), tokenizer.json, order=len(table.log_probs))
+        model = cls(vocab_size=len(vocabulary), tokenizer=tokenizer.json, order=len(table.log_probs))
         model.table.import_table(words, contexts, table)
         return model.eval()

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError, did_you_mean
-from zoo.module import Schedule
-from zoo.text.neural import LanguageNet, NeuralLanguageModel, OptimizerName, TiedLinear
+from zoo.text.neural import LanguageNet, NeuralLanguageModel, TiedLinear
 
 Cell = Literal["rnn", "lstm", "gru"]
 RecurrentState = tuple[Tensor, ...]
@@ -127,8 +126,6 @@ class RNNLM(NeuralLanguageModel):
 
     def __init__(
         self,
-        vocab_size: int,
-        tokenizer: str | None = None,
         cell: Cell = "lstm",
         embedding_size: int = 128,
         hidden_size: int = 256,
@@ -136,22 +133,16 @@ class RNNLM(NeuralLanguageModel):
         dropout: float = 0.0,
         embedding_dropout: float | None = None,
         tied: bool = False,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 2e-3,
-        weight_decay: float = 0.0,
-        schedule: Schedule = "constant",
-        compile: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(vocab_size, tokenizer, optimizer, lr, weight_decay, schedule, compile)
-        self.save_hyperparameters(ignore=["tokenizer"])
+        super().__init__(**options)
         self.network = RecurrentLanguageNet(
-            vocab_size, embedding_size, hidden_size, num_layers, cell, dropout, embedding_dropout, tied
+            self.vocab_size, embedding_size, hidden_size, num_layers, cell, dropout, embedding_dropout, tied
         )
         self.state: RecurrentState | None = None
 
     def on_train_epoch_start(self) -> None:
         """Empties the state."""
-        super().on_train_epoch_start()
         self.state = None
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

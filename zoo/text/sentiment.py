@@ -1,20 +1,17 @@
 """Classifiers of short texts: an embedding and five ways to make one vector of many."""
 
-from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from lightning import LightningDataModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from datamodules.tokenizer import Tokenizer
-from zoo.classification import Classification
+from datamodules.text.tokenizer import Tokenizer
+from zoo.base.classification import Classification
 from zoo.errors import ZooError, did_you_mean
-from zoo.module import Schedule
 from zoo.text.drawing import draw_mistakes
 from zoo.text.tokenizer import StoredTokenizer
 
@@ -216,25 +213,20 @@ class SentimentClassifier(Classification):
     Args:
         vocab_size: Number of token ids; id 0 fills up.
         tokenizer: JSON of the tokenizer; left out for a model that will be filled with weights.
-        num_classes: Number of classes.
-        classes: Their names; numbers if left out.
         length: Tokens in a row.
-        label_smoothing: Share of the target spread over all classes.
-        lr: Highest learning rate of AdamW.
-        weight_decay: Decoupled weight decay, applied to matrices and kernels.
-        schedule: See :meth:`ZooModule.scheduled`.
 
     Shape:
         - Input: int64 ``(N, length)``.
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
+    not_kept = ("tokenizer",)
+
     def __init__(
         self,
         vocab_size: int,
         tokenizer: str | None = None,
         num_classes: int = 2,
-        classes: Sequence[str] | None = None,
         length: int = 50,
         reader: Reader = "average",
         embedding_size: int = 16,
@@ -247,18 +239,13 @@ class SentimentClassifier(Classification):
         word_dropout: float = 0.0,
         embedding_dropout: float = 0.0,
         dropout: float = 0.0,
-        label_smoothing: float = 0.0,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        schedule: Schedule = "constant",
+        **options: Any,
     ) -> None:
-        super().__init__(num_classes, classes, label_smoothing)
-        self.save_hyperparameters(ignore=["tokenizer"])
+        super().__init__(num_classes=num_classes, **options)
         self.stored_tokenizer = StoredTokenizer(tokenizer)
         if tokenizer is not None and self.tokenizer.vocab_size != vocab_size:
             raise ZooError(f"vocab_size is {vocab_size}, but the tokenizer has {self.tokenizer.vocab_size} tokens")
         self.vocab_size, self.length = vocab_size, length
-        self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
         self.network = SentimentNet(
             vocab_size, self.num_logits, length, reader, embedding_size, hidden_size, num_layers, kernel_size,
             pooling, dense_size, masked, word_dropout, embedding_dropout, dropout,
@@ -290,13 +277,6 @@ class SentimentClassifier(Classification):
         """Loss of a batch."""
         ids, labels = batch
         return self.learn(self(ids), labels)
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW in one fused kernel."""
-        decayed = [one for one in self.parameters() if one.ndim > 1]
-        others = [one for one in self.parameters() if one.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
 
     def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
         """A few rows of the test split; of private data random tokens."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.errors import DataError
-from datamodules.tokenizer import Tokenizer
+from datamodules.text.tokenizer import Tokenizer
 from zoo.errors import ZooError
 
 
@@ -25,6 +25,11 @@ class StoredTokenizer(nn.Module):
         self._parsed: Tokenizer | None = None
 
     @property
+    def is_filled(self) -> bool:
+        """Whether there is a tokenizer."""
+        return len(self.json) > 0
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer.
 
@@ -32,7 +37,7 @@ class StoredTokenizer(nn.Module):
             ZooError: There is none.
         """
         if self._parsed is None:
-            if not len(self.json):
+            if not self.is_filled:
                 raise ZooError("this model has no tokenizer; give it one: tokenizer=data.tokenizer")
             try:
                 self._parsed = Tokenizer(bytes(self.json.cpu().numpy()).decode())
@@ -42,7 +47,7 @@ class StoredTokenizer(nn.Module):
 
     def _check_same(self, found: Tensor) -> None:
         """Refuses weights whose ids stand for other tokens than those of the data that this model was made for."""
-        if not len(self.json) or torch.equal(found.to(self.json), self.json):
+        if not self.is_filled or torch.equal(found.to(self.json), self.json):
             return
         trained = StoredTokenizer()
         trained.json = found

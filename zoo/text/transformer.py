@@ -1,14 +1,14 @@
 """A decoder-only transformer (Vaswani et al., 2017; Radford et al., 2018) with what has proved itself since."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.base.optimization import OptimizerName
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.text.neural import LanguageNet, NeuralLanguageModel, OptimizerName
+from zoo.text.neural import LanguageNet, NeuralLanguageModel
 
 
 class Cache(NamedTuple):
@@ -176,26 +176,20 @@ class TransformerLM(NeuralLanguageModel):
 
     def __init__(
         self,
-        vocab_size: int,
-        tokenizer: str | None = None,
         window: int = 256,
         width: int = 192,
         num_layers: int = 6,
         num_heads: int = 3,
         dropout: float = 0.0,
         optimizer: OptimizerName = "muon",
-        lr: float = 2e-3,
-        weight_decay: float = 0.0,
-        schedule: Schedule = "constant",
-        compile: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(vocab_size, tokenizer, optimizer, lr, weight_decay, schedule, compile)
-        self.save_hyperparameters(ignore=["tokenizer"])
+        super().__init__(optimizer=optimizer, **options)
         if window < 2:
             raise ZooError(f"window is {window}, expected at least 2")
         self.context = window // 2
         self.stride = window - self.context
-        self.network = TransformerLanguageNet(vocab_size, width, num_layers, num_heads, window, dropout)
+        self.network = TransformerLanguageNet(self.vocab_size, width, num_layers, num_heads, window, dropout)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of windows."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from zoo import registry
 from zoo import weights as published
+from zoo.base.module import ZooModule, is_unfilled
 from zoo.errors import ZooError
-from zoo.module import ZooModule, is_unfilled
 from zoo.vision.normalisation import normalise
 
 HALF = (0.5, 0.5, 0.5)
@@ -57,7 +57,7 @@ class Source:
 
 
 class Backbone(ZooModule):
-    """A feature extractor. It is not trained itself; see :class:`zoo.vision.transfer.Transfer`.
+    """A feature extractor. It is not trained itself; see :class:`zoo.vision.Transfer`.
 
     Args:
         name: timm's name of the architecture.
@@ -84,7 +84,6 @@ class Backbone(ZooModule):
         std: Sequence[float] = HALF,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
         self.in_channels, self.image_size = 3, image_size
         self.network = build(name, options or {})
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))

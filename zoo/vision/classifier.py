@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from zoo.classification import Classification
+from zoo.base.classification import Classification
 from zoo.drawing import draw_images
-from zoo.module import Schedule
 from zoo.vision.augmentation import Augmentation
 from zoo.vision.normalisation import normalise
 
@@ -23,15 +21,14 @@ class Classifier(Classification):
     then both are normalised with ``mean`` and ``std``. See :class:`Classification` for loss and metrics.
 
     Args:
-        num_classes: Number of classes.
-        classes: Their names; numbers if left out.
         mean: Mean of each channel or feature (of images: in 0..1); one value serves all.
         std: Standard deviation, likewise.
-        lr: Highest learning rate of AdamW (Loshchilov and Hutter, 2019).
-        weight_decay: Decoupled weight decay, applied to matrices and kernels, not to biases.
-        schedule: See :meth:`ZooModule.scheduled`.
-        label_smoothing: Share of the target spread over all classes (Szegedy et al., 2016).
-        augmentation: How training images are changed; not at all if left out.
+        flip: Mirror half of the training images left to right.
+        shift: Move training images; this and the next four as in :class:`Augmentation`.
+        rotation: Turn training images.
+        shear: Shear training images.
+        zoom: Stretch training images.
+        brightness: Lighten and darken training images.
         channels_last: Keep images and kernels in channels-last memory format, often faster.
         compile: Compile the network with ``torch.compile`` before training.
 
@@ -46,21 +43,20 @@ class Classifier(Classification):
 
     def __init__(
         self,
-        num_classes: int,
-        classes: Sequence[str] | None,
-        mean: Sequence[float],
-        std: Sequence[float],
-        lr: float,
-        weight_decay: float,
-        schedule: Schedule,
-        label_smoothing: float = 0.0,
-        augmentation: Augmentation | None = None,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.5,),
+        flip: bool = False,
+        shift: float = 0.0,
+        rotation: float = 0.0,
+        shear: float = 0.0,
+        zoom: float = 0.0,
+        brightness: float = 0.0,
         channels_last: bool = False,
         compile: bool = False,
+        **options: Any,
     ) -> None:
-        super().__init__(num_classes, classes, label_smoothing)
-        self.lr, self.weight_decay, self.schedule = lr, weight_decay, schedule
-        self.augmentation = augmentation
+        super().__init__(**options)
+        self.augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
         self.channels_last, self.compile_network = channels_last, compile
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
@@ -92,13 +88,6 @@ class Classifier(Classification):
         if self.compile_network and stage == "fit":
             for part in self.compiled_parts:
                 part.compile()
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW in one fused kernel."""
-        decayed = [parameter for parameter in self.parameters() if parameter.ndim > 1]
-        others = [parameter for parameter in self.parameters() if parameter.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
 
     def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws some training images as they are and as the network will see them."""

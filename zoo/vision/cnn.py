@@ -1,14 +1,12 @@
 """Convolutional classifiers of the notes, grey and small, colour and larger (LeCun et al., 1998, in modern dress)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
 Padding = Literal["same", "valid"]
@@ -78,46 +76,20 @@ class CNN(Classifier):
         padding: ``same`` keeps height and width in a convolution, ``valid`` takes a pixel off each border.
         dropout: Probability of dropping a unit of the dense layer in training.
         conv_dropout: Probability of dropping a whole channel after the last pooling in training.
-        flip: Mirror half of the training images left to right.
-        shift: Move training images; this and the next four as in :class:`Augmentation`.
-        rotation: Turn training images.
-        shear: Shear training images.
-        zoom: Stretch training images.
-        brightness: Lighten and darken training images.
     """
 
     def __init__(
         self,
         in_channels: int = 1,
         image_size: int = 28,
-        num_classes: int = 10,
-        classes: Sequence[str] | None = None,
-        mean: Sequence[float] = (0.5,),
-        std: Sequence[float] = (0.5,),
         channels: Sequence[int] = (32, 64),
         hidden_size: int = 128,
         padding: Padding = "same",
         dropout: float = 0.0,
         conv_dropout: float = 0.0,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        schedule: Schedule = "constant",
-        label_smoothing: float = 0.0,
-        flip: bool = False,
-        shift: float = 0.0,
-        rotation: float = 0.0,
-        shear: float = 0.0,
-        zoom: float = 0.0,
-        brightness: float = 0.0,
-        channels_last: bool = False,
-        compile: bool = False,
+        **options: Any,
     ) -> None:
-        augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
-        super().__init__(
-            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, channels_last,
-            compile,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(**options)
         self.in_channels, self.image_size = in_channels, image_size
         self.network = ConvNet(
             in_channels, image_size, self.num_logits, channels, hidden_size, padding, dropout, conv_dropout

@@ -1,18 +1,17 @@
 """A fully connected classifier with one hidden layer (the notes' first image classifier)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.module import Schedule
-from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 
 
-class DenseNet(nn.Sequential):
-    """Flatten, a hidden layer with ReLU, logits; dropout in front of both layers.
+class MLP(nn.Sequential):
+    """A multilayer perceptron: flatten, a hidden layer with ReLU, logits; dropout in front of both layers.
 
     Args:
         in_features: Number of input values.
@@ -45,7 +44,7 @@ class DenseNet(nn.Sequential):
 
 
 class Dense(Classifier):
-    """Classifies with :class:`DenseNet`. See :class:`Classifier` for the arguments not listed.
+    """Classifies with :class:`MLP`. See :class:`Classifier` for the arguments not listed.
 
     Args:
         in_features: Number of input values, 784 for a 28x28 image.
@@ -54,8 +53,6 @@ class Dense(Classifier):
         hidden_size: Width of the hidden layer.
         dropout: Probability of dropping a hidden unit in training.
         input_dropout: Probability of dropping an input value in training.
-        flip: Mirror half of the training images left to right.
-        shift: Move each training image; see :class:`Augmentation`.
     """
 
     def __init__(
@@ -63,30 +60,18 @@ class Dense(Classifier):
         in_features: int = 784,
         in_channels: int | None = None,
         image_size: int | None = None,
-        num_classes: int = 10,
-        classes: Sequence[str] | None = None,
         mean: Sequence[float] = (0.0,),
         std: Sequence[float] = (1.0,),
         hidden_size: int = 128,
         dropout: float = 0.0,
         input_dropout: float = 0.0,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        schedule: Schedule = "constant",
-        label_smoothing: float = 0.0,
-        flip: bool = False,
-        shift: float = 0.0,
-        compile: bool = False,
+        **options: Any,
     ) -> None:
-        augmentation = Augmentation(flip, shift, rotation=0, shear=0, zoom=0)
-        super().__init__(
-            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, compile=compile
-        )
-        self.save_hyperparameters()
+        super().__init__(mean=mean, std=std, **options)
         if in_channels and image_size and in_channels * image_size**2 != in_features:
             raise ZooError(f"in_features is {in_features}, expected {in_channels} x {image_size} x {image_size}")
         self.in_features, self.in_channels, self.image_size = in_features, in_channels, image_size
-        self.network = DenseNet(in_features, self.num_logits, hidden_size, dropout, input_dropout)
+        self.network = MLP(in_features, self.num_logits, hidden_size, dropout, input_dropout)
 
     def example_input(self) -> Tensor:
         """One black image, or one row of zeros."""

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.nn import Parameter
 
+from zoo.base.optimization import Part, Schedule, hidden_matrices
 from zoo.errors import ZooError
-from zoo.module import Schedule
 from zoo.vision import backbone as backbones
-from zoo.vision.augmentation import Augmentation
 from zoo.vision.classifier import Classifier
 from zoo.vision.feature_cache import FeatureCache
 from zoo.vision.normalisation import normalise
@@ -72,12 +71,6 @@ class Transfer(Classifier):
         unfreeze_blocks: Train so many of the backbone's last blocks, too, and the layers after the last.
         unfreeze_epoch: From this epoch on, counted from 0.
         backbone_lr: Highest learning rate of the unfrozen blocks.
-        flip: Mirror half of the training images left to right.
-        shift: Move training images; this and the next four as in :class:`Augmentation`.
-        rotation: Turn training images.
-        shear: Shear training images.
-        zoom: Stretch training images.
-        brightness: Lighten and darken training images.
 
     Shape:
         - Input: uint8 ``(N, 3, H, W)``, or grey ``(N, 1, H, W)``; or features ``(N, F)``.
@@ -95,7 +88,6 @@ class Transfer(Classifier):
         pixel_std: Sequence[float] | None = None,
         image_size: int = 224,
         num_classes: int = 2,
-        classes: Sequence[str] | None = None,
         hidden_size: int = 0,
         dropout: float = 0.2,
         cache_features: bool = True,
@@ -103,28 +95,13 @@ class Transfer(Classifier):
         unfreeze_blocks: int = 0,
         unfreeze_epoch: int = 0,
         backbone_lr: float = 1e-4,
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
         schedule: Schedule = "plateau",
-        label_smoothing: float = 0.0,
-        flip: bool = False,
-        shift: float = 0.0,
-        rotation: float = 0.0,
-        shear: float = 0.0,
-        zoom: float = 0.0,
-        brightness: float = 0.0,
-        channels_last: bool = False,
-        compile: bool = False,
+        **inherited: Any,
     ) -> None:
         source = backbones.find(weights, backbone, options)
         mean = list(pixel_mean or source.mean)
         std = list(pixel_std or source.std)
-        augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
-        super().__init__(
-            num_classes, classes, mean, std, lr, weight_decay, schedule, label_smoothing, augmentation, channels_last,
-            compile,
-        )  # fmt: skip
-        self.save_hyperparameters()
+        super().__init__(num_classes=num_classes, mean=mean, std=std, schedule=schedule, **inherited)
         # What was found is kept, so that a checkpoint can be loaded where the weights that it began with are not.
         self.hparams.update(backbone=source.name, options=source.options, pixel_mean=mean, pixel_std=std)
         self.in_channels, self.image_size = 3, image_size
@@ -212,20 +189,13 @@ class Transfer(Classifier):
                 if parameter.grad is not None:
                     parameter.grad = self.trainer.strategy.reduce(parameter.grad, reduce_op="mean")
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW for the head, and with a rate of its own for the blocks that are or will be unfrozen."""
-        parts = ((list(self.network.head.parameters()), self.lr), (self._tuned, self.backbone_lr))
-        groups = [
-            {
-                "params": [one for one in parameters if (one.ndim > 1) == decayed],
-                "weight_decay": self.weight_decay if decayed else 0.0,
-                "lr": lr,
-            }
-            for parameters, lr in parts
-            for decayed in (True, False)
-            if parameters
-        ]
-        return self.scheduled(torch.optim.AdamW(groups, lr=self.lr, fused=True), self.schedule)
+    def trained_parts(self) -> list[Part]:
+        """The head, and with a rate of their own the blocks that are or will be unfrozen."""
+        return [(list(self.network.head.parameters()), self.lr), (self._tuned, self.backbone_lr)]
+
+    def hidden_matrices(self) -> list[Parameter]:
+        """What ``muon`` moves: of the head all but the last layer, and the unfrozen kernels."""
+        return hidden_matrices(self.network.head) + [one for one in self._tuned if one.ndim > 1]
 
     def borrowed(self) -> dict[str, str]:
         """A backbone that stayed frozen is still the published one."""

@@ -1,0 +1,103 @@
+"""Constructors whose arguments are told once in a line of inheritance, and kept as hyperparameters.
+
+A class declares its own arguments and hands all others to its base as ``**options``, by name::
+
+    class Shapes(Images):
+        def __init__(self, image_size: int = 64, **options: Any) -> None:
+            super().__init__(**options)
+
+An argument of the base whose default differs is declared again; one that the class decides itself is handed up by it,
+``super().__init__(mode="lanes", **options)``, and nobody else can give it. Any room of the zoo may import this file.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from functools import cache
+from inspect import Parameter
+from typing import Any, ClassVar, Self
+
+from lightning.pytorch.core.mixins import HyperparametersMixin
+
+from datamodules.errors import did_you_mean
+
+_BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+@cache
+def parameters(kind: Any) -> Mapping[str, Parameter]:
+    """All that the constructor of a class takes: its own arguments, then those that it hands to its bases."""
+    found: dict[str, Parameter] = {}
+    decided: set[str] = set()
+    by_position = 0
+    for base in kind.__mro__:
+        init = base.__dict__.get("__init__")
+        if init is None:
+            continue
+        own = list(inspect.signature(init).parameters.values())[1:]
+        decided |= {parameter.name for parameter in own[:by_position]}
+        for parameter in own:
+            if parameter.kind in (*_BY_POSITION, Parameter.KEYWORD_ONLY) and parameter.name not in decided:
+                found.setdefault(parameter.name, parameter)
+        if not any(parameter.kind is Parameter.VAR_KEYWORD for parameter in own):
+            break
+        names, by_position = _handed_up(init)
+        decided |= names
+    return found
+
+
+def _handed_up(init: Any) -> tuple[set[str], int]:
+    """The names of the arguments that a constructor gives its base itself, and how many it gives by position."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(init)))
+    except (OSError, SyntaxError):  # typed into an interpreter that keeps no source
+        return set(), 0
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(ast.Attribute(ast.Call(ast.Name("super")), "__init__"), positions, given):
+                return {keyword.arg for keyword in given if keyword.arg is not None}, len(positions)
+    return set(), 0
+
+
+def given_and_defaults(kind: type, args: tuple[Any, ...], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The value of every argument in a call of a class's constructor, whether it was given or not.
+
+    Raises:
+        TypeError: The class takes no argument of some name.
+    """
+    known = parameters(kind)
+    for name in options:
+        if name not in known:
+            raise TypeError(f"{kind.__name__} got an unexpected keyword argument {name!r}{did_you_mean(name, known)}")
+    positions = [name for name, parameter in known.items() if parameter.kind in _BY_POSITION]
+    given = {**dict(zip(positions, args, strict=False)), **options}
+    defaults = {name: parameter.default for name, parameter in known.items()}
+    return {name: value for name, value in {**defaults, **given}.items() if value is not Parameter.empty}
+
+
+class KeepsArguments(HyperparametersMixin):
+    """A Lightning object whose hyperparameters are all arguments of its constructor, defaults included.
+
+    So a default that a later version changes never changes what was built before. The constructor of a base calls
+    :meth:`keep_arguments`; those of its subclasses do nothing.
+
+    Attributes:
+        not_kept: Names of arguments that are found elsewhere, such as in the weights.
+    """
+
+    not_kept: ClassVar[tuple[str, ...]] = ()
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **options: Any) -> Self:
+        """Notes the arguments; what copies an object gives none."""
+        made = super().__new__(cls)
+        object.__setattr__(made, "_arguments", given_and_defaults(cls, args, options))
+        return made
+
+    def keep_arguments(self) -> None:
+        """Makes hyperparameters of the arguments."""
+        kept = {name: value for name, value in self._arguments.items() if name not in self.not_kept}
+        del self._arguments
+        self.save_hyperparameters(kept)
+        self._hparams_name = "kwargs"  # how load_from_checkpoint hands them to the constructor: by name

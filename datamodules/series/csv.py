@@ -1,0 +1,72 @@
+"""Series from a CSV file of one's own."""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from datamodules.errors import DataError
+from datamodules.series.recording import Repair, read_csv
+from datamodules.series.series import DividedSeries
+
+# Below Lightning's logger, so that what silences Lightning silences this.
+log = logging.getLogger("lightning.pytorch.datamodules")
+
+
+class CsvSeries(DividedSeries):
+    """One or several series from a CSV file. See :func:`read_csv` for what a file may look like, and what is refused.
+
+    See :class:`DividedSeries` for the batches and the arguments not listed.
+
+    Args:
+        path: The file.
+        value: Column of the values, or a list of columns; not needed if there is but one.
+        time: Column of the times; without it the rows are taken to be equidistant.
+        time_format: How times are written, if not like 2024-01-31 14:30, as for ``strptime``: ``%d.%m.%Y``.
+        repair: Repairs that are allowed. ``missing`` cells and steps in ``gaps`` are interpolated, ``order`` sorts by
+            time, of ``duplicates`` the mean is taken.
+        period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
+
+    Raises:
+        DataError: The file cannot be used, or is too short.
+    """
+
+    # Published weights shall show nobody's series.
+    private = True
+
+    def __init__(
+        self,
+        path: str,
+        value: list[str] | str | None = None,
+        time: str | None = None,
+        time_format: str | None = None,
+        repair: list[Repair] | None = None,
+        period: int = 1,
+        **options: Any,
+    ) -> None:
+        recording = read_csv(path, value, time, time_format, repair or ())
+        if recording.repaired:
+            _tell(f"{path} was repaired: {recording.repaired}")
+        if period < 1:
+            raise DataError(f"period is {period}, expected at least 1, which stands for no season")
+        self.period = self.naive_lag = period
+        super().__init__(recording=recording, **options)
+        self.path = Path(path)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Name and checksum of the file, and what was repaired."""
+        return {
+            "name": f"{', '.join(self.names)} of {self.path.name}",
+            "url": "local file",
+            "licence": "that of your data",
+            **({"repaired": self.recording.repaired} if self.recording.repaired else {}),
+            "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
+        }
+
+
+@rank_zero_only
+def _tell(message: str) -> None:
+    log.warning(message)

@@ -1,0 +1,338 @@
+"""Time series: values in their own unit, cut into windows or lanes, with every point of an evaluation forecast once."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from datamodules.arguments import KeepsArguments
+from datamodules.errors import DataError
+from datamodules.memory import EpochBatches, Split, load_batches, processes
+from datamodules.series.periods import divide, piece, roll_forward
+from datamodules.series.recording import Recording
+from datamodules.windows import Lanes, Starts, Windows
+
+Mode = Literal["vector", "sequence", "lanes"]
+FitOn = Literal["train", "all"]
+
+# Sums are taken portion by portion, since a long series in double precision would take twice its memory.
+PORTION = 1 << 16
+# Squares of what is larger, or smaller than its inverse, would leave what single precision can hold.
+LARGEST = 1e15
+
+
+class Series(KeepsArguments, LightningDataModule):
+    """Base of the time series, and for a program's own: ``Series(Recording(...), divide(...))``.
+
+    The batches are ``(inputs, targets)`` in the series' own unit, float32. In mode
+
+    - ``vector`` they are windows ``(N, window, C)`` and the ``horizon`` points that follow, ``(N, horizon, C)``;
+    - ``sequence`` they are windows and the same windows one step later, both ``(N, window, C)``;
+    - ``lanes``, for models that carry their state from batch to batch, they are both ``(lanes, window, C)``: one chunk
+      of all lanes, which the next batch continues. The lanes are pieces of the training period, of equal length and in
+      order of time; what does not fill a chunk of each lane is left out at the start, where it is oldest. The processes
+      of a distributed training share the lanes, in order.
+
+    An evaluation forecasts every point of its period, in ascending order: the first window lies before the period.
+    Processes share the windows without repeats. In mode ``lanes`` the period is one lane that goes on where the points
+    before it ended, walked by every process alike, since its state cannot be divided; its last chunk may be shorter.
+
+    Args:
+        recording: The series.
+        periods: The points of ``train``, ``val`` and ``test``.
+        window: Number of points that a window shows, or that a chunk of the lanes has.
+        horizon: Number of points to forecast from a window; 1 unless the mode is ``vector``.
+        mode: What the batches are.
+        lanes: Number of lanes, of all processes together.
+        fit_on: ``all`` trains on everything, for a model that is to be used: neither validation nor test is left, so
+            ``--epochs_of`` says whose early stopping tells how long.
+        batch_size: Windows in a training batch of one process; lanes have no use for it.
+        eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
+        seed: Determines the order of the training batches.
+        fold: A piece of the test period, such as ``2/5``, with the periods that :meth:`folds` gives it.
+        refit: Whether a fold trains on everything from the start; see :meth:`folds`.
+
+    Raises:
+        DataError: A period is too short for a window, a value is not finite, or there is no such fold.
+    """
+
+    not_kept = ("recording", "periods")  # no primitives; a subclass makes them of its own arguments
+    # Length of a season in steps; 1 if there is none that anybody knows.
+    period: int = 1
+    # How far back the naive forecast looks whose error is the scale of MASE: a step, or a season that is a strict one.
+    naive_lag: int = 1
+
+    def __init__(
+        self,
+        recording: Recording,
+        periods: Mapping[str, range],
+        window: int = 30,
+        horizon: int = 1,
+        mode: Mode = "vector",
+        lanes: int = 1,
+        fit_on: FitOn = "train",
+        batch_size: int = 32,
+        eval_batch_size: int = 1024,
+        seed: int = 0,
+        fold: str | None = None,
+        refit: bool = True,
+    ) -> None:
+        super().__init__()
+        self.keep_arguments()
+        for name, value in (
+            ("window", window),
+            ("horizon", horizon),
+            ("lanes", lanes),
+            ("batch_size", batch_size),
+            ("eval_batch_size", eval_batch_size),
+        ):
+            if value < 1:
+                raise DataError(f"{name} is {value}, expected at least 1")
+        if mode not in ("vector", "sequence", "lanes"):
+            raise DataError(f"mode is {mode!r}; there are vector, sequence, lanes")
+        if mode != "vector" and horizon != 1:
+            raise DataError(f"horizon is {horizon} in mode {mode}, expected 1; --data.mode vector has longer ones")
+        if fit_on not in ("train", "all"):
+            raise DataError(f"fit_on is {fit_on!r}; there are train, all")
+        self.recording = recording
+        self.values = _to_tensor(recording)
+        self.names = recording.names
+        self.periods = dict(periods) if fit_on == "train" else {"train": range(len(self.values))}
+        if fold is not None:
+            number, count = piece(fold)
+            self.periods = self._roll_forward(count, refit)[number - 1]
+        self.window = window
+        self.horizon = horizon
+        self.mode = mode
+        self.lanes = lanes
+        self.fit_on = fit_on
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self._check()
+
+    def _check(self) -> None:
+        """Refuses periods that are too short for a window."""
+        name, train = self.recording.name, self.periods["train"]
+        if train.stop <= self.naive_lag:
+            raise DataError(
+                f"{name} has {train.stop} points for training, expected more than a season of {self.naive_lag}; use a "
+                "shorter --data.period"
+            )
+        if self.mode == "lanes":
+            if not len(self._trained_by_lanes()):
+                raise DataError(
+                    f"{name} has {len(train)} points for training; {self.lanes} lanes of at least one chunk of "
+                    f"{self.window} need {self.lanes * self.window + 1}; use fewer --data.lanes or a shorter "
+                    "--data.window"
+                )
+        elif train.stop < self.window + self.horizon or len(train) < self.horizon:
+            raise DataError(
+                f"{name} has {len(train)} points for training of {len(self.values)}; a window of {self.window} and a "
+                f"horizon of {self.horizon} need {self.window + self.horizon}; use a shorter --data.window"
+            )
+        for split in ("val", "test"):
+            if split in self.periods and len(self.periods[split]) < self.horizon:
+                raise DataError(
+                    f"{name} has {len(self.periods[split])} points in {split}, expected at least the horizon of "
+                    f"{self.horizon}; use a larger --data.{split} or a shorter --data.horizon"
+                )
+
+    @property
+    def num_series(self) -> int:
+        """Number of series, which is the number of channels."""
+        return self.values.shape[1]
+
+    @property
+    def mean(self) -> list[float]:
+        """Mean of each series over all that lies before the end of the training period."""
+        return self._moments()[0].tolist()
+
+    @property
+    def std(self) -> list[float]:
+        """Standard deviation of each series over the same points; 1 for one that is constant there."""
+        return self._moments()[1].tolist()
+
+    @property
+    def naive_mae(self) -> list[float]:
+        """Mean absolute error of the naive forecast over the same points, the seasonal one of CO2; 1 if constant."""
+        errors = self._naive_errors(self.naive_lag)
+        # A season that repeats itself exactly is no scale.
+        errors = torch.where(errors > 0, errors, self._naive_errors(1))
+        return torch.where(errors > 0, errors, 1.0).tolist()
+
+    def _naive_errors(self, lag: int) -> Tensor:
+        values = self.values[: self.periods["train"].stop]
+        # Each portion begins with the last points of the one before.
+        portions = (values[start : start + PORTION + lag].double() for start in range(0, len(values) - lag, PORTION))
+        errors = sum(((portion[lag:] - portion[:-lag]).abs().sum(0) for portion in portions), torch.zeros(1))
+        return errors / (len(values) - lag)
+
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        values = self.values[: self.periods["train"].stop]
+        portions = values.split(PORTION)
+        mean = sum((portion.double().sum(0) for portion in portions), torch.zeros(1)) / len(values)
+        squares = sum(((portion.double() - mean).square().sum(0) for portion in portions), torch.zeros(1))
+        std = (squares / (len(values) - 1)).sqrt()
+        return mean, torch.where(std > 0, std, 1.0)
+
+    @property
+    def step(self) -> str | None:
+        """The time between two points in words, such as ``1 day``; None if points are only numbered."""
+        return self.recording.timeline.step
+
+    @property
+    def times(self) -> np.ndarray:
+        """The time of each point: ``datetime64``, or whole numbers."""
+        return self.recording.timeline.at(np.arange(len(self.values)))
+
+    def future_times(self, count: int) -> np.ndarray:
+        """The times of the points that follow the last one."""
+        return self.recording.timeline.at(np.arange(len(self.values), len(self.values) + count))
+
+    @property
+    def splits(self) -> dict[str, Tensor]:
+        """The values of each period, ``(T, C)``: parts of ``values``, not copies."""
+        return {split: self.values[period.start : period.stop] for split, period in self.periods.items()}
+
+    def history(self, split: str) -> Tensor:
+        """What a stateful model must have seen before a period's lane begins: all earlier inputs, ``(1, T, C)``."""
+        return self.values[None, : self.periods[split].start - 1]
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Where the series comes from: name, address, licence and checksum, for model cards."""
+        return {"name": self.recording.name, "url": "local data", "licence": "that of your data"}
+
+    def folds(self, count: int, refit: bool = True) -> list[Self]:
+        """A data module for each piece of the test period, all with the values of this one.
+
+        Args:
+            count: Number of pieces; see :func:`~datamodules.series.periods.roll_forward`.
+            refit: Whether every one trains on everything from the start of the series.
+
+        Raises:
+            DataError: The test period has fewer points than pieces, or a period is too short for a window.
+        """
+        folds: list[Self] = []
+        for periods in self._roll_forward(count, refit):
+            fold = copy.copy(self)
+            fold.trainer = None
+            fold.periods = periods
+            try:
+                fold._check()
+            except DataError as error:
+                raise DataError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
+            folds.append(fold)
+        return folds
+
+    def _roll_forward(self, count: int, refit: bool) -> list[dict[str, range]]:
+        """The periods of each fold."""
+        if "test" not in self.periods:
+            raise DataError("fit_on all leaves nothing to be forecast in folds; use --data.fit_on train")
+        return roll_forward(self.periods["test"], count, refit)
+
+    def train_dataloader(self) -> DataLoader[Split]:
+        """Shuffled windows of the training period, or its lanes in order."""
+        count, rank = processes(self)
+        if self.mode == "lanes":
+            if self.lanes < count:
+                raise DataError(
+                    f"{self.lanes} lanes cannot be shared by {count} processes; use --data.lanes {count} or "
+                    f"--trainer.devices {self.lanes}"
+                )
+            return _walk(self._chunks(self._trained_by_lanes(), self.lanes).share(count, rank))
+        windows = self._windows("train")
+        return load_batches(windows, EpochBatches(windows, self.batch_size, True, self.seed, count, rank))
+
+    def val_dataloader(self) -> DataLoader[Split] | list[DataLoader[Split]]:
+        """The validation period in order; no loader if all was trained on, since that can tell nothing."""
+        return self._evaluate("val") if self.fit_on == "train" else []
+
+    def test_dataloader(self) -> DataLoader[Split]:
+        """The test period in order.
+
+        Raises:
+            DataError: It was trained on.
+        """
+        if self.fit_on == "all":
+            raise DataError("fit_on all trains on every point, none is left to test on; use --data.fit_on train")
+        return self._evaluate("test")
+
+    def _evaluate(self, split: str) -> DataLoader[Split]:
+        if self.mode == "lanes":
+            return _walk(self._chunks(self.periods[split]))
+        windows = self._windows(split)
+        return load_batches(windows, EpochBatches(windows, self.eval_batch_size, False, self.seed, *processes(self)))
+
+    def _windows(self, split: str) -> Windows:
+        period, sequence = self.periods[split], self.mode == "sequence"
+        reach = self.values[max(period.start - self.window, 0) : period.stop]
+        points = range(max(period.start, self.window), period.stop)
+        windows = Windows(reach, self.window, self.horizon, sequence)
+        return windows.of(points, self.recording.timeline, self.names)
+
+    def _chunks(self, period: range, lanes: int = 1) -> Lanes:
+        length = len(period) // lanes
+        # The last value of a lane is the first input of the next one.
+        values = self.values[period.start - 1 : period.stop].unfold(0, length + 1, length).movedim(-1, 1)
+        return Lanes(values, self.window).of(period, self.recording.timeline, self.names)
+
+    def _trained_by_lanes(self) -> range:
+        """The points that the lanes forecast: as many as fill whole chunks, and none without a point before it."""
+        period = self.periods["train"]
+        whole = self.lanes * self.window
+        return range(period.stop - (period.stop - max(period.start, 1)) // whole * whole, period.stop)
+
+
+class DividedSeries(Series):
+    """Base of the series that are held out from the end on. See :class:`Series` for the arguments not listed.
+
+    Args:
+        recording: The series.
+        val: Validation period: a fraction of the series, a number of points, or the date of its first point.
+        test: Test period, at the end: likewise.
+
+    Raises:
+        DataError: A period has no points, or the date cannot be understood.
+    """
+
+    def __init__(
+        self, recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1, **options: Any
+    ) -> None:
+        super().__init__(recording=recording, periods=divide(recording, val, test), **options)
+
+
+def _walk(lanes: Lanes) -> DataLoader[Split]:
+    """Walks lanes chunk by chunk; the sampler is one that Lightning leaves alone."""
+    return load_batches(lanes, Starts(lanes, lanes.chunk))
+
+
+def _to_tensor(recording: Recording) -> Tensor:
+    """The values in single precision; a tensor that already is stays where it is."""
+    values = torch.as_tensor(recording.values)
+    if values.ndim != 2 or values.shape[1] != len(recording.names) or not len(values):
+        raise DataError(
+            f"{recording.name} has values of shape {tuple(values.shape)} and {len(recording.names)} names, expected "
+            "(T, C) and C names"
+        )
+    low, high = torch.aminmax(values, dim=0)
+    for name, least, most in zip(recording.names, low.tolist(), high.tolist(), strict=True):
+        largest = max(abs(least), abs(most))
+        if not largest < LARGEST:
+            raise DataError(
+                f"{recording.name} has values in '{name}' that are not finite or beyond {LARGEST:g}; use a larger unit"
+            )
+        if 0 < largest < 1 / LARGEST:
+            raise DataError(f"{recording.name} has no value in '{name}' beyond {1 / LARGEST:g}; use a smaller unit")
+        if 0 < most - least < 1000 * float(np.spacing(np.float32(largest))):
+            raise DataError(
+                f"{recording.name} has values in '{name}' from {least} to {most}, too close together for 32 bits; "
+                "subtract a constant from them first"
+            )
+    return values.float()

@@ -1,0 +1,350 @@
+"""Pictures in a folder of one's own, one sub-folder a class."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+
+from datamodules.errors import DataError
+from datamodules.memory import Picked, Split
+from datamodules.paths import default_cache, expanded
+from datamodules.vision.images import Images
+from datamodules.vision.pictures import log, read_pictures
+
+_SPLITS = ("train", "val", "test")
+# Two of these are splits, whatever is beside them; one may well be a class.
+_NAMES_OF_SPLITS = {*_SPLITS, "training", "valid", "validation", "dev", "eval", "testing"}
+# Left by operating systems; beginning with a dot is another sign.
+_JUNK = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
+
+
+class _File(NamedTuple):
+    split: str
+    label: int
+    name: str
+
+
+class ImageFolder(Images):
+    """Pictures of any size and mode in a folder, one sub-folder a class; they become RGB of one size.
+
+    The folder holds either one sub-folder a class, or ``train``, ``val`` and ``test`` with the same sub-folders in
+    each. What lies deeper counts to its class; hidden files, and files outside of the class folders, are ignored.
+
+    A split that has no folder is held out of the training pictures (of all pictures, if no split has a folder), by a
+    rule that depends on ``seed`` and on the contents of the files: every class keeps its share, and identical files
+    stay together. So a test never sees pictures that were trained on or that chose the checkpoint, also if there are
+    only ``train`` and ``val``. Splits that have folders are taken as they are; of identical files in two splits or two
+    classes there is a warning. Without such folders, identical files in two classes count as bad files.
+
+    Pictures are decoded once: their pixels go into a file in ``cache`` that is mapped into memory and shared by all
+    processes and all later runs. It is replaced when files or ``image_size`` change. See
+    :func:`datamodules.vision.pictures.read_picture` for how pictures become RGB. Batches are
+    ``(images uint8 (N, 3, S, S), labels int64 (N,))``.
+
+    Args:
+        root: The folder.
+        image_size: Height and width that pictures are scaled to.
+        val_size: Share of the pictures to hold out for validation if there is no ``val``.
+        test_size: Share of the pictures to hold out for testing if there is no ``test``.
+        on_bad_file: What to do about files that are no images, truncated or excessively large: ``stop`` before training
+            with a list of them, or ``skip`` them.
+        cache: Folder for decoded pictures; ``lightning-zoo`` in the user's cache folder by default.
+        eval_batch_size: Images in a validation or test batch of one process.
+
+    Raises:
+        DataError: The folder is missing or holds fewer than two classes, the splits have different classes, a class has
+            too few pictures, or there are bad files.
+    """
+
+    in_channels = 3
+    # What is published of a model must not show anybody's photos.
+    private = True
+
+    def __init__(
+        self,
+        root: str,
+        image_size: int = 150,
+        val_size: float = 0.15,
+        test_size: float = 0.15,
+        on_bad_file: Literal["stop", "skip"] = "stop",
+        cache: str | None = None,
+        eval_batch_size: int = 256,
+        **options: Any,
+    ) -> None:
+        super().__init__(eval_batch_size=eval_batch_size, **options)
+        if image_size < 1:
+            raise DataError(f"image_size is {image_size}, expected at least 1")
+        if not (val_size > 0 and test_size > 0 and val_size + test_size < 1):
+            raise DataError(
+                f"val_size {val_size} and test_size {test_size}; expected shares that leave some for training"
+            )
+        if on_bad_file not in ("stop", "skip"):
+            raise DataError(f"on_bad_file is {on_bad_file!r}; there are stop, skip")
+        self.root = expanded(root, "--data.root")
+        self.image_size = image_size
+        self.shares = {"val": val_size, "test": test_size}
+        self.on_bad_file = on_bad_file
+        self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
+        self.files = self._find_files()
+        self.classes = sorted(self.files["train"])
+        self._digests: dict[str, str] = {}
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Name of the folder, and what was in it."""
+        _ = self.splits
+        listed = "".join(f"{digest}  {name}\n" for name, digest in sorted(self._digests.items()))
+        return {
+            "name": self.root.resolve().name,
+            "url": "local folder",
+            "licence": "that of your pictures",
+            "images": str(len(self._digests)),
+            "sha256 of names and sha256 sums": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
+        }
+
+    def _find_files(self) -> dict[str, dict[str, list[str]]]:
+        """Finds the files of each class of each split that has a folder; opens none."""
+        if not self.root.is_dir():
+            found = "is a file" if self.root.exists() else "does not exist"
+            raise DataError(f"{self.root} {found}; expected a folder of pictures, name it with --data.root DIR")
+        folders = _folders(self.root)
+        if not set(folders) <= set(_SPLITS):
+            alike = [name for name in folders if name.lower() in _NAMES_OF_SPLITS]
+            if len(alike) > 1:
+                raise DataError(
+                    f"{self.root} holds {_listed(folders)}; expected folders named train, val and test alone, or one "
+                    "folder a class"
+                )
+            return {"train": self._find_classes(self.root)}
+        if not folders:
+            raise DataError(f"{self.root} holds no folders; expected one folder a class, or train, val and test")
+        if "train" not in folders:
+            raise DataError(f"{self.root} holds {' and '.join(folders)}, but no train; add it, or rename them")
+        files = {"train": self._find_classes(self.root / "train")}
+        for split in _SPLITS[1:]:
+            if split in folders:
+                files[split] = self._find_classes(self.root / split, files["train"])
+        return files
+
+    def _find_classes(self, folder: Path, known: Mapping[str, list[str]] | None = None) -> dict[str, list[str]]:
+        """Finds the files of each class in a folder, whose classes must be among those that are known."""
+        classes = {name: sorted(_walk(folder / name, self.root)) for name in _folders(folder)}
+        if known is not None:
+            unknown = sorted(set(classes) - set(known))
+            if unknown:
+                raise DataError(
+                    f"{folder} holds {_listed(unknown)}, but {self.root / 'train'} holds {_listed(known)}; expected "
+                    "the same classes in both"
+                )
+            if not any(classes.values()):
+                loose = _files(folder)
+                if loose:
+                    raise DataError(
+                        f"{folder} holds {_listed(loose)}, but no pictures in class folders; expected one folder a "
+                        f"class, as in {self.root / 'train'}; move pictures without a class elsewhere"
+                    )
+                raise DataError(f"{folder} holds no pictures; put some there, or delete the folder")
+            return classes
+        if not classes:
+            raise DataError(f"{folder} holds no folders; expected one folder a class")
+        if len(classes) == 1:
+            (only,) = classes
+            deeper = folder / only
+            hint = f"; did you mean --data.root {deeper}?" if len(_folders(deeper)) > 1 else ""
+            raise DataError(f"{folder} holds one class only, {_printable(only)}; expected at least two{hint}")
+        for name, files in classes.items():
+            if not files:
+                raise DataError(f"{folder / name} holds no pictures; put some there, or delete the folder")
+        return classes
+
+    def load(self) -> dict[str, Split]:
+        """Reads the pictures, or maps what was read before, and splits them."""
+        found = [
+            _File(split, label, name)
+            for split, classes in self.files.items()
+            for label, kind in enumerate(self.classes)
+            for name in classes.get(kind, ())
+        ]
+        pictures = read_pictures(self.root, [file.name for file in found], self.image_size, self.cache)
+        good = [file for file in found if file.name in pictures.rows]
+        faults = dict(pictures.faults)
+        shares = {split: share for split, share in self.shares.items() if split not in self.files}
+        if shares:
+            # Of a picture in two classes one copy could be trained on and the other tested.
+            faults |= _find_copies([file for file in good if file.split == "train"], pictures.digests)
+        self._report(faults, len(found))
+        good = [file for file in good if file.name not in faults]
+        self._digests = {file.name: pictures.digests[file.name] for file in good}
+        self._tell_of_copies(_find_copies(good, self._digests))
+        parts = {split: [file for file in good if file.split == split] for split in self.files}
+        absent = set(range(self.num_classes)) - {file.label for file in parts["train"]}
+        if absent:
+            names = _listed(self.classes[label] for label in sorted(absent))
+            raise DataError(f"{self.root} has no picture left to train {names} on; expected some of every class")
+        if shares:
+            parts |= self._hold_out(parts["train"], shares)
+        splits: dict[str, Split] = {}
+        for split in _SPLITS:
+            if not parts[split]:
+                raise DataError(f"{self.root / split} has no picture left; expected some")
+            rows = torch.tensor([pictures.rows[file.name] for file in parts[split]])
+            labels = torch.tensor([file.label for file in parts[split]])
+            splits[split] = (_pick(pictures.pixels, rows), labels)
+        return splits
+
+    def _report(self, faults: Mapping[str, str], total: int) -> None:
+        """Tells of bad files, and stops unless they are to be skipped."""
+        if not faults:
+            return
+        lines = [f"  {_printable(reason)}" for _, reason in sorted(faults.items())[:10]]
+        if len(faults) > 10:
+            lines.append(f"  and {len(faults) - 10} more")
+        listed = "\n".join(lines)
+        count = f"{len(faults)} of {total} files of {self.root}"
+        if self.on_bad_file == "stop":
+            raise DataError(
+                f"{count} cannot be used:\n{listed}\nmend or remove them; --data.on_bad_file skip leaves them out"
+            )
+        _tell(f"{count} are left out:\n{listed}")
+
+    def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
+        """Warns of identical files; the splits are the user's own, so they are left alone."""
+        if copies:
+            example = _printable(next(iter(copies.values())))
+            _tell(f"{len(copies)} files of {self.root} are not only in one split and class; for example {example}")
+
+    def _hold_out(self, files: Sequence[_File], shares: Mapping[str, float]) -> dict[str, list[_File]]:
+        """Takes a share of every class, identical files together, and leaves the rest to training."""
+        copies: dict[int, dict[str, list[_File]]] = defaultdict(lambda: defaultdict(list))
+        for file in files:
+            copies[file.label][self._digests[file.name]].append(file)
+        part_of: dict[str, str] = {}
+        for label, alike in copies.items():
+            if len(alike) <= len(shares):
+                raise DataError(
+                    f"{self.root} has {len(alike)} different pictures of {_printable(self.classes[label])}, too few to "
+                    f"be split; expected at least {len(shares) + 1}"
+                )
+            # In the order of a seeded hash, a new picture leaves nearly all others where they are.
+            left = sorted(alike, key=lambda digest: hashlib.sha256(f"{self.seed} {digest}".encode()).digest())
+            total = sum(map(len, alike.values()))
+            for needed, (split, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
+                wanted, taken = max(1, round(share * total)), 0
+                # Later splits, and training, need a picture each.
+                for digest in left[:-needed]:
+                    if taken + len(alike[digest]) <= wanted:
+                        part_of[digest] = split
+                        taken += len(alike[digest])
+                if not taken:
+                    # Every picture has more copies than are wanted; too many are better than none.
+                    part_of[min(left, key=lambda digest: len(alike[digest]))] = split
+                left = [digest for digest in left if digest not in part_of]
+        parts: dict[str, list[_File]] = {split: [] for split in ("train", *shares)}
+        for file in files:
+            parts[part_of.get(self._digests[file.name], "train")].append(file)
+        return parts
+
+
+class Things(ImageFolder):
+    """678 colour pictures of eight kinds of things: Debian's stamps for Tux Paint and clip art of Open Clip Art.
+
+    Made by ``scripts/things.py``: JPEG of 224 x 224 pixels, 450 for training, 85 for validation, 143 for testing.
+    Nine of the pictures are in two classes of the same split, as the packages have them.
+
+    Args:
+        root: The folder that ``scripts/things.py`` wrote.
+
+    Raises:
+        DataError: The folder is missing, or a file in it is damaged.
+    """
+
+    private = False
+
+    def __init__(self, root: str = "data/things8", **options: Any) -> None:
+        if not expanded(root, "--data.root").is_dir():
+            raise DataError(f"no folder {root}; scripts/things.py builds it from Debian's packages")
+        super().__init__(root=root, val_size=0.15, test_size=0.15, on_bad_file="stop", **options)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Name, address, licences and checksum."""
+        return {
+            **super().source,
+            "name": "things8: 678 colour pictures of 8 kinds of things, from Debian's tuxpaint-stamps-default and "
+            "openclipart-png",
+            "url": "Debian packages tuxpaint-stamps-default and openclipart-png; scripts/things.py joins them",
+            "licence": "GPL-2 (stamps), public domain (clip art)",
+        }
+
+    def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
+        """Nothing, since they are known."""
+
+
+def _folders(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name))
+
+
+def _files(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.is_dir() and not _is_junk(entry.name))
+
+
+def _is_junk(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def _walk(folder: Path, root: Path) -> Iterator[str]:
+    """Files at any depth, relative to the root; folders that links lead to are entered once."""
+    seen = set()
+    for path, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        status = Path(path).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not _is_junk(name))
+        yield from (str((Path(path) / name).relative_to(root)) for name in files if not _is_junk(name))
+
+
+def _raise(error: OSError) -> None:
+    raise DataError(f"cannot look into {error.filename}: {error.strerror}") from error
+
+
+def _find_copies(files: Sequence[_File], digests: Mapping[str, str]) -> dict[str, str]:
+    """Finds identical files in two classes, whose labels cannot both be true, and in two splits."""
+    first: dict[str, _File] = {}
+    copies = {}
+    for file in files:
+        other = first.setdefault(digests[file.name], file)
+        if (file.split, file.label) != (other.split, other.label):
+            where = "class" if file.label != other.label else "split"
+            copies[file.name] = f"{file.name} is the same picture as {other.name} of another {where}"
+            copies.setdefault(other.name, f"{other.name} is the same picture as {file.name} of another {where}")
+    return copies
+
+
+def _pick(pixels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """A slice where the rows follow each other, which is an ordinary tensor, else a selection; neither is a copy."""
+    first, last = int(rows[0]), int(rows[-1])
+    return pixels[first : last + 1] if last - first + 1 == len(rows) else cast(torch.Tensor, Picked(pixels, rows))
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = [_printable(name) for name in names]
+    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+
+
+def _printable(text: str) -> str:
+    """Names of files can be anything, even what a terminal cannot show."""
+    return text if text.isprintable() else ascii(text)
+
+
+@rank_zero_only
+def _tell(message: str) -> None:
+    log.warning(message)

@@ -1,0 +1,125 @@
+"""What classifiers of every kind of data share: class names, loss, metrics, the confusion matrix."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from zoo.base.optimization import Optimized
+from zoo.drawing import draw_confusion_matrix
+from zoo.errors import ZooError
+
+
+class Classification(Optimized):
+    """Base of the classifiers; a subclass adds :meth:`forward`, which maps raw inputs to ``num_logits`` logits.
+
+    Two classes get one logit and a sigmoid, more get a softmax.
+
+    Args:
+        num_classes: Number of classes.
+        classes: Their names; numbers if left out.
+        label_smoothing: Share of the target spread over all classes (Szegedy et al., 2016).
+    """
+
+    metric = "accuracy"
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        classes: Sequence[str] | None = None,
+        label_smoothing: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.classes = list(classes) if classes else [str(number) for number in range(num_classes)]
+        if num_classes < 2 or len(self.classes) != num_classes:
+            raise ZooError(f"{num_classes} classes named {self.classes}; expected at least two and a name for each")
+        self.num_classes = num_classes
+        self.num_logits = 1 if num_classes == 2 else num_classes
+        self.label_smoothing = label_smoothing
+        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self.evaluation_loss = MeanMetric(nan_strategy="disable")
+        self._train_correct: list[Tensor] = []
+        self._train_seen = 0
+
+    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""
+        if self.num_logits == 1:
+            positive = labels[:, 1] if labels.ndim == 2 else labels.float()
+            targets = positive * (1 - label_smoothing) + label_smoothing / 2
+            return F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
+        return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+
+    def labels(self, logits: Tensor) -> Tensor:
+        """The most probable class of each row, ``(N,)``."""
+        return (logits.squeeze(1) > 0).long() if self.num_logits == 1 else logits.argmax(1)
+
+    @torch.inference_mode()
+    def probabilities(self, inputs: Any) -> Tensor:
+        """Class probabilities of raw inputs, ``(N, num_classes)``, rows summing to one."""
+        logits = self(inputs.to(self.device)).float()
+        if self.num_logits == 1:
+            positive = logits.sigmoid()
+            return torch.cat([1 - positive, positive], dim=1)
+        return logits.softmax(1)
+
+    def classify(self, inputs: Any) -> list[str]:
+        """Names the most probable class of each raw input."""
+        return [self.classes[index] for index in self.probabilities(inputs).argmax(1).tolist()]
+
+    def learn(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss of a training batch, whose hits are counted; targets as in :meth:`loss`."""
+        true = labels.argmax(1) if labels.ndim == 2 else labels
+        self._train_correct.append((self.labels(logits.detach()) == true).sum())
+        self._train_seen += len(labels)
+        return self.loss(logits, labels, self.label_smoothing)
+
+    def on_train_epoch_start(self) -> None:
+        """Starts a new mean."""
+        self._train_correct, self._train_seen = [], 0
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the accuracy of the epoch."""
+        self.log("train_accuracy", torch.stack(self._train_correct).sum() / self._train_seen, sync_dist=True)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Counts hits and misses."""
+        inputs, labels = batch
+        logits = self(inputs).float()
+        self.confusion.update(self.labels(logits), labels)
+        # torchmetrics 1.9 ignores weights when nan_strategy is "disable", hence one value a row.
+        self.evaluation_loss.update(self.loss(logits, labels).expand(len(labels)))
+        return {"logits": logits, "labels": labels}
+
+    test_step = validation_step
+
+    def log_evaluation(self, split: str) -> None:
+        """Logs ``accuracy``, ``balanced_accuracy`` and ``loss`` of a split."""
+        confusion = self.confusion.compute().double()
+        hits, members = confusion.diagonal(), confusion.sum(1)
+        recalls = (hits / members)[members > 0]
+        self.log(f"{split}_accuracy", (hits.sum() / members.sum()).float(), prog_bar=True, sync_dist=True)
+        self.log(f"{split}_balanced_accuracy", recalls.mean().float(), sync_dist=True)
+        self.log(f"{split}_loss", self.evaluation_loss.compute(), sync_dist=True)
+        self.confusion.reset()
+        self.evaluation_loss.reset()
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the confusion matrix."""
+        predicted = self.labels(outputs["logits"].float().cpu())
+        return {"confusion_matrix": draw_confusion_matrix(outputs["labels"].cpu(), predicted, self.classes)}
+
+    def worst(self, outputs: dict[str, Tensor], count: int) -> tuple[Tensor, list[int]]:
+        """The most confident mistakes of an evaluation: their rows and the classes they were taken for."""
+        logits, labels = outputs["logits"].float().cpu(), outputs["labels"].cpu()
+        predicted = self.labels(logits)
+        wrong = (predicted != labels).nonzero().squeeze(1)
+        confidence = logits.squeeze(1).abs() if self.num_logits == 1 else logits.softmax(1).amax(1)
+        rows = wrong[confidence[wrong].argsort(descending=True)[:count]]
+        return rows, predicted[rows].tolist()

@@ -1,0 +1,170 @@
+"""What every model of the zoo is: an object that its arguments and weights rebuild, with figures, pictures, answers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import torch
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.callbacks import Callback
+from matplotlib.figure import Figure
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from datamodules.arguments import KeepsArguments
+from zoo import names
+from zoo.base.loss_watch import LossWatch
+
+_unfilled = ContextVar("unfilled", default=False)
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Inside, models are built without reading pretrained weights, since others will be put into them."""
+    token = _unfilled.set(True)
+    try:
+        yield
+    finally:
+        _unfilled.reset(token)
+
+
+def is_unfilled() -> bool:
+    """Whether a model being built will get its weights later; see :func:`unfilled`."""
+    return _unfilled.get()
+
+
+class ZooModule(KeepsArguments, LightningModule):
+    """Base of every model.
+
+    A subclass defines ``network``, :meth:`forward` and the steps. The arguments of its constructor are primitives and
+    become its hyperparameters by themselves: they and the class path are all it takes to rebuild the model. See
+    :mod:`datamodules.arguments` for how those of bases are handed on. ``training_step`` returns the loss or a dict with
+    the key ``loss``, which :class:`LossWatch` looks after.
+
+    Attributes:
+        metric: Name of the figure that the model is judged by, as in the model's card.
+        watch_loss: Stop training with an error when the loss is NaN or infinite.
+        rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
+    """
+
+    metric: str
+    watch_loss = True
+    rounding_tolerance = 1e-4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keep_arguments()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets an attribute.
+
+        Lightning notes the running hook some thirty times a step. That it is neither a parameter nor a module need not
+        be found out each time, which counts where a step takes a millisecond.
+        """
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The watch over the loss, for any trainer."""
+        return [LossWatch()]
+
+    def advice(self) -> str:
+        """What to do about a loss that diverges."""
+        return "try a smaller learning rate"
+
+    def example_input(self) -> Tensor:
+        """A batch of one valid input, to trace the model with."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its input looks like")
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws an evaluation.
+
+        Args:
+            outputs: What the evaluation steps returned, concatenated over the batches.
+            rows: The evaluated data set; row ``i`` belongs to output ``i``.
+
+        Returns:
+            Name and picture; nothing where there is nothing to see.
+        """
+        return {}
+
+    def log_evaluation(self, split: str) -> None:
+        """Logs what an evaluation found, each figure as ``{split}_{name}``.
+
+        Args:
+            split: ``val`` or ``test``.
+        """
+
+    def on_validation_epoch_end(self) -> None:
+        """See :meth:`log_evaluation`."""
+        self.log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        """See :meth:`log_evaluation`."""
+        self.log_evaluation("test")
+
+    def trial_step(self, batch: Any) -> None:
+        """A step of training without its optimizer, to be timed."""
+        loss = self.training_step(batch, 0)
+        if isinstance(loss, Tensor) and loss.requires_grad:
+            loss.backward()
+
+    def progress(self) -> Tensor | None:
+        """Rows of images to show after each epoch, uint8 ``(R, K, C, H, W)``; nothing by default."""
+        return None
+
+    def calibration(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
+        """What simple means reach by the model's figures, by name, where only a comparison gives them a meaning."""
+        return {}
+
+    def training_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws what there is to see of the training data before training starts.
+
+        Args:
+            rows: The training data set.
+
+        Returns:
+            Name and picture.
+        """
+        return {}
+
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws how the model got where it is, after training has ended.
+
+        Args:
+            rows: The training data set.
+
+        Returns:
+            Name and picture.
+        """
+        return {}
+
+    def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
+        """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`.
+
+        Of data that is private, such as somebody's photos, noise of the same shape.
+        """
+        inputs = next(iter(data.test_dataloader()))[0][:8].contiguous()
+        if getattr(data, "private", False):
+            inputs = torch.randint(0, 256, inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs.dtype)
+        return {"input": inputs}
+
+    def borrowed(self) -> dict[str, str]:
+        """Parts of the state that may equal other published weights, so that these need not be stored again.
+
+        Returns:
+            Beginning of the keys here -> name of published weights, whose keys go on after ``network.``.
+        """
+        return {}
+
+    @torch.inference_mode()
+    def answer(self, golden: dict[str, Tensor]) -> Tensor:
+        """The output that belongs to the inputs of a golden file."""
+        return self(golden["input"])
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Writes the class path, so that the file alone suffices to load the model (see :mod:`zoo.weights`)."""
+        checkpoint["class_path"] = names.path_of(type(self))

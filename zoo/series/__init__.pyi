@@ -1,0 +1,17 @@
+from .baselines import MovingAverage as MovingAverage
+from .baselines import Naive as Naive
+from .baselines import SeasonalDifference as SeasonalDifference
+from .baselines import SeasonalNaive as SeasonalNaive
+from .causal_conv import CausalConv as CausalConv
+from .causal_conv import CausalConvNet as CausalConvNet
+from .conformal import half_widths as half_widths
+from .conformal import rolled_errors as rolled_errors
+from .conv_lstm import ConvLSTM as ConvLSTM
+from .conv_lstm import ConvLSTMNet as ConvLSTMNet
+from .forecaster import Forecaster as Forecaster
+from .linear import MLP as MLP
+from .linear import DenseForecaster as DenseForecaster
+from .linear import Linear as Linear
+from .recurrent import Recurrent as Recurrent
+from .recurrent import RecurrentNet as RecurrentNet
+from .stateful import Stateful as Stateful

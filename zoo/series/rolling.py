@@ -1,0 +1,116 @@
+"""Forecasts of any length, from one point or from many, each forecast becoming input of the next."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from zoo.errors import ZooError
+
+# Steps of windows that are looked at together, which bounds the memory of forecasts from many points.
+STEPS_AT_ONCE = 1 << 17
+
+
+class Rolling(LightningModule):
+    """What a forecaster does with :meth:`forward`, which forecasts ``horizon`` steps after a window.
+
+    Attributes:
+        num_series: Number of series, ``C``.
+        window: Steps that a forecast is made from.
+        horizon: Steps that are forecast at once.
+    """
+
+    num_series: int
+    window: int
+    horizon: int
+
+    @abstractmethod
+    def check(self, inputs: Tensor) -> None:
+        """Refuses inputs of a wrong shape."""
+
+    @torch.inference_mode()
+    def forecast(self, history: Any, horizon: int) -> Tensor:
+        """Continues a series by as many steps as wanted; forecasts become inputs of the next ones.
+
+        Args:
+            history: The series up to now in its own unit, a tensor, an array or a list: ``(T, C)``, or several of equal
+                length, ``(N, T, C)``; of a single series ``(T,)``, too. Of fewer steps than ``window`` forecasts are
+                made that training has never shown.
+            horizon: Steps to forecast.
+
+        Returns:
+            float32 ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``.
+
+        Raises:
+            ZooError: The history is too short, has gaps or another number of series.
+        """
+        values = torch.as_tensor(history)
+        if values.ndim == 1 and self.num_series == 1:
+            return self.forecast(values[:, None], horizon)[:, 0]
+        known = self._known(values[None] if values.ndim == 2 else values, horizon)
+        with self._evaluating():
+            ahead = self.extend(known, horizon)
+        return ahead[0] if values.ndim == 2 else ahead
+
+    @torch.inference_mode()
+    def forecast_from(self, series: Tensor, origins: range, horizon: int) -> Tensor:
+        """Forecasts a series from many of its points, each time knowing only what lies before, as many at once as fit.
+
+        Args:
+            series: The series in its own unit, ``(T, C)``.
+            origins: Numbers of steps that are known, each at least ``window``; ``origins[i]`` is the point that row
+                ``i`` forecasts first.
+            horizon: Steps to forecast.
+
+        Returns:
+            float32 ``(len(origins), horizon, C)``; row ``i`` is what :meth:`forecast` makes of
+            ``series[:origins[i]]``.
+
+        Raises:
+            ZooError: An origin is not within the series or too early, or the series has gaps.
+        """
+        known = self._known(series[None], horizon)[0]
+        if not origins or origins.step < 1 or not self.window <= origins[0] <= origins[-1] <= len(known):
+            raise ZooError(
+                f"origins are {origins}; expected them to ascend from the window, {self.window}, up to {len(known)}"
+            )
+        with self._evaluating():
+            return self.roll(known, origins, horizon)
+
+    def _known(self, history: Tensor, horizon: int) -> Tensor:
+        """A history that has been checked, ``(N, T, C)``."""
+        if horizon < 1:
+            raise ZooError(f"horizon is {horizon}, expected at least 1")
+        known = history.to(self.device, torch.float32)
+        self.check(known)
+        if not known.isfinite().all():
+            raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
+        return known
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        was_training = self.training
+        self.eval()
+        try:
+            yield
+        finally:
+            self.train(was_training)
+
+    def extend(self, known: Tensor, horizon: int) -> Tensor:
+        """Continues checked series ``(N, T, C)``; the last ``window`` steps are looked at anew for every forecast."""
+        latest, ahead = known[:, -self.window :], []
+        for _ in range(0, horizon, self.horizon):
+            ahead.append(self(latest)[:, -self.horizon :].to(known.dtype))
+            latest = torch.cat([latest, ahead[-1]], 1)[:, -self.window :]
+        return torch.cat(ahead, 1)[:, :horizon]
+
+    def roll(self, known: Tensor, origins: range, horizon: int) -> Tensor:
+        """Forecasts a checked series ``(T, C)`` from all origins; a forecast depends on its last ``window`` steps."""
+        windows = known.unfold(0, self.window, 1).transpose(1, 2)
+        at_once = max(1, STEPS_AT_ONCE // self.window)
+        parts = [origins[start : start + at_once] for start in range(0, len(origins), at_once)]
+        return torch.cat([self.extend(windows[[origin - self.window for origin in part]], horizon) for part in parts])

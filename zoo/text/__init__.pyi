@@ -1,0 +1,10 @@
+from .language_model import LanguageModel as LanguageModel
+from .neural import NeuralLanguageModel as NeuralLanguageModel
+from .ngram import NGramLM as NGramLM
+from .recurrent import RNNLM as RNNLM
+from .recurrent import RecurrentLanguageNet as RecurrentLanguageNet
+from .sampling import Sampling as Sampling
+from .sentiment import SentimentClassifier as SentimentClassifier
+from .sentiment import SentimentNet as SentimentNet
+from .transformer import TransformerLanguageNet as TransformerLanguageNet
+from .transformer import TransformerLM as TransformerLM

@@ -1,0 +1,341 @@
+"""LightningCLI behind ``zoo fit``, ``zoo validate`` and ``zoo test``: one recipe in, one run folder out."""
+
+import contextlib
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning import Trainer
+from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from datamodules.errors import UserError
+from zoo import weights
+from zoo.base.module import ZooModule, unfilled
+from zoo.errors import ZooError
+from zoo.training.callbacks import EpochLines, InterruptBetweenBatches, SaveConfig, SeedEpochs
+from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, settle_choosers
+from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
+from zoo.training.facts import FACTS, check_classes, check_given
+from zoo.training.figures import Figures
+from zoo.training.messages import ZooParser, reason, sections, told
+from zoo.training.plugins import NoProfiler, quieten
+from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
+from zoo.training.resumption import check_resumable
+from zoo.training.run_folder import device_name, keep_metrics, new_run_folder
+
+
+class ZooCLI(LightningCLI):
+    """Builds model, data module and trainer from a recipe and flags; :meth:`run` runs one verb.
+
+    Args:
+        args: LightningCLI arguments, such as ``["--config", "recipe.yaml", "--trainer.max_epochs", "3"]``.
+        verb: ``fit``, ``validate`` or ``test``.
+        recipe: Name that run folder and card will carry.
+        folder: Run folder to use; a new one by default.
+        quiet: Show nothing but errors and the result.
+        callbacks: More callbacks than the recipe's.
+        description: What the verb's help says.
+    """
+
+    def __init__(
+        self,
+        args: list[str],
+        verb: str,
+        recipe: str = "custom",
+        folder: Path | None = None,
+        quiet: bool = False,
+        callbacks: Sequence[Callback] = (),
+        description: str | None = None,
+    ) -> None:
+        self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
+        self.more_callbacks = callbacks
+        self.args_given = args
+        self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
+        self.checkpoint: Path | None = None
+        self.duration: Duration | None = None
+        # What a step takes in each precision and memory format, in milliseconds, if that was timed.
+        self.step_times: dict[str, float] = {}
+        self._folder_is_new = False
+        self._trained: dict[str, Any] = {}
+        if not torch.cuda.is_available():
+            # Lightning has torch look for NVIDIA's library, which every step of an optimizer would do again in vain.
+            os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+        quieten(quiet)
+        super().__init__(
+            args=args,
+            run=False,
+            parser_class=ZooParser,
+            parser_kwargs={
+                "prog": f"zoo {verb}",
+                "usage": f"zoo {verb} RECIPE | FILE.yaml | RUN_FOLDER  [flags]",
+                "description": description,
+                "epilog": "The flags of a recipe's model and data: --model.help CNN, --data.help Digits, or as "
+                "'zoo show RECIPE' names the classes.",
+                "allow_abbrev": False,
+                "parser_mode": ZooParser.MODE,
+            },
+            trainer_defaults={"enable_model_summary": False, "devices": 1},
+            model_class=ZooModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=SaveConfig if verb == "fit" else None,
+            save_config_kwargs={"overwrite": True},
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds the zoo's own flags and links every fact of the data to the model."""
+        parser.add_argument(
+            "--ckpt_path",
+            type=str | None,
+            default=None,
+            help="Checkpoint to resume (fit) or evaluate (validate, test).",
+        )
+        parser.add_argument(
+            "--tune_precision",
+            type=bool,
+            default=False,
+            help="On one CPU process, if neither precision nor channels_last is set, time a few training steps in "
+            "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into "
+            "the run's config.yaml.",
+        )
+        parser.add_argument(
+            "--epochs_of",
+            type=str | None,
+            default=None,
+            help="With --data.fit_on all: train as many epochs as this run, or published model, had at its best "
+            "checkpoint, on the same learning-rate schedule; by default the weights published of the recipe tell.",
+        )
+        parser.add_argument(
+            "--figures", type=bool, default=True, help="Whether to draw pictures into the run's folder."
+        )
+        for fact in FACTS:
+            parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
+
+    def before_instantiate_classes(self) -> None:
+        """Checks the checkpoint before anything is built or written."""
+        checkpoint = self.config.pop("ckpt_path")
+        self.config["ckpt_path"] = None
+        if checkpoint is not None:
+            self.checkpoint = Path(checkpoint)
+            read = weights.read_checkpoint(self.checkpoint)
+            self._trained = read.get("hyper_parameters", {})
+            if self.verb == "fit" and ReconsiderPrecision.__qualname__ in read.get("callbacks", {}):
+                self.more_callbacks = [*self.more_callbacks, ReconsiderPrecision(0.0)]  # which takes up its state
+            arguments = self.config["model"]["init_args"]
+            for name, value in self._trained.items():
+                # What the model found out when it was made may not be found again, such as where its weights came from.
+                if name in arguments and name not in FACTS and arguments[name] is None:
+                    arguments[name] = value
+        source = self.config.pop("epochs_of")
+        self.config["epochs_of"] = None
+        self.duration = self._settled_duration(source)
+        if self.duration is not None:
+            settings = self.config["trainer"]
+            settings["max_epochs"] = self.duration.max_epochs
+            stop = Namespace(class_path="zoo.training.StopAfter", init_args=Namespace(epochs=self.duration.epochs))
+            settings["callbacks"] = [*_as_list(settings["callbacks"]), stop]
+
+    def _settled_duration(self, source: str | None) -> Duration | None:
+        """How long training on everything lasts; None where nothing has to be settled."""
+        on_all = self.config.get("data.init_args.fit_on") == "all"
+        said = [flag for flag in ("--trainer.max_epochs", "--trainer.max_steps") if flag in self.flags]
+        if source is not None and (said or not on_all or self.verb != "fit"):
+            told = f"{said[0]} says already how long" if said else "it is for zoo fit with --data.fit_on all"
+            raise ZooError(f"--epochs_of {source} has nothing to tell: {told}; leave it out")
+        settings = self.config["trainer"]
+        settled = said or settings["max_epochs"] == 1 or plans_to_fit_on_all(self.args_given)
+        if self.verb != "fit" or not on_all or (settled and source is None):
+            return None
+        if self.checkpoint is not None:
+            raise ZooError(
+                f"training on everything begins anew, not with {self.checkpoint}; use: zoo fit {self.recipe} "
+                f"--data.fit_on all --epochs_of {self.checkpoint.parent.parent}"
+            )
+        if settings["max_steps"] != -1:
+            raise ZooError(
+                "an epoch of everything has more steps, and max_steps counts them; use --trainer.max_steps N"
+            )
+        return chosen_duration(source or self.recipe)
+
+    def instantiate_classes(self) -> None:
+        """Builds everything; an error that a constructor told comes through as it was told."""
+        # Weights that are about to be loaded need none before them, which might have to be fetched.
+        filled_later = self.verb in ("validate", "test") or self.checkpoint is not None
+        try:
+            with unfilled() if filled_later else contextlib.nullcontext():
+                super().instantiate_classes()
+            check_given(self._given_to_the_model(), self.datamodule)
+            check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
+        except (UserError, ValueError, RuntimeError, MisconfigurationException) as error:
+            self.leave_no_trace()
+            raise told(error) or ZooError(reason(error)) from error
+
+    def _given_to_the_model(self) -> dict[str, str]:
+        """The arguments of the model that flags and files give, by what gives them."""
+        given = {flag: flag.rpartition(".")[2] for flag in self.flags if flag.startswith("--model.")}
+        for section in sections("model", self.args_given):
+            given |= {f"model.init_args.{name}": name for name in section.get("init_args", {})}
+        return given
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Builds the trainer around the run's folder."""
+        settings = self._get(self.config_init, "trainer")
+        if settings.get("fast_dev_run"):
+            return super().instantiate_trainer(**kwargs)
+        if self.verb == "fit":
+            self._check_optimization(settings)
+        if self.folder is None:
+            self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
+            self._folder_is_new = True
+        kwargs.setdefault("default_root_dir", str(self.folder))
+        if self.verb != "fit":
+            kwargs["logger"] = False
+        elif settings.get("logger") in (None, True):
+            kwargs["logger"] = [
+                CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
+                TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
+            ]
+        if settings.get("profiler") is None:
+            kwargs["profiler"] = NoProfiler()
+        kwargs["plugins"] = [*_as_list(settings.get("plugins")), SealedCheckpointIO()]
+        if self.quiet or not sys.stdout.isatty():
+            kwargs["enable_progress_bar"] = False
+        chosen = settings.get("precision") is not None or self.checkpoint is not None
+        tune = self.verb == "fit" and self._get(self.config, "tune_precision") and not chosen
+        if tune and not getattr(self.model, "channels_last", False) and on_one_cpu(settings):
+            kwargs["precision"] = self._tune_precision()
+        on_all = getattr(self.datamodule, "fit_on", "train") == "all"
+        settings["callbacks"] = settle_choosers(_as_list(settings.get("callbacks")), on_all)
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
+        return super().instantiate_trainer(**kwargs)
+
+    def _check_optimization(self, settings: Any) -> None:
+        """Says what to type instead where a model with several optimizers does itself what the trainer is asked to."""
+        if self.model.automatic_optimization:
+            return
+        name, clip, gather = (
+            type(self.model).__name__,
+            settings["gradient_clip_val"],
+            settings["accumulate_grad_batches"],
+        )
+        if clip:
+            raise ZooError(f"{name} clips the gradients of each network itself; use --model.clip_norm {clip}")
+        if gather not in (None, 1):
+            raise ZooError(
+                f"{name} trains two networks in turn and gathers no gradients; use a larger --data.batch_size"
+            )
+
+    def _own_callbacks(self, folder: Path) -> list[Callback]:
+        ours: list[Callback] = [
+            *self.more_callbacks,
+            SeedEpochs(self._get(self.config, "seed_everything")),
+        ]
+        if self._get(self.config, "figures"):
+            ours.append(Figures(folder))
+        if self.verb == "fit":
+            ours.append(InterruptBetweenBatches())
+            ours.append(LastCheckpoint(folder / "checkpoints"))
+            if not self.quiet:
+                ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
+        return ours
+
+    def _tune_precision(self) -> Any:
+        """Times training steps and keeps the quickest setting, in the model and in the configuration."""
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        batch = next(iter(self.datamodule.train_dataloader()))
+        seconds = time_settings(self.model, batch)
+        (precision, channels_last), _ = min(seconds.items(), key=lambda item: item[1])
+        formats = {False: "channels first", True: "channels last"}
+        self.step_times = {f"{name}, {formats[last]}": round(1000 * s, 3) for (name, last), s in seconds.items()}
+        if not self.quiet:
+            for setting, milliseconds in self.step_times.items():
+                print(f"  {setting:26s} {milliseconds:7.2f} ms a step")
+            print(f"training in {precision}, {formats[channels_last]}")
+        if hasattr(self.model, "channels_last"):
+            self.model.channels_last = channels_last
+            self.model.hparams["channels_last"] = channels_last
+            self.config["model"]["init_args"]["channels_last"] = channels_last
+        if precision == "bf16-mixed":
+            self.more_callbacks = [*self.more_callbacks, ReconsiderPrecision(seconds[precision, channels_last])]
+        self.config["trainer"]["precision"] = precision
+        self.config["tune_precision"] = False
+        return precision
+
+    def run(self, then_test: bool = False) -> dict[str, Any]:
+        """Runs the verb; a run that never began leaves no folder.
+
+        Args:
+            then_test: After training measure the best checkpoint on the test split, too.
+
+        Returns:
+            What belongs into ``results.json``.
+        """
+        try:
+            return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+        except UserError:
+            self.leave_no_trace()
+            raise
+        except (MisconfigurationException, RuntimeError) as error:
+            if not isinstance(error, MisconfigurationException) and "conditioned on metric" not in str(error):
+                raise
+            self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
+            raise ZooError(reason(error)) from error
+
+    def leave_no_trace(self, first_epoch: bool = False) -> None:
+        """Removes the folder of a run that never began, or did not get through its first epoch."""
+        if not self._folder_is_new or self.folder is None:
+            return
+        if first_epoch or not any(self.folder.rglob("*.ckpt")):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            for parent in list(self.folder.parents)[:2]:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+
+    def _fit(self, then_test: bool) -> dict[str, Any]:
+        if self.checkpoint is not None:
+            check_resumable(self.trainer, self.checkpoint)
+            keep_metrics(self.trainer, self.checkpoint)
+        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
+        results: dict[str, Any] = {
+            "fit": {
+                "epochs": self.trainer.current_epoch,
+                "steps": self.trainer.global_step,
+                "seconds": round(last.spent, 1) if last is not None else None,
+                "precision": str(self.trainer.precision),
+                "processes": self.trainer.world_size,
+                "device": device_name(self.trainer),
+            }
+        }
+        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        if best:
+            # A checkpoint counts the epochs that were complete when it was written in the course of the next one.
+            results["fit"]["max_epochs"] = self.trainer.max_epochs
+            results["fit"]["best_epoch"] = weights.read_checkpoint(Path(best))["epoch"] + 1
+        if best and self.trainer.world_size == 1:
+            self.trainer.loggers = []
+            results.update(self._evaluate("validate", Path(best)))
+            if then_test:
+                results.update(self._evaluate("test", Path(best)))
+        return results
+
+    def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
+        run = getattr(self.trainer, verb)
+        figures = run(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,0 +1,49 @@
+"""Facts of the data that reach the model as constructor arguments of the same name."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningDataModule
+
+from zoo.errors import ZooError
+
+FACTS = (
+    "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
+    "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "vocab_size", "tokenizer",
+    "length",
+)  # fmt: skip
+
+
+def check_given(names: Mapping[str, str], data: LightningDataModule) -> None:
+    """Refuses facts that were given to the model: only the data can state them, and nobody would notice.
+
+    Args:
+        names: What was given to the model, by the flag or the place that gave it.
+        data: The data module.
+
+    Raises:
+        ZooError: One of them is a fact.
+    """
+    for flag, fact in names.items():
+        if fact in FACTS:
+            says = getattr(data, fact, None)
+            said = textwrap.shorten(str(says), 60, placeholder=" ...")
+            told = f"says {said}" if says is not None else "does not state it, so the model's default stands"
+            advice = f"use --data.{fact}" if fact in data.hparams else "leave it out"
+            raise ZooError(f"{flag} is for the data to say, which {told}; {advice}")
+
+
+def check_classes(trained: Sequence[Any] | None, data: LightningDataModule, checkpoint: Path | None) -> None:
+    """Refuses data of other classes than a checkpoint was trained to tell.
+
+    Raises:
+        ZooError: It has others.
+    """
+    found = getattr(data, "classes", None)
+    if trained and found and list(trained) != list(found):
+        raise ZooError(
+            f"{checkpoint} was trained to tell {', '.join(map(str, trained))}; "
+            f"the data has {', '.join(map(str, found))}"
+        )

@@ -1,0 +1,11 @@
+from .augmentation import Augmentation as Augmentation
+from .backbone import Backbone as Backbone
+from .classifier import Classifier as Classifier
+from .cnn import CNN as CNN
+from .cnn import ConvNet as ConvNet
+from .dense import MLP as MLP
+from .dense import Dense as Dense
+from .distillation import Distillation as Distillation
+from .grad_cam import GradCAM as GradCAM
+from .transfer import Transfer as Transfer
+from .transfer import TransferNet as TransferNet
