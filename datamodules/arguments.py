@@ -16,7 +16,7 @@ import textwrap
 from collections.abc import Mapping
 from functools import cache
 from inspect import Parameter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from lightning.pytorch.core.mixins import HyperparametersMixin
 
@@ -25,9 +25,14 @@ from datamodules.errors import did_you_mean
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
-@cache
-def parameters(kind: Any) -> Mapping[str, Parameter]:
+def parameters(kind: type) -> Mapping[str, Parameter]:
     """All that the constructor of a class takes: its own arguments, then those that it hands to its bases."""
+    # To the type checker classes of torch modules cannot be hashed.
+    return _parameters(cast(Any, kind))
+
+
+@cache
+def _parameters(kind: type) -> Mapping[str, Parameter]:
     found: dict[str, Parameter] = {}
     decided: set[str] = set()
     by_position = 0

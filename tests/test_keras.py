@@ -14,7 +14,7 @@ from conftest import Zoo
 from torch import nn
 
 import zoo
-from zoo.vision import keras
+from zoo.vision import keras_model
 
 EPSILON = 1e-3
 IMAGES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -43,11 +43,11 @@ def write(
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     with h5py.File(path, "w") as file:
         weights = file.create_group("model_weights") if head is not None else file
-        for convolution, norm, names in keras._pairs():
+        for convolution, norm, names in keras_model.pairs():
             kernel, key = state[f"{convolution}.weight"], "depthwise_kernel" if names.depthwise else "kernel"
             axes = (2, 3, 0, 1) if names.depthwise else (2, 3, 1, 0)
             weights[f"{names.conv}/{names.conv}/{key}:0"] = kernel.transpose(axes)
-            for ours, theirs in keras._NORM.items():
+            for ours, theirs in keras_model.NORM.items():
                 weights[f"{names.norm}/{names.norm}/{theirs}:0"] = state[f"{norm}.{ours}"]
         if head is None:
             return path
@@ -165,9 +165,11 @@ def test_a_wrong_head_would_be_noticed(
     network: Any, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "model.h5", network, [dense("a", 1280, 3, "softmax")])
-    right = keras.KerasMobileNetV2.head_layers
+    right = keras_model.KerasMobileNetV2.head_layers
     monkeypatch.setattr(
-        keras.KerasMobileNetV2, "head_layers", lambda found: [(weight, bias.flip(0)) for weight, bias in right(found)]
+        keras_model.KerasMobileNetV2,
+        "head_layers",
+        lambda found: [(weight, bias.flip(0)) for weight, bias in right(found)],
     )
     code, _, err = zoo_command("import-keras", path)
     assert code == 2
@@ -200,7 +202,7 @@ def test_a_wrong_conversion_would_be_noticed(
     network: Any, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "weights.h5", network)
-    monkeypatch.setattr(keras.KerasMobileNetV2, "options", {"pad_type": "", "bn_eps": EPSILON})
+    monkeypatch.setattr(keras_model.KerasMobileNetV2, "options", {"pad_type": "", "bn_eps": EPSILON})
     code, _, err = zoo_command("import-keras", path)
     assert code == 2
     assert "differ from Keras'" in err

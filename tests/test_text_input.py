@@ -63,7 +63,7 @@ def test_lines_of_standard_input_keep_their_places(
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "utf-8:surrogateescape"])
 def test_bytes_that_are_no_text_are_told(encoding: str) -> None:
     """Python decodes standard input strictly or lets bytes through, as the locale has it."""
-    code = "from zoo.commands.arguments import read_standard_input; read_standard_input()"
+    code = "from zoo.commands.inputs import read_standard_input; read_standard_input()"
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, input=b"fine\ncaf\xe9\n", env=environment, capture_output=True, check=False)

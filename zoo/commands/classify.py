@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 import shutil
 import sys
 import tempfile
@@ -23,7 +22,8 @@ from torch import Tensor
 from datamodules.errors import DataError
 from datamodules.vision.pictures import read_picture
 from zoo import weights
-from zoo.commands.arguments import Arguments, check_text, read_standard_input
+from zoo.commands.arguments import Arguments
+from zoo.commands.inputs import check_text, find_files, read_standard_input
 from zoo.commands.outputs import check_outputs, write_output
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
@@ -194,58 +194,6 @@ def _check_explain(explain: bool, plot: Path | None) -> None:
         raise ZooError("--explain colours the pictures of --plot; add --plot OUT.png")
     if explain and find_spec("captum") is None:
         raise ZooError("explaining needs captum; install it with: pip install 'lightning-zoo[explain]'")
-
-
-def find_files(arguments: Iterable[str]) -> dict[Path, bool]:
-    """Finds the files that are meant by names of files, names of folders and patterns.
-
-    Folders and patterns give their files in natural order (``2.png`` before ``10.png``), hidden ones left out; a folder
-    gives all that is below it.
-
-    Returns:
-        Each file once, and whether it was named itself.
-
-    Raises:
-        ZooError: A file does not exist, or a folder or a pattern gives none.
-    """
-    files: dict[Path, bool] = {}
-    for argument in arguments:
-        path = Path(argument)
-        pattern = next((place for place, part in enumerate(path.parts) if re.search(r"[*?[]", part)), None)
-        if path.is_dir():
-            found, told = _find_below(path, "*"), f"no file in the folder {argument}"
-        elif path.exists():
-            files[path] = True
-            continue
-        elif pattern is not None:
-            found = _find_below(Path(*path.parts[:pattern]), str(Path(*path.parts[pattern:])))
-            told = f"no file matches '{argument}'"
-        else:
-            found, told = [], f"no file {argument}"
-        if not found:
-            raise ZooError(told)
-        for file in found:
-            files.setdefault(file, False)
-    return files
-
-
-def _find_below(folder: Path, pattern: str) -> list[Path]:
-    found: set[Path] = set()
-    for match in folder.glob(pattern):
-        found.update(match.rglob("*") if match.is_dir() else [match])
-    wanted = Path(pattern).parts
-    shown = [
-        path
-        for path in found
-        if not any(part.startswith(".") and part not in wanted for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-    return sorted(shown, key=lambda path: (_natural(path), str(path)))
-
-
-def _natural(path: Path) -> list[list[str | int]]:
-    parts = [re.split(r"(\d+)", part.casefold()) for part in path.parts]
-    return [[int(run) if run.isdecimal() else run for run in runs] for runs in parts]
 
 
 def _read_batches(

@@ -5,7 +5,8 @@ import sys
 from typing import Any
 
 from zoo import weights
-from zoo.commands.arguments import Arguments, check_text, read_standard_input
+from zoo.commands.arguments import Arguments
+from zoo.commands.inputs import check_text, read_standard_input
 from zoo.errors import ZooError
 from zoo.text.language_model import LanguageModel
 from zoo.text.ngram import NGramLM

@@ -15,6 +15,7 @@ from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
 from zoo.vision import keras
 from zoo.vision.backbone import Backbone
+from zoo.vision.keras_model import KerasMobileNetV2
 from zoo.vision.transfer import Transfer
 
 # Float32 rounding through 53 layers stays below; a wrong epsilon or padding is a hundred times worse.
@@ -80,7 +81,7 @@ def import_keras(argv: list[str]) -> None:
         print(f"try: zoo fit mobilenetv2_folder --data.root PHOTOS --model.weights {folder}")
 
 
-def backbone(found: keras.KerasMobileNetV2) -> Backbone:
+def backbone(found: KerasMobileNetV2) -> Backbone:
     """The feature extractor alone."""
     mean, std = [found.mean] * 3, [found.std] * 3
     model = Backbone(found.name, found.options, found.image_size, mean, std)
@@ -88,7 +89,7 @@ def backbone(found: keras.KerasMobileNetV2) -> Backbone:
     return model.eval()
 
 
-def classifier(found: keras.KerasMobileNetV2, classes: list[str] | None) -> Transfer:
+def classifier(found: KerasMobileNetV2, classes: list[str] | None) -> Transfer:
     """The whole model, head and all."""
     head = found.head_layers()
     outputs = len(head[-1][0])
@@ -114,7 +115,7 @@ def classifier(found: keras.KerasMobileNetV2, classes: list[str] | None) -> Tran
     return model.eval()
 
 
-def verify(found: keras.KerasMobileNetV2, model: Any) -> float:
+def verify(found: KerasMobileNetV2, model: Any) -> float:
     """Compares features with the reference.
 
     Returns:
@@ -135,7 +136,7 @@ def verify(found: keras.KerasMobileNetV2, model: Any) -> float:
     return float(f"{difference:.2g}")
 
 
-def verify_head(found: keras.KerasMobileNetV2, model: Transfer) -> float:
+def verify_head(found: KerasMobileNetV2, model: Transfer) -> float:
     """Compares class probabilities, from pixels on, with the reference.
 
     Returns:
@@ -155,7 +156,7 @@ def verify_head(found: keras.KerasMobileNetV2, model: Transfer) -> float:
     return float(f"{difference:.2g}")
 
 
-def _reference(found: keras.KerasMobileNetV2) -> tuple[torch.Tensor, np.ndarray]:
+def _reference(found: KerasMobileNetV2) -> tuple[torch.Tensor, np.ndarray]:
     """Two images and their features by the reference."""
     images = example_images(96)[:2]
     inputs = [image.movedim(0, -1).numpy() * found.scale + found.offset for image in images]

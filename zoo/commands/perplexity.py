@@ -16,8 +16,9 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.generate import load_language_model
 from zoo.commands.origin import find_class, find_settings
 from zoo.errors import ZooError
-from zoo.text.language_model import LanguageModel, measures
+from zoo.text.language_model import LanguageModel
 from zoo.text.mixture import fit_weights, mix, same_vocabulary
+from zoo.text.surprise import measures
 
 # Lines that are read at once, and tokens that are scored at once.
 _LINES, _TOKENS = 20_000, 65_536

@@ -100,7 +100,7 @@ class FeatureNetwork:
                 ) from error
         else:
             self.kind = "cnn"
-            model = weights.load(name)
+            model: Any = weights.load(name)
             if not hasattr(model, "decide"):
                 raise ZooError(f"'{name}' is a {type(model).__name__}, expected an image classifier such as a CNN")
             if (model.in_channels, model.image_size) != (in_channels, image_size):

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.base.optimization import Optimized
-from zoo.text.language_model import LanguageModel, State
+from zoo.text.generation import State
+from zoo.text.language_model import LanguageModel
 
 # Numbers that an evaluation computes at once at most: tokens times vocabulary.
 _AT_ONCE = 1 << 26

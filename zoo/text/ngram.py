@@ -14,9 +14,11 @@ from zoo.base.gradient_free import GradientFree
 from zoo.errors import ZooError, did_you_mean
 from zoo.text.arpa import read_arpa, write_arpa
 from zoo.text.backoff import BackOff
-from zoo.text.language_model import LanguageModel, State, Surprise
+from zoo.text.generation import State
+from zoo.text.language_model import LanguageModel
 from zoo.text.ngram_counts import NGramCounts
 from zoo.text.smoothing import Smoothing, check_pruning
+from zoo.text.surprise import Surprise
 
 _START, _END = SENTENCES.index(START), SENTENCES.index(END)
 _SMOOTHINGS = ("kneser_ney", "add_k", "maximum_likelihood")

@@ -93,8 +93,11 @@ def one_line(message: str, args: list[str]) -> str:
         option, expected, value = match.groups()
         return f"{_flag_of(option, args)} is {value.strip()!r}, expected {_plain_type(expected)}"
     if match := re.search(r"Problem with given class_path '([^']+)':\s*(.*)", message):
-        return f"--{key} is {match[1]!r}, expected the path of a class: {match[2].strip()}"
+        hint = _class_hint(key, match[1])
+        return f"--{key} is {match[1]!r}, expected the path of a class: {match[2].strip()}{hint}"
     if (value := _first(r"Given value: (.*)", message)) and key:
+        if f"--{key}" in _OF_CLASSES and value.isidentifier():
+            return f"--{key} is {value!r}, expected the name of a class{_class_hint(key, value)}"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
         return f"--{key} is {value!r}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
@@ -103,6 +106,15 @@ def one_line(message: str, args: list[str]) -> str:
     if path := _first(r"File does not exist: '?([^']+)'?", message):
         return f"no file {path}"
     return " ".join(message.split())
+
+
+def _class_hint(key: str, path: str) -> str:
+    """The name of a class of the zoo that may be meant."""
+    known = names.known(_OF_CLASSES.get(f"--{key}", names.CALLBACKS))
+    return (
+        did_you_mean(path.rpartition(".")[2], known)
+        or f"; 'dir({'datamodules' if key == 'data' else 'zoo'})' lists them"
+    )
 
 
 def _flag_of(option: str, args: list[str]) -> str:
