@@ -168,15 +168,13 @@ class Scheduled(ZooModule):
             scheduler = CosineAnnealingLR(optimizer, T_max=steps)
         elif schedule == "warmup_cosine":
             scheduler = WarmupCosineLR(optimizer, T_max=steps)
-        elif schedule == "one_cycle":
+        else:
             highest = [group["lr"] for group in optimizer.param_groups]
             # Only Adam's first beta can move the other way; one momentum for all groups of two kinds cannot.
             adam = all("betas" in group for group in optimizer.param_groups)
             # The rise takes one step at least; torch divides by its length.
             rise = max(0.2, 2 / (steps + 1))
             scheduler = OneCycleLR(optimizer, highest, total_steps=steps + 1, pct_start=rise, cycle_momentum=adam)
-        else:
-            raise ZooError(f"no schedule {schedule!r}; there are {', '.join(get_args(Schedule))}")
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
@@ -199,7 +197,7 @@ class Optimized(Scheduled):
         decays: Whether parameters are grouped by whether they decay.
 
     Raises:
-        ZooError: There is no such optimizer.
+        ZooError: There is no such optimizer or schedule.
     """
 
     betas: tuple[float, float] = (0.9, 0.999)
@@ -218,6 +216,7 @@ class Optimized(Scheduled):
     ) -> None:
         super().__init__(**options)
         one_of("optimizer", optimizer, get_args(OptimizerName))
+        one_of("schedule", schedule, get_args(Schedule))
         self.optimizer, self.lr, self.weight_decay = optimizer, lr, weight_decay
         self.momentum, self.schedule = momentum, schedule
 

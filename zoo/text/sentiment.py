@@ -206,7 +206,7 @@ class SentimentNet(nn.Module):
 
 
 class SentimentClassifier(Classification):
-    """Classifies short texts with :class:`SentimentNet`, which says what the arguments not listed are.
+    """Classifies short texts with :class:`SentimentNet`. See :class:`Classification` for the arguments not listed.
 
     The tokenizer is a part of the state, so that one file of weights is all it takes.
 
@@ -214,6 +214,18 @@ class SentimentClassifier(Classification):
         vocab_size: Number of token ids; id 0 fills up.
         tokenizer: JSON of the tokenizer; left out for a model that will be filled with weights.
         length: Tokens in a row.
+        reader: What makes one vector of a text: ``flatten``; ``average``; ``conv``, a convolution and the maximum over
+            time (Kim, 2014); ``lstm`` or ``gru``, both bidirectional.
+        embedding_size: Width of the embedding.
+        hidden_size: Channels of the convolution, or width of each direction.
+        num_layers: Recurrent layers.
+        kernel_size: Tokens that the convolution sees.
+        pooling: What is taken of recurrent layers: the ``last`` states, the ``average`` or the ``maximum`` over time.
+        dense_size: Width of a dense layer with ReLU before the last; 0 for none.
+        masked: Leave padding out of averages and maxima; the notes do not.
+        word_dropout: Probability of taking a token out of a text (Iyyer et al., 2015).
+        embedding_dropout: Probability of dropping a unit of an embedded token.
+        dropout: Probability of dropping a unit before the last layers.
 
     Shape:
         - Input: int64 ``(N, length)``.
