@@ -480,7 +480,7 @@ def _train_a_step(rank: int, folder: Path) -> None:
     [
         (lambda: DCGAN().to_signed(torch.rand(1, 1, 28, 28)), "images are torch.float32, expected uint8"),
         (lambda: DCGAN(image_size=30), "image_size is 30, expected a multiple of 4"),
-        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating, saturating"),  # type: ignore[arg-type]
+        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating, saturating"),
         (lambda: DCGAN(schedule="plateau"), "no schedule 'plateau'"),
         (lambda: DCGAN(critic_steps=0), "critic_steps is 0"),
         (lambda: WGAN(clip=0), "clip is 0"),

@@ -531,10 +531,7 @@ def test_pictures_of_an_evaluation(name: str) -> None:
         (lambda: Linear(mean=[1.0, 2.0]), "mean has 2 values for 1 series"),
         (lambda: Linear(std=[0.0]), "std is .*, expected more than 0"),
         (lambda: Linear(window=0), "window is 0, expected at least 1"),
-        (
-            lambda: Linear(optimizer="adan"),
-            "there are adamw, adam, sgd, muon; did you mean 'adam'",
-        ),  # type: ignore[arg-type]
+        (lambda: Linear(optimizer="adan"), "there are adamw, adam, sgd, muon; did you mean 'adam'"),
         (lambda: Linear()(torch.zeros(1, 30, 2)), r"inputs have shape \(1, 30, 2\), expected \(N, T, 1\)"),
         (lambda: Linear().forecast(torch.zeros(29, 1), 1), "looks at 30 steps and got 29"),
         (lambda: Linear().forecast(torch.full((30, 1), torch.nan), 1), "NaN or infinite"),

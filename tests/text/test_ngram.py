@@ -286,7 +286,7 @@ def test_memory_is_bounded_by_what_is_different() -> None:
 
 _PROGRAM = """
 import sys, torch, torch.distributed as dist
-from test_ngram import END, START, fit, small_text
+from text.test_ngram import END, START, fit, small_text
 from zoo.text.ngram_counts import NGramCounts
 dist.init_process_group("gloo")
 rank = dist.get_rank()
