@@ -1,74 +1,34 @@
 """N-gram models: equal to KenLM, to a literal reckoning by hand, and to themselves however they were counted."""
 
-import json
 import math
 import os
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, Zoo
+from conftest import ROOT
 from torch import Tensor
 
 import zoo
-from datamodules import Shakespeare
-from datamodules.text.tokenizer import SENTENCES, Tokenizer
+from datamodules.text.tokenizer import Tokenizer
 from zoo import ZooError, weights
 from zoo.text.backoff import BackOff
 from zoo.text.ngram import NGramLM
 from zoo.text.ngram_counts import NGramCounts
 
-UNKNOWN, START, END = range(3)
+from .ngrams import END, KENLM, START, UNKNOWN, count, fit, shakespeare, small_text, tokenizer, words_of_shakespeare
 
-# Perplexities that KenLM's lmplz and query reach on the same text: with and without what is out of vocabulary.
-KENLM = {
-    2: {"val": (142.3332, 131.8968), "test": (146.2781, 136.1110)},
-    3: {"val": (124.4299, 115.1552), "test": (127.2248, 118.2404)},
-    5: {"val": (122.1200, 113.0080), "test": (124.6301, 115.8133)},
-}
 KENLM_PRUNED: dict[tuple[int, ...], tuple[float, float, int]] = {
     (0, 0, 1): (126.3109, 116.9906, 93_210),
     (0, 1, 1): (131.8124, 122.2922, 93_210),
 }
 # As lmplz prints them.
 KENLM_DISCOUNTS = [[0.587085, 0.959841, 1.42659], [0.745409, 1.08876, 1.40936], [0.848837, 1.14256, 1.30463]]
-
-
-@cache
-def shakespeare(split: str, unit: Any = "words") -> Tensor:
-    return Shakespeare(str(ROOT / "data"), unit=unit).tokens.ids[split].long()
-
-
-def tokenizer(unit: Any = "words") -> Tokenizer:
-    return Shakespeare(str(ROOT / "data"), unit=unit).tokens.tokenizer
-
-
-def count(tokens: Tensor, order: int, vocab_size: int, chunks: int = 1) -> NGramCounts:
-    """Counts a text, in pieces of whole sentences."""
-    counts = NGramCounts(order, vocab_size, START, END)
-    ends = (tokens == END).nonzero().squeeze(1) + 1
-    borders = [0, *ends[torch.linspace(0, len(ends) - 1, chunks + 1)[1:].long()].tolist()]
-    for start, stop in pairwise(borders):
-        counts.add(tokens[start:stop])
-    return counts
-
-
-def fit(tokens: Tensor, order: int, vocab_size: int, prune: tuple[int, ...] = (), **settings: Any) -> BackOff:
-    table = BackOff(order, vocab_size, START, END, **settings)
-    table.fill(count(tokens, order, vocab_size).levels(), list(prune))
-    return table
-
-
-@cache
-def words_of_shakespeare(order: int, prune: tuple[int, ...] = ()) -> BackOff:
-    return fit(shakespeare("train"), order, tokenizer().vocab_size, prune)
 
 
 def perplexities(table: BackOff, tokens: Tensor) -> tuple[float, float]:
@@ -104,31 +64,6 @@ def test_characters_of_which_discounts_cannot_be_estimated() -> None:
     assert table.fill(count(shakespeare("train", "characters"), 5, size).levels(), []) == [1]
     bits = -table.score(shakespeare("val", "characters")).mean().item() / math.log(2)
     assert bits == pytest.approx(2.1000, abs=1e-4)
-
-
-def test_arpa_file_is_that_of_kenlm(tmp_path: Path) -> None:
-    kenlm = pytest.importorskip("kenlm", reason="needs: pip install '.[kenlm]'")
-    model = NGramLM(vocab_size=tokenizer().vocab_size, tokenizer=tokenizer().json, order=3)
-    model.table = words_of_shakespeare(3)
-    model.save_arpa(tmp_path / "trigram.arpa")
-    header = (tmp_path / "trigram.arpa").open().read(200)
-    assert sum(int(line.partition("=")[2]) for line in header.splitlines() if line.startswith("ngram")) == 936_518
-    theirs = kenlm.Model(str(tmp_path / "trigram.arpa"))
-    vocabulary, known = tokenizer().vocabulary, shakespeare("val")
-    lines = " ".join(vocabulary[token] for token in known.tolist()).split("</s>")
-    total = sum(theirs.score(line.strip()) for line in lines if line.strip())
-    assert 10 ** (-total / len(known)) == pytest.approx(KENLM[3]["val"][0], abs=1e-3)
-
-
-def small_text(size: int = 7, sentences: int = 60, seed: int = 0) -> Tensor:
-    """Sentences in which some words follow others more often."""
-    generator = torch.Generator().manual_seed(seed)
-    tokens = []
-    for _ in range(sentences):
-        length = int(torch.randint(0, 8, (1,), generator=generator))
-        words = (torch.randint(3, size, (length,), generator=generator) % 5 + 2).clamp(min=3)
-        tokens += [*words.tolist(), END]
-    return torch.tensor(tokens)
 
 
 def sentences_of(tokens: Tensor) -> list[list[int]]:
@@ -286,7 +221,7 @@ def test_memory_is_bounded_by_what_is_different() -> None:
 
 _PROGRAM = """
 import sys, torch, torch.distributed as dist
-from test_ngram import END, START, fit, small_text
+from text.ngrams import END, START, small_text
 from zoo.text.ngram_counts import NGramCounts
 dist.init_process_group("gloo")
 rank = dist.get_rank()
@@ -394,120 +329,6 @@ def test_tables_that_contradict_each_other_are_refused(name: str, change: Callab
     damaged.load_state_dict(state)
     with pytest.raises(ZooError, match="contradict each other"):
         damaged.score(small_text())
-
-
-@pytest.mark.parametrize("smoothing", ["kneser_ney", "add_k", "maximum_likelihood"])
-def test_arpa_comes_back_as_it_went(tmp_path: Path, smoothing: Any) -> None:
-    words = Tokenizer.fit_words(["a b c d e f"])
-    model = NGramLM(vocab_size=words.vocab_size, tokenizer=words.json, order=3, smoothing=smoothing)
-    model.table.fill(count(small_text(size=9), 3, words.vocab_size).levels(), [])
-    model.save_arpa(tmp_path / "model.arpa")
-    read = NGramLM.from_arpa(tmp_path / "model.arpa")
-    assert read.tokenizer.vocabulary == words.vocabulary
-    expected, found = model.score(small_text(seed=5)), read.score(small_text(seed=5))
-    possible = expected.isfinite()
-    torch.testing.assert_close(found[possible], expected[possible], rtol=1e-6, atol=1e-6)
-    assert bool((found[~possible] < -200).all())
-    assert read.generate("a b", seed=0, tokens=20) == model.generate("a b", seed=0, tokens=20)
-    weights.save(read, tmp_path / "model", {}, {"input": small_text(seed=5)})
-    assert torch.equal(zoo.load(tmp_path / "model").score(small_text(seed=5)), found)
-
-
-def test_characters_of_an_arpa_file_may_be_spaces(tmp_path: Path) -> None:
-    letters = Tokenizer.fit_characters(["a b"], special=SENTENCES)
-    model = NGramLM(vocab_size=letters.vocab_size, tokenizer=letters.json, order=2)
-    text = torch.tensor(letters.encode_text("a b\nb a\n"))
-    model.table.fill(count(text, 2, letters.vocab_size).levels(), [])
-    model.save_arpa(tmp_path / "model.arpa")
-    assert "\u2581" in (tmp_path / "model.arpa").read_text(encoding="utf-8")
-    assert NGramLM.from_arpa(tmp_path / "model.arpa").tokenizer.vocabulary == letters.vocabulary
-
-
-_ARPA = """\\data\\
-ngram 1=4
-ngram 2=2
-
-\\1-grams:
--1.0 <unk> 0
-0 <s> -0.3
--0.5 </s>
--0.6 a -0.2
-
-\\2-grams:
--0.3 <s> a
--0.4 a </s>
-
-\\end\\
-"""
-
-
-def test_arpa_files_of_others_are_read(tmp_path: Path) -> None:
-    """Spaces instead of tabs, words in any order, no back-off where there is none."""
-    path = tmp_path / "other.arpa"
-    path.write_text(f"written by hand\n\n{_ARPA}".removeprefix("written by hand\n\n"))
-    model = NGramLM.from_arpa(path)
-    tokens = torch.tensor(model.tokenizer.encode_text("a\nx\n"))
-    expected = torch.tensor([-0.3, -0.4, -0.3 - 1.0, -0.5], dtype=torch.float64) * math.log(10)
-    torch.testing.assert_close(model.score(tokens), expected)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "told"),
-    [
-        ("\\data\\", "data", "line 1: expected \\data\\; is this an ARPA file"),
-        ("ngram 2=2", "ngram 3=2", "line 3: found 'ngram 3=2', expected 'ngram 2=COUNT'"),
-        ("ngram 2=2", "ngram 2=5", "found 2 2-grams, the header says 5"),
-        ("-0.6 a -0.2", "-0.6 a b c", "line 9: expected a log-probability, 1 words"),
-        ("-0.6 a -0.2", "0.6 a -0.2", "line 9: expected a log-probability"),
-        ("-0.6 a -0.2", "nan a -0.2", "line 9: expected a log-probability"),
-        ("-0.4 a </s>", "-0.4 b </s>", "2-grams hold 'b', which is no 1-gram"),
-        ("-0.4 a </s>", "-0.3 <s> a", "an n-gram of order 2 is listed twice"),
-        ("\\end\\", "", "expected \\end\\"),
-        ("\\2-grams:", "\\3-grams:", "found '\\\\3-grams:', expected \\2-grams:"),
-    ],
-)
-def test_malformed_arpa_is_named_by_line(tmp_path: Path, old: str, new: str, told: str) -> None:
-    path = tmp_path / "bad.arpa"
-    path.write_text(_ARPA.replace(old, new, 1))
-    with pytest.raises(ZooError) as refused:
-        NGramLM.from_arpa(path)
-    assert told in str(refused.value)
-
-
-def test_missing_arpa_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ZooError, match=r"cannot read .*gone\.arpa"):
-        NGramLM.from_arpa(tmp_path / "gone.arpa")
-
-
-def test_settings_reach_the_counts(zoo_command: Zoo, tmp_path: Path) -> None:
-    """On the command line, with what pruning and smoothing do to a small text."""
-    (tmp_path / "text.txt").write_text("the cat sat\nthe dog sat\nthe cat ran\n\n" * 50)
-    recipe = (ROOT / "zoo" / "recipes" / "trigram_shakespeare.yaml").read_text()
-    (tmp_path / "mine.yaml").write_text(
-        recipe.replace("Shakespeare\n  init_args:", "Corpus\n  init_args:\n    path: text.txt")
-    )
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--model.smoothing=add_k", "--model.k=0.01")
-    assert (code, err) == (0, "")
-    (run,) = (tmp_path / "runs" / "mine").iterdir()
-    model = zoo.load(run)
-    assert model.table.smoothing == "add_k"
-    assert model.generate("the", tokens=2, temperature=0)[0].split()[0] == "cat"
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.lines=false")
-    assert (code, "use --data.lines true" in err) == (2, True)
-    code, _, err = zoo_command(
-        "fit", "mine.yaml", "--quiet", "--data.batches=lanes", "--data.batch_size=2", "--data.window=4"
-    )
-    assert (code, "use --data.batches chunks" in err) == (2, True)
-
-
-def test_perplexity_of_a_recipe_without_weights_reads_like_kenlm(zoo_command: Zoo, tmp_path: Path) -> None:
-    code, _, _ = zoo_command("fit", "bigram_shakespeare", "--quiet", f"--data.root={ROOT / 'data'}")
-    assert code == 0
-    (run,) = (tmp_path / "runs" / "bigram_shakespeare").iterdir()
-    _, out, _ = zoo_command("perplexity", run, "--split", "val", "--json")
-    (row,) = json.loads(out)
-    assert (row["tokens"], row["oov"]) == (64_653, 530)
-    assert (row["perplexity"], row["perplexity_without_oov"]) == pytest.approx(KENLM[2]["val"], abs=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

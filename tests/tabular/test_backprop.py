@@ -1,4 +1,4 @@
-"""The network from scratch."""
+"""Backpropagation by hand: the network from scratch."""
 
 import pytest
 import torch

@@ -1,6 +1,5 @@
 """PCA and k-means, against scikit-learn, which is the reference of the field."""
 
-import re
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,7 +8,6 @@ import pytest
 import sklearn.cluster
 import sklearn.decomposition
 import torch
-from conftest import ROOT
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.metrics import adjusted_rand_score
@@ -18,30 +16,12 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 import datamodules
 from datamodules.memory import EpochBatches, Rows, load_batches
-from zoo.commands.elbow import knee
 from zoo.errors import ZooError
 from zoo.tabular.kmeans import KMeans, adjusted_rand, smallest
 from zoo.tabular.pca import PCA
 from zoo.tabular.seeding import Initialisation, initial_centroids
 
-
-def iris() -> Tensor:
-    return datamodules.Iris(whole=True).splits["train"][0]
-
-
-def digits() -> Tensor:
-    return datamodules.Digits().splits["train"][0]
-
-
-def fashion() -> Tensor:
-    return datamodules.FashionMNIST(str(ROOT / "data")).splits["train"][0][:5000]
-
-
-def blobs(count: int = 2000, width: int = 6, groups: int = 5) -> Tensor:
-    generator = torch.Generator().manual_seed(3)
-    middles = torch.randn(groups, width, generator=generator) * 4
-    rows = torch.randn(count, width, generator=generator)
-    return rows + middles[torch.arange(count) % groups]
+from .rows import blobs, digits, fashion, iris
 
 
 def as_float64(inputs: Tensor) -> np.ndarray:
@@ -343,48 +323,3 @@ def test_share_of_the_variance_survives_publishing(tmp_path: Path) -> None:
     weights.save(model, tmp_path / "some_pca", {"recipe": "some_pca"}, {"input": iris()[:3]})
     loaded = weights.load(tmp_path / "some_pca")
     assert torch.equal(loaded.transform(iris()), model.transform(iris()))
-
-
-def test_elbow_finds_how_many_groups_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from zoo.cli import main
-
-    monkeypatch.chdir(tmp_path)
-    assert main(["elbow", "kmeans_iris", "--k", "1..6", "--quiet"]) == 0
-    printed = capsys.readouterr().out
-    (run,) = (tmp_path / "runs" / "kmeans_iris").iterdir()
-    assert (run / "figures" / "elbow.png").stat().st_size > 5_000
-    for count in (1, 3, 6):
-        theirs = sklearn.cluster.KMeans(count, n_init=10, random_state=0).fit(iris().numpy())
-        (line,) = (line.split() for line in printed.splitlines() if line.split()[:1] == [str(count)])
-        assert float(line[1]) == pytest.approx(theirs.inertia_, rel=2e-3)
-    assert re.search(r"knee +[23]\n", printed)
-
-
-@pytest.mark.parametrize(
-    ("counts", "inertias", "at"),
-    [([1, 2, 3, 4], [100, 20, 15, 12], 2), ([1, 2, 3], [30, 20, 10], None), ([1, 2], [9, 3], None)],
-)
-def test_knee_is_where_the_curve_bends(counts: list[int], inertias: list[float], at: int | None) -> None:
-    assert knee(counts, inertias) == at
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["kmeans_iris", "--k", "5..2"], "--k is '5..2', expected two numbers"),
-        (["kmeans_iris", "--k", "many"], "--k is 'many', expected two numbers"),
-        (["pca_iris"], "PCA has no clusters to count"),
-        (["kmeans_iris", "--k", "151..152"], "151 clusters of 150 rows"),
-    ],
-)
-def test_elbow_names_bad_input(
-    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from zoo.cli import main
-
-    monkeypatch.chdir(tmp_path)
-    assert main(["elbow", *arguments]) == 2
-    assert says in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""Texts on the way into a model: standard input, bytes that are no text, ids of another tokenizer."""
+"""``zoo classify --text``: texts learned and classified, standard input, bytes that are no text, foreign tokenizers."""
 
 import csv
 import io
@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, Zoo
+from text.verdicts import BAD, GOOD
 
+import zoo
+from datamodules import Sentences
 from datamodules.text.tokenizer import PAD, UNKNOWN, Tokenizer
 from zoo import weights
 from zoo.errors import ZooError
@@ -90,3 +93,72 @@ def test_bad_requests_are_told_in_a_short_line(
     assert code == 2
     assert told in err
     assert len(err) < 300
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short training on somebody's table, with its embedding for the projector."""
+    from zoo.cli import main
+
+    folder = tmp_path_factory.mktemp("sentiment")
+    rows = [f"{GOOD} {number},good" for number in range(100)] + [f"{BAD} {number},bad" for number in range(100)]
+    (folder / "texts.csv").write_text("text,label\n" + "\n".join(rows) + "\n")
+    arguments = ["--data.path", str(folder / "texts.csv"), "--trainer.default_root_dir", str(folder / "runs")]
+    assert main(["fit", "sentiment_csv", *arguments, "--trainer.max_epochs=6", "--quiet", "--projector"]) == 0
+    (found,) = (folder / "runs" / "sentiment_csv").iterdir()
+    return found
+
+
+def test_own_texts_are_learned_and_classified(zoo_command: Zoo, run: Path, tmp_path: Path) -> None:
+    code, out, err = zoo_command("classify", run, "--text", GOOD, BAD, "--csv", tmp_path / "out.csv")
+    assert (code, err) == (0, "")
+    first = [row for row in csv.DictReader((tmp_path / "out.csv").open()) if row["rank"] == "1"]
+    assert [(row["text"], row["class"]) for row in first] == [(GOOD, "good"), (BAD, "bad")]
+    assert GOOD in out
+    assert {path.stem for path in (run / "figures").glob("*.png")} >= {"learning_curves", "validation_confusion_matrix"}
+
+
+def test_texts_come_from_standard_input(zoo_command: Zoo, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{BAD}\n{GOOD}\n"))
+    _, out, _ = zoo_command("classify", run, "--text", "-", "--top", 1)
+    assert [line.split()[-2] for line in out.splitlines()[1:]] == ["bad", "good"]
+
+
+def test_projector_gets_the_words(run: Path) -> None:
+    (metadata,) = run.rglob("metadata.tsv")
+    model = zoo.load(run)
+    assert metadata.read_text().splitlines() == model.tokenizer.vocabulary
+    (tensors,) = run.rglob("tensors.tsv")
+    rows = [list(map(float, line.split("\t"))) for line in tensors.read_text().splitlines()]
+    torch.testing.assert_close(torch.tensor(rows), model.embedding.weight.detach(), rtol=1e-4, atol=1e-6)
+    assert (run / "projector_config.pbtxt").is_file()
+
+
+def test_published_weights_show_nobodys_texts(run: Path) -> None:
+    data = Sentences(str(run.parents[2] / "texts.csv"))
+    golden = zoo.load(run).golden(data)["input"]
+    assert not any(torch.equal(row, known) for row in golden for known in data.splits["test"][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["classify", "{run}", "photo.png"], "takes texts, not images: zoo classify"),
+        (["classify", "cnn_digits", "--text", "a"], "takes no texts: CNN was trained on other data"),
+        (["classify", "{run}", "photo.png", "--text", "a"], "--text is instead of pictures"),
+        (["classify", "{run}"], "name pictures to classify (IMAGE), or texts (--text TEXT)"),
+        (["classify", "{run}", "--text", "a", "--top", "3"], "--top is 3, expected 1 to 2"),
+        (["fit", "dense_iris", "--projector"], "--projector shows the embedding of words, and Dense has none"),
+        (["fit", "sentiment_csv", "--data.path=gone.csv"], "cannot read gone.csv"),
+        (["generate", "{run}"], "is no language model but a SentimentClassifier"),
+        (["export", "{run}", "--to", "arpa", "x.arpa"], "ARPA is for n-gram models"),
+    ],
+)
+def test_bad_requests_are_told_in_one_line(
+    zoo_command: Zoo, tmp_path: Path, run: Path, arguments: list[str], told: str
+) -> None:
+    code, _, err = zoo_command(*[argument.format(run=run) for argument in arguments])
+    assert code == 2
+    assert told in err
+    assert len(err.strip().splitlines()) == 1
+    assert not list(tmp_path.rglob("*")), "bad input leaves nothing behind"

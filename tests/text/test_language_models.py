@@ -1,62 +1,20 @@
 """Language models: no look ahead, nothing read twice, state that goes on, generation as asked, figures by hand."""
 
-import io
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, Zoo
-from lightning import Trainer
 from torch import nn
 
 import zoo
-from datamodules import Corpus
-from datamodules.text.tokenizer import Tokenizer
 from zoo import ZooError, weights
-from zoo.text.language_model import LanguageModel
 from zoo.text.mixture import fit_weights, mix
 from zoo.text.recurrent import RNNLM
 from zoo.text.transformer import TransformerLM
 
-TEXT = "the quick brown fox jumps over the lazy dog\nand the dog sleeps, it does\n" * 8
-CHARACTERS = Tokenizer.fit_characters([TEXT])
-WORDS = Tokenizer.fit_words(TEXT.split("\n"))
-
-
-def recurrent(tokenizer: Tokenizer = CHARACTERS, **arguments: Any) -> RNNLM:
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {"embedding_size": 8, "hidden_size": 12, **arguments}
-    return awake(RNNLM(vocab_size=tokenizer.vocab_size, tokenizer=tokenizer.json, **sizes))
-
-
-def transformer(tokenizer: Tokenizer = CHARACTERS, **arguments: Any) -> TransformerLM:
-    torch.manual_seed(0)
-    sizes: dict[str, Any] = {"width": 16, "num_layers": 2, "num_heads": 2, "window": 32, **arguments}
-    return awake(TransformerLM(vocab_size=tokenizer.vocab_size, tokenizer=tokenizer.json, **sizes))
-
-
-def awake(model: Any) -> Any:
-    """With weights that are far from zero, so that all of a network is seen."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    return model.eval()
-
-
-MODELS = {
-    "rnn": lambda **a: recurrent(cell="rnn", **a),
-    "lstm": lambda **a: recurrent(**a),
-    "gru": lambda **a: recurrent(cell="gru", tied=True, **a),
-    "transformer": lambda **a: transformer(**a),
-}
-every_model = pytest.mark.parametrize("kind", MODELS)
-
-
-def ids(text: str, model: LanguageModel) -> torch.Tensor:
-    return torch.tensor(model.tokenizer.encode_text(text))
+from .small import CHARACTERS, MODELS, TEXT, WORDS, every_model, ids, recurrent, transformer
 
 
 @every_model
@@ -302,107 +260,6 @@ def test_fitted_weights_are_the_best() -> None:
         assert mix(log_probs, other / other.sum()).sum() <= reached + 1e-6
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Published weights of a small recurrent model, and of one with another vocabulary."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "text.txt").write_text(TEXT * 40)
-    data = Corpus(
-        str(folder / "text.txt"), unit="characters", lines=False, window=32, batch_size=8, cache=str(folder / "cache")
-    )
-    torch.manual_seed(0)
-    model = RNNLM(
-        vocab_size=data.vocab_size, tokenizer=data.tokenizer, embedding_size=16, hidden_size=64, num_layers=1, lr=1e-2
-    )
-    trainer = Trainer(
-        max_epochs=3, accelerator="cpu", logger=False, enable_progress_bar=False, enable_checkpointing=False,
-        use_distributed_sampler=False,
-    )  # fmt: skip
-    trainer.fit(model, datamodule=data)
-    card = {"data": {"class_path": "datamodules.Corpus", "init_args": dict(data.hparams)}}
-    weights.save(model, folder / "model", card, model.golden(data))
-    words = recurrent(WORDS)
-    weights.save(words, folder / "words", card, {"input": ids("the", words)})
-    return folder
-
-
-def test_trained_model_knows_its_text(trained: Path) -> None:
-    model = zoo.load(trained / "model")
-    assert model.perplexity(TEXT)["bits_per_char"] < 0.2
-    assert model.generate("the quick brown fox ", tokens=23, temperature=0) == ["jumps over the lazy dog"]
-
-
-def test_generate_prints_prompt_and_text(zoo_command: Zoo, trained: Path) -> None:
-    arguments = ["--prompt", "the quick", "--tokens", 30, "--temperature", 0.1, "--seed", 2]
-    code, out, err = zoo_command("generate", trained / "model", *arguments)
-    assert (code, err) == (0, "")
-    assert out == "the quick" + zoo.load(trained / "model").generate("the quick", 30, 0.1, seed=2)[0] + "\n"
-    _, out, _ = zoo_command("generate", trained / "model", *arguments, "--num", 3)
-    assert out.count("the quick") >= 3
-    assert out.count("-" * 20) == 2
-
-
-def test_generate_reads_standard_input(zoo_command: Zoo, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("the lazy\n"))
-    _, out, _ = zoo_command("generate", trained / "model", "--prompt", "-", "--tokens", 4, "--temperature", 0)
-    assert out == "the lazy dog\n"
-
-
-def test_generate_says_what_it_does_not_know(zoo_command: Zoo, trained: Path) -> None:
-    code, _, err = zoo_command("generate", trained / "model", "--prompt", "§ the §", "--tokens", 1)
-    assert (code, err) == (0, "zoo: 2 of the prompt's characters are out of the model's vocabulary\n")
-
-
-def test_perplexity_of_a_file_and_of_a_split(zoo_command: Zoo, trained: Path) -> None:
-    (trained / "other.txt").write_text(TEXT)
-    code, out, err = zoo_command("perplexity", trained / "model", trained / "other.txt", "--json")
-    assert (code, err) == (0, "")
-    (row,) = json.loads(out)
-    expected = zoo.load(trained / "model").perplexity(TEXT)
-    assert {key: row[key] for key in expected} == pytest.approx(expected, rel=1e-5)
-    _, out, _ = zoo_command("perplexity", trained / "model", "--split", "val")
-    data = Corpus(str(trained / "text.txt"), unit="characters", lines=False, cache=str(trained / "cache"))
-    assert f"{len(data.tokens.ids['val']):,}" in out
-
-
-def test_mixed_models_are_told_with_each(zoo_command: Zoo, trained: Path) -> None:
-    name = f"{trained / 'model'}+{trained / 'model'}"
-    _, out, _ = zoo_command("perplexity", name, "--split", "val", "--weights", "0.3", "0.7", "--json")
-    single, mixed = json.loads(out)
-    assert mixed["name"] == f"{name} (0.300, 0.700)"
-    assert mixed["perplexity"] == pytest.approx(single["perplexity"])
-    code, _, _ = zoo_command("perplexity", name, "--split", "test", "--fit-weights", "val")
-    assert code == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["generate", "cnn_digits"], "'cnn_digits' is no language model but a CNN"),
-        (["generate", "char_rnn_shakespear"], "did you mean 'char_rnn_shakespeare'?"),
-        (["generate", "{model}", "--temperature", "-1"], "temperature is -1.0, expected 0"),
-        (["generate", "{model}", "--top-k", "0"], "top_k is 0"),
-        (["generate", "{model}", "--top-p", "2"], "top_p is 2.0"),
-        (["generate", "{model}", "--num", "0"], "--num is 0"),
-        (["generate", "{model}", "--tokens", "-3"], "tokens is -3"),
-        (["generate", "{model}", "--device", "abacus"], "--device is 'abacus', which cannot be used"),
-        (["perplexity", "{model}"], "name a text to measure"),
-        (["perplexity", "{model}", "gone.txt"], "no file gone.txt"),
-        (["perplexity", "{model}", "."], "is a folder, expected a text file"),
-        (["perplexity", "{model}", "gone.txt", "--weights", "1"], "weights are for mixed models"),
-        (["perplexity", "{model}+{model}", "--split", "val", "--weights", "0.5", "0.6"], "that sum to one"),
-        (["perplexity", "{model}+{words}", "--split", "val"], "models to be mixed need the same vocabulary"),
-        (["perplexity", "{model}", "--split", "dev"], "invalid choice: 'dev'"),
-    ],
-)  # fmt: skip
-def test_bad_requests_are_told_in_one_line(zoo_command: Zoo, trained: Path, arguments: list[str], told: str) -> None:
-    filled = [argument.format(model=trained / "model", words=trained / "words") for argument in arguments]
-    code, _, err = zoo_command(*filled)
-    assert code == 2
-    assert told in err
-    assert len(err.strip().splitlines()) == 1
-
-
 @pytest.mark.parametrize(
     ("build", "told"),
     [
@@ -423,43 +280,3 @@ def test_created_models_have_the_published_tokenizer() -> None:
     published = zoo.load("char_rnn_shakespeare")
     assert model.tokenizer.vocabulary == published.tokenizer.vocabulary
     assert sum(one.numel() for one in model.parameters()) < sum(one.numel() for one in published.parameters())
-
-
-def test_published_models_speak(zoo_command: Zoo) -> None:
-    code, out, err = zoo_command("generate", "char_rnn_shakespeare", "--prompt", "ROMEO:", "--tokens", 200, "--seed", 1)
-    assert (code, err) == (0, "")
-    assert out.startswith("ROMEO:")
-    words = {word.strip(".,;:!?'").lower() for word in out.split()}
-    assert words & {"the", "and", "to", "of", "i", "you", "my", "a", "that", "is"}
-    _, again, _ = zoo_command("generate", "char_rnn_shakespeare", "--prompt", "ROMEO:", "--tokens", 200, "--seed", 1)
-    assert again == out
-
-
-@pytest.mark.slow
-def test_a_network_and_n_grams_know_more_together(zoo_command: Zoo) -> None:
-    name, root = "word_lstm_shakespeare+ngram5_shakespeare", ROOT / "data"
-    code, out, _ = zoo_command(
-        "perplexity", name, "--split", "test", "--weights", 0.9, 0.1, "--data-root", root, "--json"
-    )
-    assert code == 0
-    network, n_grams, both = (row["perplexity_without_oov"] for row in json.loads(out))
-    assert both < network < n_grams
-
-
-@pytest.mark.parametrize("kind", ["arpa", "onnx"])
-def test_export_of_language_models(zoo_command: Zoo, tmp_path: Path, kind: str) -> None:
-    name = {"arpa": "bigram_shakespeare", "onnx": "char_rnn_shakespeare"}[kind]
-    code, _, err = zoo_command("export", name, "--to", kind, tmp_path / f"model.{kind}")
-    assert (code, err) == (0, "")
-    if kind == "arpa":
-        (tmp_path / "text.txt").write_text("to be, or not to be\n")
-        figures = []
-        for model in (name, tmp_path / "model.arpa"):
-            _, out, _ = zoo_command("perplexity", model, tmp_path / "text.txt", "--json")
-            figures.append(json.loads(out)[0])
-        # An ARPA model takes what stands between spaces for words.
-        assert figures[1]["oov"] == 1
-        assert figures[0]["oov"] == 0
-    code, _, err = zoo_command("export", name, "--to", {"arpa": "onnx", "onnx": "arpa"}[kind], tmp_path / "x")
-    assert code == 2
-    assert "--to" in err
