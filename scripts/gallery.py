@@ -11,6 +11,7 @@ import zoo
 from datamodules import FashionMNIST
 from zoo import registry
 from zoo.drawing import COLOURS, in_rows, tile
+from zoo.gan import Adversarial
 
 ROOT = Path(__file__).parent.parent
 _COLUMNS, _ROWS = 10, 4
@@ -27,7 +28,9 @@ def draw_gallery(names: list[str], data: FashionMNIST) -> Figure:
     panels = [("real images", real)]
     for name in names:
         distance = zoo.card(name)["metrics"]["cnn_fid"]
-        panels.append((f"{name}: distance {distance:.1f}", zoo.load(name).sample(_COLUMNS * _ROWS, seed=0)))
+        panels.append(
+            (f"{name}: distance {distance:.1f}", zoo.load(name, kind=Adversarial).sample(_COLUMNS * _ROWS, seed=0))
+        )
     lines = (len(panels) + 2) // 2
     figure = Figure(figsize=(10, 2.25 * lines), layout="constrained", dpi=110)
     for place, (title, images) in enumerate(panels, start=1):

@@ -44,7 +44,7 @@ def test_checkpoint_made_by_python_loads_alone(python_made: tuple[Path, Dense]) 
     path, model = python_made
     flowers = Iris().splits["test"][0]
     assert torch.equal(zoo.load(path)(flowers), model(flowers))
-    assert zoo.load(path).classify(flowers[:3]) == model.classify(flowers[:3])
+    assert zoo.load(path, kind=Dense).classify(flowers[:3]) == model.classify(flowers[:3])
 
 
 def test_checkpoint_made_by_python_resumes_from_the_command_line(

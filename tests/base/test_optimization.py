@@ -16,7 +16,7 @@ from zoo.tabular import Backprop, LinearRegression
 from zoo.text import RNNLM, SentimentClassifier, TransformerLM
 from zoo.vision import CNN, Dense, Transfer
 
-TEXT = {"vocab_size": 12}
+TEXT: dict[str, Any] = {"vocab_size": 12}
 MODELS: dict[str, Callable[..., Any]] = {
     "cnn": lambda **more: CNN(image_size=8, channels=[2], hidden_size=4, **more),
     "dense": lambda **more: Dense(in_features=4, hidden_size=3, num_classes=3, **more),

@@ -21,6 +21,7 @@ from datamodules import CO2, SyntheticSeries
 from datamodules.errors import DataError
 from zoo import registry, weights
 from zoo.registry import read_results
+from zoo.series import Forecaster
 from zoo.series.backtesting import draw_backtest, naive_errors
 from zoo.series.baselines import Naive, SeasonalNaive
 
@@ -125,7 +126,7 @@ def test_each_fold_begins_with_facts_and_weights_of_its_own(zoo_command: Zoo, tm
     zoo_command("backtest", "dense_synthetic", "--folds", 3, *SHORT)
     folder = backtested(tmp_path)
     for number, fold in enumerate(SyntheticSeries().folds(3), start=1):
-        model = zoo.load(folder / f"fold-{number}")
+        model = zoo.load(folder / f"fold-{number}", kind=Forecaster)
         assert model.mean.tolist() == pytest.approx(fold.mean)
         assert model.naive_mae.tolist() == pytest.approx(fold.naive_mae)
         assert int(table(folder)[number - 1]["trained_on"]) == fold.periods["train"].stop

@@ -126,7 +126,7 @@ def test_texts_come_from_standard_input(zoo_command: Zoo, run: Path, monkeypatch
 
 def test_projector_gets_the_words(run: Path) -> None:
     (metadata,) = run.rglob("metadata.tsv")
-    model = zoo.load(run)
+    model = zoo.load(run, kind=SentimentClassifier)
     assert metadata.read_text().splitlines() == model.tokenizer.vocabulary
     (tensors,) = run.rglob("tensors.tsv")
     rows = [list(map(float, line.split("\t"))) for line in tensors.read_text().splitlines()]

@@ -19,6 +19,7 @@ import zoo
 from datamodules import CsvSeries, SyntheticSeries
 from zoo import weights
 from zoo.commands import forecast
+from zoo.series import Forecaster
 from zoo.series.baselines import Naive
 from zoo.series.conformal import half_widths, rolled_errors
 from zoo.series.recurrent import Recurrent
@@ -73,7 +74,7 @@ def test_file_in_place_of_the_runs_own_calibrates_on_what_is_new_in_it(
     newer = write_shop(tmp_path / "newer.csv", 1, DAYS + 40)
     code, out, _ = zoo_command("forecast", shop, "--data", newer, "--horizon", 4, "--csv", "out.csv")
     assert code == 0
-    data, model = CsvSeries(str(newer), ["bread", "cakes"], "day", val=0.2), zoo.load(shop)
+    data, model = CsvSeries(str(newer), ["bread", "cakes"], "day", val=0.2), zoo.load(shop, kind=Forecaster)
     rows = table(tmp_path / "out.csv")
     assert [row["time"] for row in rows] == 2 * [str(day) for day in data.future_times(4)]
     assert [row["series"] for row in rows] == 4 * ["bread"] + 4 * ["cakes"]
@@ -141,9 +142,10 @@ def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
     assert code == 0
     data = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
     assert f"{len(unseen(data)) - 1} of them reach 2 steps; made by {shop}" in out
-    half = half_widths(rolled_errors(zoo.load(shop), data.values, unseen(data), 2), 80)
+    half = half_widths(rolled_errors(zoo.load(shop, kind=Forecaster), data.values, unseen(data), 2), 80)
     rows = table(tmp_path / "out.csv")
-    torch.testing.assert_close(column(rows, "upper_80"), (zoo.load(shop_all).forecast(data.values, 2) + half).T)
+    ahead = zoo.load(shop_all, kind=Forecaster).forecast(data.values, 2)
+    torch.testing.assert_close(column(rows, "upper_80"), (ahead + half).T)
 
 
 def test_longest_horizon_is_told_and_works(zoo_command: Zoo, naive: Path) -> None:

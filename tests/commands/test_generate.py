@@ -14,6 +14,7 @@ from text.small import TEXT, WORDS, ids, recurrent
 import zoo
 from datamodules import Corpus
 from zoo import weights
+from zoo.text import LanguageModel, NGramLM
 from zoo.text.recurrent import RNNLM
 
 
@@ -42,7 +43,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_trained_model_knows_its_text(trained: Path) -> None:
-    model = zoo.load(trained / "model")
+    model = zoo.load(trained / "model", kind=LanguageModel)
     assert model.perplexity(TEXT)["bits_per_char"] < 0.2
     assert model.generate("the quick brown fox ", tokens=23, temperature=0) == ["jumps over the lazy dog"]
 
@@ -51,7 +52,12 @@ def test_generate_prints_prompt_and_text(zoo_command: Zoo, trained: Path) -> Non
     arguments = ["--prompt", "the quick", "--tokens", 30, "--temperature", 0.1, "--seed", 2]
     code, out, err = zoo_command("generate", trained / "model", *arguments)
     assert (code, err) == (0, "")
-    assert out == "the quick" + zoo.load(trained / "model").generate("the quick", 30, 0.1, seed=2)[0] + "\n"
+    assert (
+        out
+        == "the quick"
+        + zoo.load(trained / "model", kind=LanguageModel).generate("the quick", 30, 0.1, seed=2)[0]
+        + "\n"
+    )
     _, out, _ = zoo_command("generate", trained / "model", *arguments, "--num", 3)
     assert out.count("the quick") >= 3
     assert out.count("-" * 20) == 2
@@ -73,7 +79,7 @@ def test_perplexity_of_a_file_and_of_a_split(zoo_command: Zoo, trained: Path) ->
     code, out, err = zoo_command("perplexity", trained / "model", trained / "other.txt", "--json")
     assert (code, err) == (0, "")
     (row,) = json.loads(out)
-    expected = zoo.load(trained / "model").perplexity(TEXT)
+    expected = zoo.load(trained / "model", kind=LanguageModel).perplexity(TEXT)
     assert {key: row[key] for key in expected} == pytest.approx(expected, rel=1e-5)
     _, out, _ = zoo_command("perplexity", trained / "model", "--split", "val")
     data = Corpus(str(trained / "text.txt"), unit="characters", lines=False, cache=str(trained / "cache"))
@@ -168,7 +174,7 @@ def test_settings_reach_the_counts(zoo_command: Zoo, tmp_path: Path) -> None:
     code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--model.smoothing=add_k", "--model.k=0.01")
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "mine").iterdir()
-    model = zoo.load(run)
+    model = zoo.load(run, kind=NGramLM)
     assert model.table.smoothing == "add_k"
     assert model.generate("the", tokens=2, temperature=0)[0].split()[0] == "cat"
     code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.lines=false")

@@ -14,7 +14,7 @@ from conftest import Zoo
 from torch import nn
 
 import zoo
-from zoo.vision import keras_model
+from zoo.vision import Backbone, Transfer, keras_model
 
 EPSILON = 1e-3
 IMAGES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -82,7 +82,7 @@ def test_backbone_computes_what_keras_computes(network: Any, zoo_command: Zoo, t
     code, out, err = zoo_command("import-keras", path)
     assert (code, err) == (0, "")
     assert "mobilenetv2_050" in out
-    backbone = zoo.load(tmp_path / "weights")
+    backbone = zoo.load(tmp_path / "weights", kind=Backbone)
     torch.testing.assert_close(backbone.features(IMAGES), network(IMAGES / 127.5 - 1), rtol=1e-4, atol=1e-4)
     assert zoo_command("import-keras", path)[0] == 2, "nothing is overwritten unasked"
 
@@ -103,7 +103,7 @@ def test_whole_classifier_with_the_head_of_the_mask_classifier(
     code, out, err = zoo_command("import-keras", path, "--classes", ", ".join(classes))
     assert (code, err) == (0, "")
     assert "its class probabilities by" in out
-    model = zoo.load(tmp_path / "masks")
+    model = zoo.load(tmp_path / "masks", kind=Transfer)
     assert model.classes == classes
     assert (model.image_size, model.hparams["dropout"]) == (64, 0.5)
     features = network(IMAGES / 127.5 - 1).detach().numpy()
@@ -116,7 +116,7 @@ def test_rescaling_layer_is_honoured(network: Any, zoo_command: Zoo, tmp_path: P
     first = [layer("Rescaling", scale=1 / 255, offset=0.0)]
     path = write(tmp_path / "scaled.h5", network, [layer("GlobalAveragePooling2D")], first=first)
     assert zoo_command("import-keras", path)[0] == 0
-    model = zoo.load(tmp_path / "scaled")
+    model = zoo.load(tmp_path / "scaled", kind=Backbone)
     torch.testing.assert_close(model.features(IMAGES), network(IMAGES / 255), rtol=1e-4, atol=1e-4)
 
 
@@ -140,7 +140,7 @@ def test_the_input_of_the_official_tutorial_is_understood(
     path = write(tmp_path / "tutorial.h5", network, [layer("GlobalAveragePooling2D")], first=first)
     code, _, err = zoo_command("import-keras", path)
     assert (code, err) == (0, "")
-    model = zoo.load(tmp_path / "tutorial")
+    model = zoo.load(tmp_path / "tutorial", kind=Backbone)
     torch.testing.assert_close(model.features(IMAGES), network(IMAGES / 51 - 2), rtol=1e-4, atol=1e-4)
 
 

@@ -8,6 +8,7 @@ from conftest import Zoo
 from PIL import Image, ImageSequence
 
 from zoo import weights
+from zoo.gan import DCGAN
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def test_samples_and_walks_are_written(zoo_command: Zoo, tmp_path: Path) -> None
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     code, _, _ = zoo_command("sample", "dcgan_digits", "--num", 3, "--seed", 1, "--truncation", 0.3, "--files", "near")
     assert code == 0
-    expected = weights.load("dcgan_digits").sample(3, seed=1, truncation=0.3)
+    expected = weights.load("dcgan_digits", kind=DCGAN).sample(3, seed=1, truncation=0.3)
     for number, image in enumerate(expected, start=1):
         written = np.asarray(Image.open(tmp_path / "near" / f"{number}.png").convert("L"))
         assert (written == image[0].numpy()).all()

@@ -29,6 +29,7 @@ from zoo.gan.health import (
     prdc,
 )
 from zoo.gan.latent import draw_latent
+from zoo.vision import CNN
 
 from .small import SMALL, copied, images, unchanged
 
@@ -119,7 +120,7 @@ def test_distance_equals_that_of_torchmetrics_with_the_classifier() -> None:
     data = Digits()
     fit = Trainer(logger=False, enable_progress_bar=False, accelerator="cpu", enable_model_summary=False)
     found = fit.test(model, datamodule=data, verbose=False)[0]
-    classifier = weights.load("cnn_digits")
+    classifier = weights.load("cnn_digits", kind=CNN)
 
     class Features(nn.Module):
         num_features = 128

@@ -321,5 +321,5 @@ def test_share_of_the_variance_survives_publishing(tmp_path: Path) -> None:
     model = PCA(4, 0.9)
     fit(model, iris())
     weights.save(model, tmp_path / "some_pca", {"recipe": "some_pca"}, {"input": iris()[:3]})
-    loaded = weights.load(tmp_path / "some_pca")
+    loaded = weights.load(tmp_path / "some_pca", kind=PCA)
     assert torch.equal(loaded.transform(iris()), model.transform(iris()))

@@ -10,6 +10,7 @@ from torch import nn
 
 import zoo
 from zoo import ZooError, weights
+from zoo.text import LanguageModel
 from zoo.text.mixture import fit_weights, mix
 from zoo.text.recurrent import RNNLM
 from zoo.text.transformer import TransformerLM
@@ -221,7 +222,7 @@ def test_measuring_an_empty_text_is_refused() -> None:
 def test_weights_are_all_a_model_needs(kind: str, tmp_path: Path) -> None:
     model = MODELS[kind]()
     weights.save(model, tmp_path / kind, {}, {"input": ids("the dog", model)})
-    loaded = zoo.load(tmp_path / kind)
+    loaded = zoo.load(tmp_path / kind, kind=LanguageModel)
     assert loaded.generate("the", seed=1) == model.generate("the", seed=1)
     assert "tokenizer" not in loaded.hparams
     assert (tmp_path / kind / "card.json").stat().st_size < 2_000
@@ -231,7 +232,7 @@ def test_damaged_tokenizer_is_told(tmp_path: Path) -> None:
     model = recurrent()
     model.stored_tokenizer.json[:5] = 7
     weights.save(recurrent(), tmp_path / "x", {}, {"input": ids("the", model)})
-    loaded = zoo.load(tmp_path / "x")
+    loaded = zoo.load(tmp_path / "x", kind=LanguageModel)
     with pytest.raises(ZooError, match="damaged tokenizer"):
         loaded.stored_tokenizer.load_state_dict(model.stored_tokenizer.state_dict())
 

@@ -1,6 +1,5 @@
 """What generative adversarial networks share (Goodfellow et al., 2014): two networks, trained in turn."""
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from math import ceil
 from typing import Any, get_args
@@ -93,13 +92,13 @@ class Adversarial(JudgedGenerator):
         self._tally: dict[str, list[Tensor]] = {}
         self._history: list[dict[str, float]] = []
 
-    @abstractmethod
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the discriminator learns to make small, from its scores ``(N,)`` of real and of generated images."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its discriminator learns")
 
-    @abstractmethod
     def generator_loss(self, fake: Tensor) -> Tensor:
         """What the generator learns to make small, from the scores ``(N,)`` of its images."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its generator learns")
 
     def penalty(self, real: Tensor, fake: Tensor, labels: Tensor | None) -> Tensor | float:
         """What else the discriminator pays for, from the images ``(N, C, S, S)`` themselves; nothing."""
