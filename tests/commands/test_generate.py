@@ -52,12 +52,8 @@ def test_generate_prints_prompt_and_text(zoo_command: Zoo, trained: Path) -> Non
     arguments = ["--prompt", "the quick", "--tokens", 30, "--temperature", 0.1, "--seed", 2]
     code, out, err = zoo_command("generate", trained / "model", *arguments)
     assert (code, err) == (0, "")
-    assert (
-        out
-        == "the quick"
-        + zoo.load(trained / "model", kind=LanguageModel).generate("the quick", 30, 0.1, seed=2)[0]
-        + "\n"
-    )
+    model = zoo.load(trained / "model", kind=LanguageModel)
+    assert out == "the quick" + model.generate("the quick", 30, 0.1, seed=2)[0] + "\n"
     _, out, _ = zoo_command("generate", trained / "model", *arguments, "--num", 3)
     assert out.count("the quick") >= 3
     assert out.count("-" * 20) == 2
