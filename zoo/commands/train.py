@@ -13,6 +13,7 @@ from zoo.registry import read_results
 from zoo.text.projector import check_embedding, write_embedding
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.training.trust import RunConfiguration
 
 _SWITCHES = ("--quiet", "--test", "--trust", "--projector")
 # Figures that go into results and cards are measured on one device, however many trained.
@@ -80,7 +81,9 @@ def resolve(verb: str, argv: list[str]) -> Target:
         name, config, run = path.resolve().parent.name, path / "config.yaml", path
         name = read_results(path).get("recipe", name)
         if not trust:
-            _check_classes(registry.read_yaml(config), config)
+            RunConfiguration(registry.read_yaml(config), config).check()
+        # Where its writer kept runs says nothing here.
+        flags = ["--trainer.default_root_dir=null", *flags]
     elif path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
@@ -90,17 +93,6 @@ def resolve(verb: str, argv: list[str]) -> Target:
     else:
         config = registry.recipe(first).path
     return Target(name, ["--config", str(config), *flags], run, quiet, test, projector)
-
-
-def _check_classes(section: Any, config: Path) -> None:
-    """Refuses a run folder's configuration that would run code from outside the zoo and Lightning."""
-    if isinstance(section, dict):
-        class_path = str(section.get("class_path", "zoo."))
-        if not class_path.startswith(("zoo.", "datamodules.", "lightning.pytorch.")) or "LambdaCallback" in class_path:
-            raise ZooError(f"{config} names {class_path!r}, which may run any code; add --trust if the run is yours")
-    if isinstance(section, dict | list):
-        for value in section.values() if isinstance(section, dict) else section:
-            _check_classes(value, config)
 
 
 def fit(argv: list[str]) -> int:
