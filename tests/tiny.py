@@ -60,8 +60,14 @@ def _tiny_data(recipe: registry.Recipe) -> dict[str, Any]:
         arguments.pop("window", None)  # which must hold what the model looks back to
     if kind.needs is not None:
         return arguments | USER_FILES[kind.needs]()
-    root = parameters(kind).get("root")
-    return arguments if root is None else arguments | {"root": str(ROOT / root.default)}
+    root = public_data(recipe.name)
+    return arguments if root is None else arguments | {"root": str(root)}
+
+
+def public_data(name: str) -> Path | None:
+    """Where a recipe's data is looked for from the project's folder, though tests run in folders of their own."""
+    root = parameters(names.find(registry.recipe(name).config["data"]["class_path"])).get("root")
+    return None if root is None or root.default is root.empty else ROOT / root.default
 
 
 def _written(value: Any) -> str:

@@ -245,7 +245,7 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
             x, y = zip(*points, strict=True)
             name = "validation" if split == "val" else split
             axes.plot(x, y, color=_SPLIT_COLOURS[split], label=name, marker="." if len(x) < 3 else "")
-        axes.set_title(panel.replace("_", " "))
+        axes.set_title(panel.replace("_", " "), y=1)  # given, since else it is placed by measuring all labels
         axes.set_xlabel("epoch")
         values = [value for points in lines.values() for _, value in points]
         # Within a few units a logarithmic axis has no labels that one would want to read.
