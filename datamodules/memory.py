@@ -15,8 +15,8 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from datamodules.arguments import KeepsArguments
 from datamodules.errors import DataError
+from datamodules.module import DataModule
 
 Split = tuple[Tensor, ...]
 
@@ -123,7 +123,7 @@ class EpochBatches(DistributedSampler[Any]):
             yield torch.arange(start, stop) if order is None else order[start:stop]
 
 
-class InMemory(KeepsArguments, LightningDataModule):
+class InMemory(DataModule):
     """Base of the data modules whose data fits in memory.
 
     A subclass implements :meth:`load`. Its facts (``num_classes``, ``mean``, ...) are properties that answer right

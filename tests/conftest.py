@@ -5,8 +5,10 @@ import os
 # The models of the tests are so small that a second thread costs more than it gains. Before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,33 @@ os.environ["COLUMNS"] = "200"
 ROOT = Path(__file__).parent.parent
 
 Zoo = Callable[..., tuple[int, str, str]]
+
+# A test of the conformance list and its recipe; those with two processes are started together for all recipes.
+CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)\]$")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts what takes longest first, and last the many small portions that fill the time of every process."""
+    items.sort(
+        key=lambda item: (
+            "test_two_processes_train_it" not in item.nodeid,
+            CONFORMANCE.search(item.nodeid) is not None,
+        )
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Shares tests among processes so that what several use is made once: by file, the conformance list by recipe."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            recipe = CONFORMANCE.search(nodeid)
+            return recipe[1] if recipe else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return Sharing(config, log)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Shrinks any recipe to a training of seconds, the same for every test that trains."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,8 +12,10 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 
 from datamodules import Shapes
+from datamodules.arguments import parameters
+from datamodules.module import DataModule
 from zoo import names, registry
-from zoo.series.baselines import Baseline
+from zoo.base.module import ZooModule
 from zoo.training.cli import ZooCLI
 
 ROOT = Path(__file__).parent.parent
@@ -21,59 +24,54 @@ LIMITS = {"limit_train_batches": 4, "limit_val_batches": 2, "limit_test_batches"
 # Overrides the limits: two processes and one must see the same rows.
 EVALUATE_ALL = ("--trainer.limit_val_batches=1.0", "--data.init_args.eval_batch_size=500")
 
-SERIES = ("CO2", "Sunspots", "SyntheticSeries", "CsvSeries")
+# What a model's arguments are reduced to, where a recipe sets them to more.
+SMALL = {
+    **dict.fromkeys(("width", "discriminator_width", "detail_width", "discriminator_detail_width"), 8),
+    **dict.fromkeys(("embedding_size", "hidden_size", "channels"), 8),
+    **dict.fromkeys(("num_heads", "num_components"), 2),
+    "unfreeze_epoch": 1,
+}
 
 
-def is_baseline(name: str) -> bool:
-    """Whether a recipe's model learns nothing; how far it looks back is what it is."""
-    return issubclass(names.find(registry.recipe(name).config["model"]["class_path"]), Baseline)
+def learns(name: str) -> bool:
+    """Whether a recipe's model is trained; how far back a baseline looks is all that it is."""
+    model: type[ZooModule] = names.find(registry.recipe(name).config["model"]["class_path"])
+    return model.learns
 
 
-def tiny_args(name: str, **trainer: Any) -> list[str]:
+def tiny_args(name: str, figures: bool = False, **trainer: Any) -> list[str]:
     """LightningCLI arguments for a recipe with few and small batches and few epochs."""
+    recipe = registry.recipe(name)
     settings = {"max_epochs": EPOCHS, "accelerator": "cpu", "devices": 1, **LIMITS, **trainer}
-    flags = [
-        f"--trainer.{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in settings.items()
-    ]
-    data = ["--data.init_args.batch_size=8", "--data.init_args.eval_batch_size=16", "--tune_precision=false"]
-    if registry.recipe(name).data in ("ImageFolder", "Things"):
-        data += [f"--data.init_args.root={photos()}", "--data.init_args.image_size=48"]
-    if registry.recipe(name).data == "Celsius":
-        data += ["--data.init_args.batch_size=2"]  # of seven rows, more than one batch
-    if registry.recipe(name).data == "Shapes":
-        data += [f"--data.init_args.{split}_size=100" for split in ("train", "val", "test")]
-    keeps_window = is_baseline(name) or registry.recipe(name).config["model"]["init_args"].get("residual") == "season"
-    if registry.recipe(name).data in SERIES and not keeps_window:
-        data += ["--data.init_args.window=20"]
-    if registry.recipe(name).data == "CsvSeries":
-        data += [f"--data.init_args.path={sales()}", "--data.init_args.time=day"]
-    if "unfreeze_epoch" in registry.recipe(name).config["model"]["init_args"]:
-        data += ["--model.init_args.unfreeze_epoch=1"]
-    if registry.recipe(name).family == "gan":
-        widths = ("width", "discriminator_width", "detail_width", "discriminator_detail_width")
-        arguments = registry.recipe(name).config["model"]["init_args"]
-        data += [f"--model.init_args.{width}=8" for width in widths if width in arguments]
-    if "num_components" in registry.recipe(name).config["model"]["init_args"]:
-        data += ["--model.init_args.num_components=2"]
-    if registry.recipe(name).data == "MovieReviews":
-        data += [f"--data.init_args.root={ROOT / 'data'}"]
-    if registry.recipe(name).data == "Sentences":
-        data += [f"--data.init_args.path={opinions()}", "--data.init_args.max_vocab_size=60"]
-    if registry.recipe(name).data in ("Shakespeare", "Corpus"):
-        if registry.recipe(name).data == "Shakespeare":
-            data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.works=[lovers_complaint]"]
-        else:
-            data += [f"--data.init_args.path={tale()}"]
-        arguments = registry.recipe(name).config["model"]["init_args"]
-        data += [
-            f"--model.init_args.{size}=16" for size in ("width", "embedding_size", "hidden_size") if size in arguments
-        ]
-        data += ["--data.init_args.window=16"] if "window" in registry.recipe(name).config["data"]["init_args"] else []
-        data += ["--model.init_args.num_heads=2"] if "num_heads" in arguments else []
-    if registry.recipe(name).data == "FashionMNIST":
-        data += [f"--data.init_args.root={ROOT / 'data'}", "--data.init_args.train_size=500"]
-        data += ["--data.init_args.val_size=500"]
-    return ["--config", str(registry.recipe(name).path), *data, *flags]
+    flags = [f"--trainer.{key}={_written(value)}" for key, value in settings.items()]
+    data = [f"--data.init_args.{key}={_written(value)}" for key, value in _tiny_data(recipe).items()]
+    asked = recipe.config["model"]["init_args"]
+    reduced = {key: small for key, small in SMALL.items() if isinstance(asked.get(key), int) and asked[key] > small}
+    model = [f"--model.init_args.{key}={value}" for key, value in reduced.items()]
+    more = [f"--figures={_written(figures)}", "--tune_precision=false"]
+    return ["--config", str(recipe.path), *data, *model, *flags, *more]
+
+
+def _tiny_data(recipe: registry.Recipe) -> dict[str, Any]:
+    """What the data module states for a quick try; a user's file, where it needs one, else the project's data."""
+    kind: type[DataModule] = names.find(recipe.config["data"]["class_path"])
+    arguments = dict(kind.miniature)
+    if not learns(recipe.name) or recipe.config["model"]["init_args"].get("residual") == "season":
+        arguments.pop("window", None)  # which must hold what the model looks back to
+    if kind.needs is not None:
+        return arguments | USER_FILES[kind.needs]()
+    root = public_data(recipe.name)
+    return arguments if root is None else arguments | {"root": str(root)}
+
+
+def public_data(name: str) -> Path | None:
+    """Where a recipe's data is looked for from the project's folder, though tests run in folders of their own."""
+    root = parameters(names.find(registry.recipe(name).config["data"]["class_path"])).get("root")
+    return None if root is None or root.default is root.empty else ROOT / root.default
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def photos() -> Path:
@@ -128,9 +126,25 @@ def _made(name: str, content: str) -> Path:
     return path
 
 
+# What a user's file is read with, by the kind that a data module needs.
+USER_FILES: dict[str, Callable[[], dict[str, Any]]] = {
+    "pictures": lambda: {"root": str(photos())},
+    "series": lambda: {"path": str(sales()), "time": "day"},
+    "text": lambda: {"path": str(tale())},
+    "sentences": lambda: {"path": str(opinions())},
+}
+
+
 def tiny_cli(
-    name: str, folder: Path, verb: str = "fit", *more: str, callbacks: Sequence[Callback] = (), **trainer: Any
+    name: str,
+    folder: Path,
+    verb: str = "fit",
+    *more: str,
+    callbacks: Sequence[Callback] = (),
+    figures: bool = False,
+    **trainer: Any,
 ) -> ZooCLI:
     """Builds a recipe's model, data and trainer in miniature; the run goes into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    return ZooCLI([*tiny_args(name, **trainer), *more], verb, name, folder, quiet=True, callbacks=callbacks)
+    arguments = [*tiny_args(name, figures, **trainer), *more]
+    return ZooCLI(arguments, verb, name, folder, quiet=True, callbacks=callbacks)

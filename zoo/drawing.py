@@ -1,5 +1,6 @@
 """Pictures that several wings draw; every function returns a matplotlib figure and shows nothing by itself."""
 
+import textwrap
 from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
@@ -37,22 +38,44 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[s
     for row, column in np.argwhere(counts > 0):
         colour = "white" if shares[row, column] > 0.5 else "black"
         text = f"{100 * shares[row, column]:.1f}".removesuffix(".0")
-        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        number = axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
+        number.set_in_layout(False)  # stands inside anyway, and hundreds take long to measure
     return figure
+
+
+# In inches: the side of a picture with the gap beside it, that gap, and a line of the text that is with it.
+_CELL, _GAP, _LINE = 1.9, 0.1, 0.135
+# Characters of a title that fit over a picture.
+_TITLE = 28
 
 
 def draw_images(images: Tensor, titles: Sequence[str], heading: str) -> Figure:
     """Draws uint8 images ``(N, C, H, W)`` in rows of six, each under its title."""
+    titles = ["\n".join(textwrap.fill(line, _TITLE) for line in title.split("\n")) for title in titles]
     columns = min(6, len(images))
     lines = ceil(len(images) / columns)
-    figure = Figure(figsize=(max(1.9 * columns, 3.5), 2.25 * lines + 0.5), layout="constrained", dpi=110)
-    figure.suptitle(heading)
-    for place, (image, title) in enumerate(zip(images, titles, strict=True), start=1):
-        axes = figure.add_subplot(lines, columns, place)
+    height, width = images.shape[-2:]
+    across, up = ((_CELL - _GAP) * side / max(height, width) for side in (width, height))
+    above = 0.06 + _LINE * max(title.count("\n") + bool(title) for title in titles)
+    size = max(_CELL * columns, 3.5), 0.4 + lines * (above + up + 1.5 * _GAP)
+    figure = Figure(figsize=size, dpi=110)
+    figure.suptitle(heading, y=1 - 0.1 / size[1], va="top")
+    # One axes in inches for all of them: an axes a picture takes ten times as long to lay out and to draw.
+    axes = figure.add_axes((0, 0, 1, 1))
+    for place, (image, title) in enumerate(zip(images.numpy(), titles, strict=True)):
+        middle = (size[0] - _CELL * columns) / 2 + _CELL * (place % columns + 0.5)
+        top = 0.4 + place // columns * (above + up + 1.5 * _GAP) + above
         grey = image.shape[0] == 1
-        axes.imshow(image[0] if grey else image.movedim(0, -1), cmap="gray" if grey else None, vmin=0, vmax=255)
-        axes.set_title(title, fontsize=8, parse_math=False)
-        axes.axis("off")
+        axes.imshow(
+            image[0] if grey else np.moveaxis(image, 0, -1),
+            cmap="gray" if grey else None,
+            vmin=0,
+            vmax=255,
+            extent=(middle - across / 2, middle + across / 2, top + up, top),
+        )
+        axes.text(middle, top - 0.06, title, fontsize=8, ha="center", va="bottom", parse_math=False)
+    axes.set(xlim=(0, size[0]), ylim=(size[1], 0), aspect="auto")
+    axes.axis("off")
     return figure
 
 
@@ -135,10 +158,17 @@ def draw_contact_sheet(pictures: Sequence[SheetPicture], heading: str) -> Figure
     """Draws pictures in a grid, each over its caption; those with a heat map are grey where it is zero."""
     columns = min(8, max(1, round((4 / 3 * len(pictures)) ** 0.5)))
     lines = ceil(len(pictures) / columns)
-    figure = Figure(figsize=(max(1.5 * columns, 4.5), 1.95 * lines + 0.7), layout="constrained", dpi=130)
-    figure.suptitle(heading, fontsize=10, parse_math=False)
-    for place, picture in enumerate(pictures, start=1):
-        axes = figure.add_subplot(lines, columns, place)
+    # In inches, by what is known beforehand: to measure every caption takes longer than to draw it.
+    cell, above = max(1.5, 4.5 / columns), 0.2 + 0.17 * (heading.count("\n") + 1)
+    side = min(cell, 2.2)
+    row = side + 0.18 + _LINE * max(picture.caption.count("\n") + 1 for picture in pictures)
+    width, height = cell * columns, above + row * lines
+    figure = Figure(figsize=(width, height), dpi=130)
+    figure.suptitle(heading, fontsize=10, y=1 - 0.08 / height, va="top", parse_math=False)
+    for place, picture in enumerate(pictures):
+        left = place % columns * cell + 0.05
+        bottom = height - above - place // columns * row - side
+        axes = figure.add_axes((left / width, bottom / height, (cell - 0.1) / width, side / height), anchor="S")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_color("lightgrey")
         axes.set_xlabel(picture.caption, fontsize=8, parse_math=False)
@@ -196,19 +226,33 @@ def draw_learning_curves(rows: Sequence[dict[str, str]]) -> Figure | None:
         return None
     columns = min(len(curves), _IN_A_ROW)
     height = -(-len(curves) // columns)
-    figure = Figure(figsize=(4.2 * columns, 3.4 * height), layout="constrained", dpi=110)
-    for place, (panel, lines) in enumerate(sorted(curves.items()), start=1):
-        axes = figure.add_subplot(height, columns, place)
+    figure = Figure(figsize=(4.2 * columns, 3.4 * height), dpi=110)
+    # Margins that are known beforehand: to measure every label takes longer than to draw all.
+    across, up = 4.2 * columns, 3.4 * height
+    grid = figure.add_gridspec(
+        height,
+        columns,
+        left=0.75 / across,
+        right=1 - 0.1 / across,
+        bottom=0.46 / up,
+        top=1 - 0.3 / up,
+        wspace=0.82 / (4.2 - 0.82),
+        hspace=0.78 / (3.4 - 0.78),
+    )
+    for place, (panel, lines) in enumerate(sorted(curves.items())):
+        axes = figure.add_subplot(grid[place])
         for split, points in sorted(lines.items()):
             x, y = zip(*points, strict=True)
             name = "validation" if split == "val" else split
             axes.plot(x, y, color=_SPLIT_COLOURS[split], label=name, marker="." if len(x) < 3 else "")
-        axes.set_title(panel.replace("_", " "))
+        axes.set_title(panel.replace("_", " "), y=1)  # given, since else it is placed by measuring all labels
         axes.set_xlabel("epoch")
         values = [value for points in lines.values() for _, value in points]
         # Within a few units a logarithmic axis has no labels that one would want to read.
         if panel.endswith(("loss", "mae", "mse")) and 0 < 5 * min(values) < max(values):
             axes.set_yscale("log")
+        else:
+            axes.ticklabel_format(axis="y", scilimits=(-3, 5))  # longer numbers would not fit
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if panel != "learning_rate":
             axes.legend(frameon=False)

@@ -35,6 +35,7 @@ class CsvSeries(DividedSeries):
 
     # Published weights shall show nobody's series.
     private = True
+    needs = "series"
 
     def __init__(
         self,

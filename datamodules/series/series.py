@@ -6,13 +6,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import torch
-from lightning import LightningDataModule
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from datamodules.arguments import KeepsArguments
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
+from datamodules.module import DataModule
 from datamodules.series.periods import divide, piece, roll_forward
 from datamodules.series.recording import Recording
 from datamodules.windows import Lanes, Starts, Windows
@@ -26,7 +25,7 @@ PORTION = 1 << 16
 LARGEST = 1e15
 
 
-class Series(KeepsArguments, LightningDataModule):
+class Series(DataModule):
     """Base of the time series, and for a program's own: ``Series(Recording(...), divide(...))``.
 
     The batches are ``(inputs, targets)`` in the series' own unit, float32. In mode
@@ -62,6 +61,7 @@ class Series(KeepsArguments, LightningDataModule):
     """
 
     not_kept = ("recording", "periods")  # no primitives; a subclass makes them of its own arguments
+    miniature = DataModule.miniature | {"window": 20}
     # Length of a season in steps; 1 if there is none that anybody knows.
     period: int = 1
     # How far back the naive forecast looks whose error is the scale of MASE: a step, or a season that is a strict one.

@@ -167,6 +167,7 @@ class Celsius(Regression):
 
     in_features = 1
     source = {"name": "seven pairs of degrees Celsius and Fahrenheit, typed in", "licence": "CC0-1.0"}
+    miniature = Regression.miniature | {"batch_size": 2}  # of seven pairs, more than one batch
 
     def __init__(self, batch_size: int = 7, eval_batch_size: int = 7, **options: Any) -> None:
         super().__init__(batch_size=batch_size, eval_batch_size=eval_batch_size, **options)

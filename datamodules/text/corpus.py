@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from datamodules.arguments import KeepsArguments
 from datamodules.carrier import Carrier
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
+from datamodules.module import DataModule
 from datamodules.paths import default_cache, expanded
 from datamodules.text.streams import Chunks
 from datamodules.text.token_store import SPLITS, Tokens, prepare
@@ -27,7 +26,7 @@ Batches = Literal["lanes", "windows", "chunks"]
 CONTEXT = 1024
 
 
-class RunningText(KeepsArguments, LightningDataModule):
+class RunningText(DataModule):
     """Base of the corpora: running text as token ids; a subclass says how to :meth:`read` it.
 
     The tokenizer is fitted on the training split. Ids are written to ``cache`` once, block by block, and mapped into
@@ -62,6 +61,8 @@ class RunningText(KeepsArguments, LightningDataModule):
     Raises:
         DataError: A setting means nothing.
     """
+
+    miniature = DataModule.miniature | {"window": 16}
 
     def __init__(
         self,
@@ -195,6 +196,7 @@ class Corpus(RunningText):
 
     # Published golden tensors shall show nobody's text.
     private = True
+    needs = "text"
 
     def __init__(self, path: str, val: float = 0.05, test: float = 0.05, **options: Any) -> None:
         super().__init__(**options)
@@ -303,6 +305,8 @@ class Shakespeare(RunningText):
     Raises:
         DataError: The text cannot be had or is damaged, or there is no such work.
     """
+
+    miniature = RunningText.miniature | {"works": ["lovers_complaint"]}
 
     def __init__(
         self,

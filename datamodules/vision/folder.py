@@ -64,6 +64,8 @@ class ImageFolder(Images):
     in_channels = 3
     # What is published of a model must not show anybody's photos.
     private = True
+    needs = "pictures"
+    miniature = Images.miniature | {"image_size": 48}
 
     def __init__(
         self,

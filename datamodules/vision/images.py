@@ -99,6 +99,7 @@ class FashionMNIST(Images):
     image_size = 28
     mean = [0.2860]
     std = [0.3530]
+    miniature = Images.miniature | {"train_size": 500, "val_size": 500}
 
     def __init__(
         self,

@@ -36,6 +36,7 @@ class Shapes(Images):
     in_channels = 3
     mean = [0.5, 0.5, 0.5]
     std = [0.2325, 0.2325, 0.2325]
+    miniature = Images.miniature | {"train_size": 100, "val_size": 100, "test_size": 100}
 
     def __init__(
         self,

@@ -306,7 +306,7 @@ def test_half_precision_that_scales_one_loss_is_refused() -> None:
 
 
 def test_every_epoch_leaves_its_samples(tmp_path: Path) -> None:
-    cli = tiny_cli("dcgan_digits", tmp_path / "run", max_epochs=3)
+    cli = tiny_cli("dcgan_digits", tmp_path / "run", figures=True, max_epochs=3)
     cli.run()
     figures = tmp_path / "run" / "figures"
     assert [path.name for path in sorted((figures / "samples").iterdir())] == [

@@ -134,7 +134,7 @@ def test_path_goes_on_where_it_was_interrupted() -> None:
 def test_runs_are_drawn_side_by_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs = [tmp_path / name / "run" for name in ("linear_batch", "linear_minibatch")]
     for run in runs:
-        write_results(run, run.parent.name, tiny_cli(run.parent.name, run).run())
+        write_results(run, run.parent.name, tiny_cli(run.parent.name, run, figures=True).run())
         with (run / "metrics.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["weight"]]
         assert [int(row["epoch"]) for row in rows] == [0, 1]

@@ -46,11 +46,13 @@ class ZooModule(KeepsArguments, LightningModule):
         metric: Name of the figure that the model is judged by, as in the model's card.
         watch_loss: Stop training with an error when the loss is NaN or infinite.
         rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
+        learns: Whether training makes a difference to it.
     """
 
     metric: str
     watch_loss = True
     rounding_tolerance = 1e-4
+    learns = True
 
     def __init__(self) -> None:
         super().__init__()

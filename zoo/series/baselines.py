@@ -53,6 +53,7 @@ class Baseline(Forecaster):
     """
 
     network: FixedFilter
+    learns = False
 
     def look_at(self, terms: Sequence[Sequence[tuple[int, Range]]]) -> None:
         """Builds the network; see :class:`FixedFilter`.

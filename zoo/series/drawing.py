@@ -67,7 +67,7 @@ def draw_residuals(residuals: Tensor, times: np.ndarray | None = None, names: Se
         left.plot(moments, values, color=COLOURS[0], linewidth=0.8)
         left.axhline(0, color="black", linewidth=0.5)
         left.set_ylabel("truth - forecast")
-        right.hist(values, bins=40, orientation="horizontal", color=COLOURS[0])
+        right.stairs(*np.histogram(values, bins=40), orientation="horizontal", fill=True, color=COLOURS[0])
         title = f"{_name(number, series, names)}mean {values.mean():.3g}, standard deviation {values.std():.3g}"
         left.set_title(title, parse_math=False)
     _label_times(left, moments, times)

@@ -1,0 +1,23 @@
+"""What every data module is: an object that its arguments rebuild, and that can be tried in seconds."""
+
+from typing import Any, ClassVar, Literal
+
+from lightning import LightningDataModule
+
+from datamodules.arguments import KeepsArguments
+
+Needs = Literal["pictures", "series", "text", "sentences"]
+
+
+class DataModule(KeepsArguments, LightningDataModule):
+    """Base of every data module.
+
+    Attributes:
+        miniature: Arguments for a quick try, a little of everything: with few batches an epoch takes a second. A
+            subclass adds to those of its base what it has more.
+        needs: What a user brings, for a class that reads nothing else: ``pictures`` in a folder a class, ``series`` in
+            a CSV file, ``text``, or a table of labelled ``sentences``.
+    """
+
+    miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
+    needs: ClassVar[Needs | None] = None
