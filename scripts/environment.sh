@@ -1,4 +1,5 @@
-# Sets PYTHON to an interpreter in which the zoo is installed, creating .venv where none is given. Sourced by train and test.
+# Sets PYTHON to an interpreter in which the zoo is installed, creating .venv where none is given. Sourced by train, test
+# and benchmark.
 #
 # ZOO_PYTHON=python uses an active environment instead, into which the zoo is installed if it is not there yet.
 # ZOO_EXTRA names an extra of pyproject.toml to install as well, such as dev.
