@@ -23,6 +23,7 @@ from scripts.benchmarks.harness import DATA, Bench, Race, measured
 from scripts.benchmarks.report import Row
 from zoo import weights
 from zoo.base.processor import has_bfloat16
+from zoo.text import LanguageModel
 from zoo.text.backoff import BackOff
 from zoo.text.ngram_counts import NGramCounts
 from zoo.training.cli import ZooCLI
@@ -111,7 +112,7 @@ def generation(bench: Bench) -> list[Row]:
         ("char_transformer_shakespeare", None),
         ("trigram_shakespeare", None),
     ):
-        model = weights.load(name)
+        model = weights.load(name, kind=LanguageModel)
         tokens = bench.choose(1500, 300, 5)
         model.generate("To be", tokens=bench.choose(50, 50, 5), seed=0)
         rates = []
