@@ -442,6 +442,7 @@ def test_classes_that_are_typed_alike_must_be_written_exactly() -> None:
         BUILD["conditional"](num_classes=2, classes=["T-shirt", "t shirt"]).asked(1, "t-shirt")
 
 
+@pytest.mark.slow
 def test_processes_average_gradients_and_draw_their_own_noise(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(_train_a_step, (tmp_path,), nprocs=2)
     (first, noise), (second, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
@@ -480,7 +481,7 @@ def _train_a_step(rank: int, folder: Path) -> None:
     [
         (lambda: DCGAN().to_signed(torch.rand(1, 1, 28, 28)), "images are torch.float32, expected uint8"),
         (lambda: DCGAN(image_size=30), "image_size is 30, expected a multiple of 4"),
-        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating, saturating"),  # type: ignore[arg-type]
+        (lambda: DCGAN(loss="least_squares"), "no loss 'least_squares'; there are non_saturating, saturating"),
         (lambda: DCGAN(schedule="plateau"), "no schedule 'plateau'"),
         (lambda: DCGAN(critic_steps=0), "critic_steps is 0"),
         (lambda: WGAN(clip=0), "clip is 0"),
@@ -704,7 +705,9 @@ def test_saturating_loss_vanishes_where_the_other_does_not() -> None:
     ],
 )
 def test_what_two_networks_cannot_have_is_named(flags: list[str], says: str, zoo_command: Zoo, tmp_path: Path) -> None:
-    code, _, err = zoo_command("fit", "dcgan_digits", "--quiet", "--trainer.accelerator", "cpu", *flags)
+    code, _, err = zoo_command(
+        "fit", "dcgan_digits", "--quiet", "--figures=false", "--trainer.accelerator", "cpu", *flags
+    )
     assert code == 2
     assert says in err
     assert not list(tmp_path.iterdir())

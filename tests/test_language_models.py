@@ -446,7 +446,7 @@ def test_a_network_and_n_grams_know_more_together(zoo_command: Zoo) -> None:
     assert both < network < n_grams
 
 
-@pytest.mark.parametrize("kind", ["arpa", "onnx"])
+@pytest.mark.parametrize("kind", ["arpa", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_export_of_language_models(zoo_command: Zoo, tmp_path: Path, kind: str) -> None:
     name = {"arpa": "bigram_shakespeare", "onnx": "char_rnn_shakespeare"}[kind]
     code, _, err = zoo_command("export", name, "--to", kind, tmp_path / f"model.{kind}")

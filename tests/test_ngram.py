@@ -299,6 +299,7 @@ torch.save([list(level) for level in levels], f"{sys.argv[1]}/{rank}.pt")
 """
 
 
+@pytest.mark.slow
 def test_two_processes_count_like_one(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(_PROGRAM)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d"]
@@ -486,22 +487,30 @@ def test_settings_reach_the_counts(zoo_command: Zoo, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         recipe.replace("Shakespeare\n  init_args:", "Corpus\n  init_args:\n    path: text.txt")
     )
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--model.smoothing=add_k", "--model.k=0.01")
+    code, _, err = zoo_command(
+        "fit", "mine.yaml", "--quiet", "--figures=false", "--model.smoothing=add_k", "--model.k=0.01"
+    )
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "mine").iterdir()
     model = zoo.load(run)
     assert model.table.smoothing == "add_k"
     assert model.generate("the", tokens=2, temperature=0)[0].split()[0] == "cat"
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.lines=false")
+    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--figures=false", "--data.lines=false")
     assert (code, "use --data.lines true" in err) == (2, True)
     code, _, err = zoo_command(
-        "fit", "mine.yaml", "--quiet", "--data.batches=lanes", "--data.batch_size=2", "--data.window=4"
+        "fit",
+        "mine.yaml",
+        "--quiet",
+        "--figures=false",
+        "--data.batches=lanes",
+        "--data.batch_size=2",
+        "--data.window=4",
     )
     assert (code, "use --data.batches chunks" in err) == (2, True)
 
 
 def test_perplexity_of_a_recipe_without_weights_reads_like_kenlm(zoo_command: Zoo, tmp_path: Path) -> None:
-    code, _, _ = zoo_command("fit", "bigram_shakespeare", "--quiet", f"--data.root={ROOT / 'data'}")
+    code, _, _ = zoo_command("fit", "bigram_shakespeare", "--quiet", "--figures=false", f"--data.root={ROOT / 'data'}")
     assert code == 0
     (run,) = (tmp_path / "runs" / "bigram_shakespeare").iterdir()
     _, out, _ = zoo_command("perplexity", run, "--split", "val", "--json")

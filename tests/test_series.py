@@ -534,7 +534,7 @@ def test_pictures_of_an_evaluation(name: str) -> None:
         (
             lambda: Linear(optimizer="adan"),
             "there are adamw, adam, sgd, muon; did you mean 'adam'",
-        ),  # type: ignore[arg-type]
+        ),
         (lambda: Linear()(torch.zeros(1, 30, 2)), r"inputs have shape \(1, 30, 2\), expected \(N, T, 1\)"),
         (lambda: Linear().forecast(torch.zeros(29, 1), 1), "looks at 30 steps and got 29"),
         (lambda: Linear().forecast(torch.full((30, 1), torch.nan), 1), "NaN or infinite"),
