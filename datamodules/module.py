@@ -21,3 +21,11 @@ class DataModule(KeepsArguments, LightningDataModule):
 
     miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
     needs: ClassVar[Needs | None] = None
+
+    def __str__(self) -> str:
+        """The call that made it.
+
+        Lightning would load all splits to tell their sizes, and jsonargparse asks for every fact that it hands on.
+        """
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.hparams.items())
+        return f"{type(self).__name__}({arguments})"

@@ -34,6 +34,7 @@ def test_wheel_is_small_and_complete(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "scripts", "checkpoints"))]
 
 
+@pytest.mark.slow
 def test_wheel_works_from_any_folder(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
     program = (

@@ -40,7 +40,7 @@ def test_killed_run_is_resumed(name: str, zoo_command: Zoo, tmp_path: Path) -> N
         shutil.copy(data, tmp_path)
     run = shutil.copytree(FORMER / name / "run", tmp_path / "runs" / name)
     wanted = registry.read_yaml(run / "config.yaml")["trainer"]["max_epochs"]
-    code, _, error = zoo_command("fit", run, "--quiet")
+    code, _, error = zoo_command("fit", run, "--quiet", "--figures=false")
     assert (code, error) == (0, ""), error
     training = json.loads((run / "results.json").read_text())["fit"]
     assert training["epochs"] == wanted or name == "series_on_everything"

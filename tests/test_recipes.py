@@ -245,7 +245,7 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     """Trains the recipes that are tested with two processes, which are started once for all of them."""
     out = tmp_path_factory.mktemp("two_processes")
     tests = [item for item in request.session.items if "two_processes" in getattr(item, "fixturenames", ())]
-    names = [test.callspec.params["name"] for test in tests if isinstance(test, pytest.Function)]
+    names = [str(test.callspec.params["name"]) for test in tests if isinstance(test, pytest.Function)]
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
     command += ["--rdzv_backend=c10d", "--rdzv_endpoint=localhost:0", str(Path(__file__).with_name("two_processes.py"))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}

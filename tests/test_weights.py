@@ -53,7 +53,13 @@ def test_checkpoint_made_by_python_resumes_from_the_command_line(
     from zoo.cli import main
 
     monkeypatch.chdir(tmp_path)
-    flags = ["--model.hidden_size=8", "--model.schedule=constant", "--trainer.max_epochs=2", "--quiet"]
+    flags = [
+        "--model.hidden_size=8",
+        "--model.schedule=constant",
+        "--trainer.max_epochs=2",
+        "--quiet",
+        "--figures=false",
+    ]
     assert main(["fit", "dense_iris", "--ckpt_path", str(python_made[0]), *flags]) == 0
 
 

@@ -126,11 +126,11 @@ def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
     found = names.find(class_path)
     if not (isinstance(found, type) and issubclass(found, ZooModule)):
         raise ZooError(f"refused to build {class_path!r}: it is not a model of the zoo")
-    unknown = sorted(init_args.keys() - parameters(found).keys())
+    kind: type = found
+    taken = parameters(kind)
+    unknown = sorted(init_args.keys() - taken.keys())
     if unknown:
-        raise ZooError(
-            f"{found.__name__} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], parameters(found))}"
-        )
+        raise ZooError(f"{kind.__name__} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], taken)}")
     return found(**init_args)
 
 

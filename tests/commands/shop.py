@@ -36,6 +36,6 @@ def write_shop(path: Path, seed: int = 0, days: np.ndarray = DAYS) -> Path:
 def fit(root: Path, *arguments: str) -> Path:
     """The folder of a training."""
     before = set(root.rglob("config.yaml"))
-    assert main(["fit", *arguments, f"--trainer.default_root_dir={root}", "--quiet"]) == 0
+    assert main(["fit", *arguments, f"--trainer.default_root_dir={root}", "--quiet", "--figures=false"]) == 0
     (config,) = set(root.rglob("config.yaml")) - before
     return config.parent

@@ -25,7 +25,7 @@ from zoo.series import Forecaster
 from zoo.series.backtesting import draw_backtest, naive_errors
 from zoo.series.baselines import Naive, SeasonalNaive
 
-SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=4", "--quiet"]
+SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=4", "--quiet", "--figures=false"]
 
 
 def backtested(root: Path) -> Path:
@@ -88,7 +88,7 @@ def test_without_a_season_there_is_no_seasonal_error(period: int) -> None:
 
 def test_folds_of_a_baseline_add_up_to_what_the_notes_measured(zoo_command: Zoo, tmp_path: Path) -> None:
     """Four folds of 461 points differ in length, so a mean of their means would be another number."""
-    code, out, err = zoo_command("backtest", "naive_synthetic", "--folds", 4, "--quiet")
+    code, out, err = zoo_command("backtest", "naive_synthetic", "--folds", 4, "--quiet", "--figures=false")
     assert (code, err) == (0, "")
     folder = backtested(tmp_path)
     assert {path.name for path in folder.iterdir()} == {
@@ -105,7 +105,14 @@ def test_folds_of_a_baseline_add_up_to_what_the_notes_measured(zoo_command: Zoo,
     assert (folder / "figures" / "backtest.png").stat().st_size > 20_000
 
 
-@pytest.mark.parametrize("name", ["lstm_co2", "stateful_rnn_synthetic", "lstm_synthetic"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stateful_rnn_synthetic",
+        pytest.param("lstm_co2", marks=pytest.mark.slow),
+        pytest.param("lstm_synthetic", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("goes_on", [[], ["--continue"]], ids=["refit", "continue"])
 def test_fold_alone_can_be_measured_again(zoo_command: Zoo, tmp_path: Path, name: str, goes_on: list[str]) -> None:
     window = [] if name == "lstm_synthetic" else [f"--data.window={60 if name == 'lstm_co2' else 10}"]
@@ -225,7 +232,7 @@ def test_picture_shows_true_dates_and_a_colour_a_fold(zoo_command: Zoo, tmp_path
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backtest, "draw_backtest", draw)
-        assert zoo_command("backtest", "seasonal_naive_co2", "--folds", 3, "--quiet")[0] == 0
+        assert zoo_command("backtest", "seasonal_naive_co2", "--folds", 3, "--quiet", "--figures=false")[0] == 0
     upper, lower = drawn["figure"].axes
     times = [np.asarray(line.get_xdata()) for line in upper.lines]
     colours = [line.get_color() for line in upper.lines if np.size(line.get_xdata()) > 2]

@@ -57,7 +57,7 @@ def test_shown_recipe_is_the_file_itself(zoo_command: Zoo) -> None:
 
 def test_own_copy_of_a_recipe_runs_under_its_own_name(zoo_command: Zoo, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(zoo_command("show", "dense_iris", "--recipe")[1])
-    code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--trainer.max_epochs=1")
+    code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--figures=false", "--trainer.max_epochs=1")
     assert code == 0
     (run,) = (tmp_path / "runs" / "mine").iterdir()
     assert "validate" in out
@@ -132,7 +132,19 @@ def test_traceback_on_request() -> None:
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one epoch of the embedded default."""
     root = tmp_path_factory.mktemp("runs")
-    assert main(["fit", "cnn_digits", "--trainer.max_epochs=1", f"--trainer.default_root_dir={root}", "--quiet"]) == 0
+    assert (
+        main(
+            [
+                "fit",
+                "cnn_digits",
+                "--trainer.max_epochs=1",
+                f"--trainer.default_root_dir={root}",
+                "--quiet",
+                "--figures=false",
+            ]
+        )
+        == 0
+    )
     (run,) = (root / "cnn_digits").iterdir()
     return run
 
@@ -239,7 +251,7 @@ def test_run_folder_that_names_foreign_code_is_refused(zoo_command: Zoo, tmp_pat
 def test_folder_of_the_same_name_does_not_hide_a_model(zoo_command: Zoo, tmp_path: Path) -> None:
     (tmp_path / "cnn_digits").mkdir()
     assert zoo.load("cnn_digits").image_size == 8
-    assert zoo_command("fit", "cnn_digits", "--trainer.max_epochs=1", "--quiet")[0] == 0
+    assert zoo_command("fit", "cnn_digits", "--trainer.max_epochs=1", "--quiet", "--figures=false")[0] == 0
 
 
 @pytest.mark.parametrize(

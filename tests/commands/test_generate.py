@@ -141,7 +141,7 @@ def test_a_network_and_n_grams_know_more_together(zoo_command: Zoo) -> None:
     assert both < network < n_grams
 
 
-@pytest.mark.parametrize("kind", ["arpa", "onnx"])
+@pytest.mark.parametrize("kind", ["arpa", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_export_of_language_models(zoo_command: Zoo, tmp_path: Path, kind: str) -> None:
     name = {"arpa": "bigram_shakespeare", "onnx": "char_rnn_shakespeare"}[kind]
     code, _, err = zoo_command("export", name, "--to", kind, tmp_path / f"model.{kind}")
@@ -167,22 +167,30 @@ def test_settings_reach_the_counts(zoo_command: Zoo, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         recipe.replace("Shakespeare\n  init_args:", "Corpus\n  init_args:\n    path: text.txt")
     )
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--model.smoothing=add_k", "--model.k=0.01")
+    code, _, err = zoo_command(
+        "fit", "mine.yaml", "--quiet", "--figures=false", "--model.smoothing=add_k", "--model.k=0.01"
+    )
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "mine").iterdir()
     model = zoo.load(run, kind=NGramLM)
     assert model.table.smoothing == "add_k"
     assert model.generate("the", tokens=2, temperature=0)[0].split()[0] == "cat"
-    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.lines=false")
+    code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--figures=false", "--data.lines=false")
     assert (code, "use --data.lines true" in err) == (2, True)
     code, _, err = zoo_command(
-        "fit", "mine.yaml", "--quiet", "--data.batches=lanes", "--data.batch_size=2", "--data.window=4"
+        "fit",
+        "mine.yaml",
+        "--quiet",
+        "--figures=false",
+        "--data.batches=lanes",
+        "--data.batch_size=2",
+        "--data.window=4",
     )
     assert (code, "use --data.batches chunks" in err) == (2, True)
 
 
 def test_perplexity_of_a_recipe_without_weights_reads_like_kenlm(zoo_command: Zoo, tmp_path: Path) -> None:
-    code, _, _ = zoo_command("fit", "bigram_shakespeare", "--quiet", f"--data.root={ROOT / 'data'}")
+    code, _, _ = zoo_command("fit", "bigram_shakespeare", "--quiet", "--figures=false", f"--data.root={ROOT / 'data'}")
     assert code == 0
     (run,) = (tmp_path / "runs" / "bigram_shakespeare").iterdir()
     _, out, _ = zoo_command("perplexity", run, "--split", "val", "--json")

@@ -22,7 +22,7 @@ from zoo.registry import read_results
 def test_baseline_reaches_exactly_what_the_notes_measured(
     zoo_command: Zoo, tmp_path: Path, name: str, mae: str
 ) -> None:
-    code, out, err = zoo_command("fit", name, "--test", "--quiet")
+    code, out, err = zoo_command("fit", name, "--test", "--quiet", "--figures=false")
     assert (code, err) == (0, "")
     assert f" mae {mae} " in next(line for line in out.splitlines() if line.startswith("test"))
     (run,) = (tmp_path / "runs" / name).iterdir()
@@ -30,7 +30,9 @@ def test_baseline_reaches_exactly_what_the_notes_measured(
 
 
 def test_notes_version_without_smoothing_is_a_flag_away(zoo_command: Zoo) -> None:
-    _, out, _ = zoo_command("fit", "seasonal_difference_synthetic", "--model.past_average=1", "--quiet")
+    _, out, _ = zoo_command(
+        "fit", "seasonal_difference_synthetic", "--model.past_average=1", "--quiet", "--figures=false"
+    )
     assert " mae 5.8393 " in out
 
 
@@ -71,7 +73,7 @@ def test_file_without_a_season_has_no_seasonal_forecast(zoo_command: Zoo, tmp_pa
     code, _, err = zoo_command("fit", "mine.yaml", "--quiet", "--data.window=400")
     assert code == 2
     assert "needs a season, but period is 1" in err
-    code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--data.period=2")
+    code, out, _ = zoo_command("fit", "mine.yaml", "--quiet", "--figures=false", "--data.period=2")
     assert (code, " mae 0 " in out) == (0, True)
 
 
@@ -80,7 +82,13 @@ def test_periods_are_a_number_a_fraction_or_a_date_on_the_command_line(
     zoo_command: Zoo, tmp_path: Path, given: str, first: str
 ) -> None:
     code, _, err = zoo_command(
-        "fit", "lstm_sunspots", f"--data.val={given}", "--data.test=51", "--trainer.max_epochs=1", "--quiet"
+        "fit",
+        "lstm_sunspots",
+        f"--data.val={given}",
+        "--data.test=51",
+        "--trainer.max_epochs=1",
+        "--quiet",
+        "--figures=false",
     )
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "lstm_sunspots").iterdir()
@@ -91,7 +99,9 @@ def test_periods_are_a_number_a_fraction_or_a_date_on_the_command_line(
 
 
 def test_deployed_model_has_seen_everything_and_chooses_nothing(zoo_command: Zoo, tmp_path: Path) -> None:
-    code, _, err = zoo_command("fit", "dense_synthetic", "--data.fit_on=all", "--trainer.max_epochs=2", "--quiet")
+    code, _, err = zoo_command(
+        "fit", "dense_synthetic", "--data.fit_on=all", "--trainer.max_epochs=2", "--quiet", "--figures=false"
+    )
     assert (code, err) == (0, "")
     (run,) = (tmp_path / "runs" / "dense_synthetic").iterdir()
     assert [path.name for path in (run / "checkpoints").iterdir()] == ["last.ckpt"]

@@ -139,6 +139,7 @@ print(pictures.read_pictures(root, names, 8, cache).pixels.sum().item())
 """
 
 
+@pytest.mark.slow
 def test_processes_that_race_decode_once(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", RACE, *map(str, (tmp_path / "log", root, tmp_path / "cache"))]
     racers = [
@@ -175,6 +176,7 @@ print(epoch() - before)
 """
 
 
+@pytest.mark.slow
 def test_pixels_stay_on_disk(tmp_path: Path) -> None:
     root = fill(tmp_path / "x", cat=30, dog=30)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -186,6 +186,7 @@ def test_schedule_ends_with_the_steps_too(tmp_path: Path) -> None:
     assert max(group["lr"] for optimizer in fit.optimizers for group in optimizer.param_groups) < 1e-8
 
 
+@pytest.mark.slow
 def test_processes_average_gradients_and_draw_their_own_noise(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(_train_a_step, (tmp_path,), nprocs=2)
     (first, noise), (second, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))

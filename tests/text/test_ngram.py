@@ -234,6 +234,7 @@ torch.save([list(level) for level in levels], f"{sys.argv[1]}/{rank}.pt")
 """
 
 
+@pytest.mark.slow
 def test_two_processes_count_like_one(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(_PROGRAM)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d"]

@@ -118,7 +118,9 @@ def test_more_than_two_classes_share_the_probability() -> None:
     torch.testing.assert_close(model.probabilities([GOOD, BAD]).sum(1), torch.ones(2))
 
 
-@every_reader
+@pytest.mark.parametrize(
+    "reader", [*READERS[:3], *(pytest.param(reader, marks=pytest.mark.slow) for reader in READERS[3:])]
+)
 def test_export_gives_what_the_model_gives(reader: str, tmp_path: Path) -> None:
     import onnxruntime
 

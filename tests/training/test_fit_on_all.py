@@ -25,7 +25,7 @@ trainer:
     - class_path: lightning.pytorch.callbacks.EarlyStopping
       init_args: {monitor: val_mae, patience: 3}
 """
-ON_ALL = ["--data.fit_on=all", *SCHEDULE]
+ON_ALL = ["--data.fit_on=all", "--figures=false", *SCHEDULE]
 
 
 def learning_rates(run: Path) -> list[float]:
@@ -47,7 +47,7 @@ def chosen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("chosen")
     (root / "callbacks.yaml").write_text(CALLBACKS)
     flags = ["--config", str(root / "callbacks.yaml"), "--trainer.max_epochs=12", f"--trainer.default_root_dir={root}"]
-    assert main(["fit", "dense_synthetic", *flags, *SCHEDULE, "--quiet"]) == 0
+    assert main(["fit", "dense_synthetic", *flags, *SCHEDULE, "--quiet", "--figures=false"]) == 0
     (run,) = (root / "dense_synthetic").iterdir()
     return run
 
@@ -70,7 +70,7 @@ def test_results_tell_after_which_epoch_the_best_checkpoint_was_written(chosen: 
 
 @pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "constant"])
 def test_learning_rates_are_those_of_the_run_that_chose(zoo_command: Zoo, tmp_path: Path, schedule: str) -> None:
-    flags = [f"--model.schedule={schedule}", "--quiet"]
+    flags = [f"--model.schedule={schedule}", "--quiet", "--figures=false"]
     assert zoo_command("fit", "dense_synthetic", "--trainer.max_epochs=6", *flags)[0] == 0
     run = newest(tmp_path)
     results = read_results(run)
@@ -130,7 +130,7 @@ def test_killed_run_on_everything_is_not_taken_for_done_and_resumes(
         ZooCLI(args, "fit", "dense_synthetic", run, True, [StopInSecondEpoch()]).run()
     with pytest.raises(zoo.ZooError, match=f"is not trained to its end; go on with: zoo fit {run}"):
         zoo.load(run)
-    assert zoo_command("fit", run, "--quiet")[0] == 0
+    assert zoo_command("fit", run, "--quiet", "--figures=false")[0] == 0
     assert read_results(run)["fit"]["epochs"] == read_results(chosen)["fit"]["best_epoch"]
     assert zoo.load(run).window == 64
 
@@ -145,7 +145,7 @@ def test_run_that_chose_nothing_is_loaded_only_by_its_checkpoint(tmp_path: Path,
 
 
 def test_what_has_nothing_to_choose_needs_nobody_to_tell(zoo_command: Zoo, published: Path) -> None:
-    assert zoo_command("fit", "naive_synthetic", "--data.fit_on=all", "--quiet")[0] == 0
+    assert zoo_command("fit", "naive_synthetic", "--data.fit_on=all", "--quiet", "--figures=false")[0] == 0
 
 
 def test_file_that_plans_it_all_needs_nobody_to_tell(zoo_command: Zoo, tmp_path: Path, published: Path) -> None:
@@ -153,7 +153,7 @@ def test_file_that_plans_it_all_needs_nobody_to_tell(zoo_command: Zoo, tmp_path:
     recipe["data"]["init_args"]["fit_on"] = "all"
     recipe["trainer"]["max_epochs"] = 2
     (tmp_path / "mine.yaml").write_text(json.dumps(recipe))
-    assert zoo_command("fit", "mine.yaml", "--quiet")[0] == 0
+    assert zoo_command("fit", "mine.yaml", "--quiet", "--figures=false")[0] == 0
     (run,) = (tmp_path / "runs" / "mine").iterdir()
     assert read_results(run)["fit"]["epochs"] == 2
 

@@ -25,10 +25,17 @@ from zoo.training.cli import ZooCLI
 from zoo.training.precision import ReconsiderPrecision, time_settings
 from zoo.vision.cnn import CNN
 
-LONG = ["--trainer.max_epochs=200", "--trainer.callbacks=null"]
+LONG = ["--trainer.max_epochs=200", "--trainer.callbacks=null", "--figures=false"]
 
 
-@pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "kill",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, marks=pytest.mark.slow),
+    ],
+)
 def test_killed_process_leaves_a_checkpoint_that_resumes(tmp_path: Path, kill: signal.Signals) -> None:
     command = [sys.executable, "-m", "zoo.cli", "fit", "dense_iris", *LONG]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -106,7 +113,7 @@ def test_quiet_prints_the_result_only(zoo_command: Zoo) -> None:
 
 
 def test_flags_win_over_the_checkpoint(zoo_command: Zoo, tmp_path: Path) -> None:
-    flags = ["--model.schedule=constant", "--quiet"]
+    flags = ["--model.schedule=constant", "--quiet", "--figures=false"]
     assert zoo_command("fit", "dense_iris", "--trainer.max_epochs=1", *flags)[0] == 0
     (run,) = (tmp_path / "runs" / "dense_iris").iterdir()
     assert zoo_command("fit", run, "--trainer.max_epochs=2", "--model.label_smoothing=0.25", *flags)[0] == 0
@@ -114,7 +121,7 @@ def test_flags_win_over_the_checkpoint(zoo_command: Zoo, tmp_path: Path) -> None
 
 
 def test_early_stopping_stops(tmp_path: Path) -> None:
-    flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.max_epochs=60"]
+    flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.max_epochs=60", "--figures=false"]
     (tmp_path / "run").mkdir()
     cli = ZooCLI(
         ["--config", str(registry.recipe("dense_iris").path), *flags], "fit", "dense_iris", tmp_path / "run", True
@@ -208,7 +215,7 @@ def test_run_interrupted_early_leaves_one_best_checkpoint(tmp_path: Path) -> Non
                 raise InterruptedError
 
     (tmp_path / "run").mkdir()
-    args = ["--config", str(registry.recipe("dense_iris").path), "--trainer.max_epochs=12"]
+    args = ["--config", str(registry.recipe("dense_iris").path), "--trainer.max_epochs=12", "--figures=false"]
     with pytest.raises(InterruptedError):
         ZooCLI(args, "fit", "dense_iris", tmp_path / "run", True, [Stop()]).run()
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
@@ -223,7 +230,7 @@ def test_run_interrupted_early_leaves_one_best_checkpoint(tmp_path: Path) -> Non
 
 def test_run_that_stopped_early_is_not_trained_on(tmp_path: Path) -> None:
     flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.callbacks.patience=2"]
-    args = ["--config", str(registry.recipe("dense_iris").path), *flags]
+    args = ["--config", str(registry.recipe("dense_iris").path), "--figures=false", *flags]
     (tmp_path / "run").mkdir()
     ZooCLI(args, "fit", "dense_iris", tmp_path / "run", True).run()
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"

@@ -316,7 +316,14 @@ def test_copies_depend_on_the_seed() -> None:
 def run(zoo_command: Zoo, tmp_path: Path) -> Path:
     """A short run that began with a published backbone, named together with its architecture, in a folder."""
     weights.save(Backbone("mobilenetv2_035", {"pad_type": "same"}), tmp_path / "start", {}, {"input": IMAGES})
-    arguments = ["--data.root", photos(), "--data.image_size=48", "--model.backbone=mobilenetv2_035", "--quiet"]
+    arguments = [
+        "--data.root",
+        photos(),
+        "--data.image_size=48",
+        "--model.backbone=mobilenetv2_035",
+        "--quiet",
+        "--figures=false",
+    ]
     arguments += ["--model.weights=start", "--trainer.max_epochs=1", "--tune_precision=false"]
     assert zoo_command("fit", "mobilenetv2_folder", *arguments)[0] == 0
     (run,) = (tmp_path / "runs" / "mobilenetv2_folder").iterdir()

@@ -175,8 +175,6 @@ class ZooCLI(LightningCLI):
         try:
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
-            check_given(self._given_to_the_model(), self.datamodule)
-            check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
         except (UserError, ValueError, RuntimeError, MisconfigurationException) as error:
             self.leave_no_trace()
             raise told(error) or ZooError(reason(error)) from error
@@ -189,7 +187,9 @@ class ZooCLI(LightningCLI):
         return given
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Builds the trainer around the run's folder."""
+        """Builds the trainer around the run's folder, when it is known that model and data go together."""
+        check_given(self._given_to_the_model(), self.datamodule)
+        check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
         settings = self._get(self.config_init, "trainer")
         if settings.get("fast_dev_run"):
             return super().instantiate_trainer(**kwargs)
