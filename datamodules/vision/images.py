@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -140,9 +141,19 @@ class FashionMNIST(Images):
         Path(self.root).mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(Path(self.root) / ".FashionMNIST.lock"):
-                TorchvisionFashionMNIST(self.root, download=True)
+                if not all(_find_idx(self.root, name) for name in _FASHION_MNIST_SHA256):
+                    self._download()
         except (OSError, RuntimeError) as error:
             raise DataError(f"Fashion-MNIST could not be downloaded ({error}); {how}") from error
+
+    def _download(self) -> None:
+        # Elsewhere first, since torchvision writes slowly where another process looks for whole files.
+        with TemporaryDirectory(dir=self.root, prefix=".fetch-") as scratch:
+            TorchvisionFashionMNIST(scratch, download=True)
+            raw = Path(self.root) / "FashionMNIST" / "raw"
+            raw.mkdir(parents=True, exist_ok=True)
+            for path in (Path(scratch) / "FashionMNIST" / "raw").iterdir():
+                path.replace(raw / path.name)
 
     def load(self) -> dict[str, Split]:
         """Reads the four files and splits the training images."""

@@ -178,3 +178,25 @@ def test_function_is_exact() -> None:
 def test_batches_need_rows(batch_size: int) -> None:
     with pytest.raises(DataError, match="expected at least 1"):
         datamodules.Iris(batch_size=batch_size)
+
+
+def test_fashion_mnist_is_never_found_half_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = list(images._FASHION_MNIST_SHA256)
+    found: list[Path | None] = []
+
+    def download(root: str, download: bool) -> None:
+        folder = Path(root) / "FashionMNIST" / "raw"
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.gz").write_bytes(b"half")
+        found.extend(images._find_idx(str(tmp_path), name) for name in names)
+        for name in names:
+            (folder / f"{name}.gz").write_bytes(b"whole")
+
+    monkeypatch.setattr(images, "_DEBIAN_FASHION_MNIST", tmp_path / "none")
+    monkeypatch.setattr(images, "TorchvisionFashionMNIST", download)
+    for _ in range(2):
+        datamodules.FashionMNIST(str(tmp_path)).prepare_data()
+    assert found == [None] * 4
+    assert {path.read_bytes() for path in (tmp_path / "FashionMNIST" / "raw").iterdir()} == {b"whole"}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".fetch")] == []
