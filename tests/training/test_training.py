@@ -148,20 +148,27 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tmp_path: 
     assert not torch.equal(first, train("third", 1))
 
 
-def test_tuned_precision_is_the_quickest_and_is_written_down(tmp_path: Path) -> None:
+def test_settings_are_timed_for_tuned_precision() -> None:
     data = Digits()
     model = CNN(image_size=8, num_classes=10)
     seconds = time_settings(model, (data.splits["train"][0][:16], data.splits["train"][1][:16]), steps=4)
     assert ("32-true", False) in seconds
     assert all(value > 0 for value in seconds.values())
-    (tmp_path / "run").mkdir()
-    args = ["--config", str(registry.recipe("cnn_digits").path), "--tune_precision=true", "--trainer.max_epochs=1"]
-    cli = ZooCLI(args, "fit", "cnn_digits", tmp_path / "run", quiet=True)
-    cli.run()
-    written = registry.read_yaml(tmp_path / "run" / "config.yaml")
-    assert written["tune_precision"] is False
-    assert (written["trainer"]["precision"], written["model"]["init_args"]["channels_last"]) in seconds
-    assert written["trainer"]["precision"] == cli.trainer.precision
+
+
+def test_tuned_precision_is_the_quickest_and_is_written_down(zoo_command: Zoo) -> None:
+    code, out, _ = zoo_command("fit", "cnn_digits", "--tune_precision", "true", "--trainer.max_epochs=1")
+    assert code == 0
+    run = next(Path.cwd().glob("runs/*/*"))
+    results = json.loads((run / "results.json").read_text())
+    timed = results["ms_a_step"]
+    assert len(timed) > 1
+    quickest = min(timed, key=timed.__getitem__)
+    config = registry.read_yaml(run / "config.yaml")
+    assert config["tune_precision"] is False
+    layout = "channels last" if config["model"]["init_args"]["channels_last"] else "channels first"
+    assert quickest == f"{config['trainer']['precision']}, {layout}"
+    assert all(f"{milliseconds:.2f} ms a step" in out for milliseconds in timed.values())
 
 
 @pytest.mark.parametrize(("float32_takes", "ends_in"), [(0.2, "32-true"), (2.0, "bf16-mixed")])
