@@ -18,6 +18,8 @@ RECIPES = _PACKAGE / "recipes"
 # In an installed wheel inside the package, in a checkout beside it.
 CHECKPOINTS = _PACKAGE / "checkpoints" if (_PACKAGE / "checkpoints").is_dir() else _PACKAGE.parent / "checkpoints"
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# How deep YAML may be nested, and for how many values its aliases may stand, by far more than a recipe needs.
+_DEPTH, _REPEATED = 50, 10_000
 
 
 @dataclass(frozen=True)
@@ -104,12 +106,47 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ZooError: The file is no mapping.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_YAML_LOADER)
+        text = path.read_text(encoding="utf-8")
+        check_extent(text)
+        content = yaml.load(text, Loader=_YAML_LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ZooError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise ZooError(f"{path} holds {type(content).__name__}, expected a recipe with 'model', 'data' and 'trainer'")
     return names.updated(content)
+
+
+def check_extent(text: str) -> None:
+    """Looks at YAML before it is parsed: a few lines of aliases can stand for billions of values, or for themselves.
+
+    Raises:
+        yaml.YAMLError: It is nested too deep, an alias lies in what it stands for, or aliases stand for too much.
+    """
+    sizes: dict[str, int] = {}
+    around: list[tuple[str | None, int]] = []  # the anchors of the collections that are not closed yet, and their sizes
+    repeated = 0
+    for event in yaml.parse(text, Loader=_YAML_LOADER):
+        size = 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            around.append((event.anchor, 1))
+            if len(around) > _DEPTH:
+                raise yaml.YAMLError(f"nested deeper than {_DEPTH} levels")
+            continue
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor in [anchor for anchor, _ in around]:
+                raise yaml.YAMLError(f"the alias *{event.anchor} lies in what it stands for")
+            size = sizes.get(event.anchor, 1)
+            repeated += size
+            if repeated > _REPEATED:
+                raise yaml.YAMLError(f"aliases stand for more than {_REPEATED:,} values")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = around.pop()
+            if anchor is not None:
+                sizes[anchor] = size
+        elif not isinstance(event, yaml.ScalarEvent):
+            continue
+        if around:
+            around[-1] = (around[-1][0], around[-1][1] + size)
 
 
 def fits_on_all(config: dict[str, Any]) -> bool:

@@ -1,6 +1,8 @@
 """A run folder may come from anywhere: nothing that its configuration names is run unless it is on the list."""
 
+import re
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -196,6 +198,45 @@ def test_run_goes_on_in_its_folder_wherever_its_writer_kept_runs(run: Path, zoo_
     assert zoo_command("fit", run, "--quiet")[0] == 0
     assert not (tmp_path / "elsewhere").exists()
     assert "default_root_dir: null" in (run / "config.yaml").read_text()
+
+
+def repeated(levels: int = 9) -> str:
+    """Nine lines that stand for nine to the power of nine values."""
+    lines = ["a0: &a0 [1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels + 1)]
+    return "\n".join(lines) + "\n"
+
+
+EXPLOSIVE = {
+    "billions": (repeated(), "stand for more than 10,000 values"),
+    "itself": ("more: &more [*more]\n", r"the alias \*more lies in what it stands for"),
+    "itself, inside": ("more: &more {a: [{b: *more}]}\n", r"the alias \*more lies in what it stands for"),
+    "itself, merged": ("more: &more {<<: *more}\n", r"the alias \*more lies in what it stands for"),
+    "deep": (f"more: {'[' * 400}{']' * 400}\n", "nested deeper than 50 levels"),
+    "deep, by indentation": (f"more:\n  {'- ' * 400}1\n", "nested deeper than 50 levels"),
+}
+
+
+@pytest.mark.parametrize("name", EXPLOSIVE)
+@pytest.mark.parametrize("kind", ["run", "recipe", "--config"])
+def test_yaml_does_not_explode(name: str, kind: str, run: Path, zoo_command: Zoo, tmp_path: Path) -> None:
+    written, told = EXPLOSIVE[name]
+    config = run / "config.yaml"
+    config.write_text(config.read_text() + written)
+    given = {"run": [run], "recipe": [config], "--config": ["dense_iris", "--config", config]}[kind]
+    began = time.process_time()
+    code, _, error = zoo_command("fit", *given, "--figures=false")
+    assert time.process_time() - began < 5
+    assert code == 2
+    assert len(error.splitlines()) == 1
+    assert re.search(told, error)
+
+
+def test_yaml_that_repeats_a_little_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("a: &a {x: 1, y: [2, 3]}\nb: {<<: *a, x: 4}\nc: [*a, *a]\n")
+    read = registry.read_yaml(tmp_path / "config.yaml")
+    assert read["b"] == {"x": 4, "y": [2, 3]}
+    assert read["c"] == [read["a"], read["a"]]
 
 
 def test_list_names_classes_that_there_are() -> None:

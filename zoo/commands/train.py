@@ -87,6 +87,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
     elif path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
+        registry.read_yaml(path)  # which says what is wrong with it
         name, config = path.stem, path
     elif path.is_dir():
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")

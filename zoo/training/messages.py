@@ -53,6 +53,7 @@ class ZooParser(LightningArgumentParser):
 
 def _load(text: str) -> Any:
     """Parses a configuration file, or what a flag gives as one."""
+    registry.check_extent(text)
     return names.updated(get_loader("yaml")(text))
 
 
