@@ -23,6 +23,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from datamodules.arguments import parameters
+from datamodules.files import write_whole
 from zoo import names, registry
 from zoo.base.module import ZooModule, unfilled
 from zoo.errors import ZooError, did_you_mean
@@ -324,12 +325,7 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     content = bytearray(buffer.getvalue())
     content[-2:] = len(_seal(b"")).to_bytes(2, "little")  # a zip archive ends with the length of its comment
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content + _seal(content))
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, bytes(content + _seal(content)))
 
 
 def _seal(content: bytes | bytearray) -> bytes:

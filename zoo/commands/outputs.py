@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from datamodules.files import write_whole
 from zoo.errors import ZooError
 
 
@@ -69,9 +70,4 @@ def write_output(path: Path, content: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(content)
         return
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        scratch.write_bytes(content)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, content)

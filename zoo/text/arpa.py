@@ -1,7 +1,6 @@
 """ARPA files: how n-gram models are exchanged since Doug Paul's at Lincoln Laboratory (1992)."""
 
 import math
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.files import written_whole
 from datamodules.text.tokenizer import SENTENCES, START
 from zoo.errors import ZooError
 from zoo.text.backoff import BackOff
@@ -32,26 +32,21 @@ def write_arpa(table: BackOff, vocabulary: Sequence[str], path: Path) -> None:
     """
     tokens = np.array([token.replace(" ", _SPACE) for token in vocabulary], dtype=object)
     runtime = table.runtime
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with scratch.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\\data\\\n")
-            file.writelines(f"ngram {order}={size}\n" for order, size in enumerate(table.sizes, start=1))
-            for order in range(1, table.order + 1):
-                file.write(f"\n\\{order}-grams:\n")
-                columns = tokens[table.ngrams(order).cpu().numpy()].T.tolist()
-                ngrams = columns[0] if order == 1 else map(" ".join, zip(*columns, strict=True))
-                log_probs = _in_tens(runtime.log_probs[order - 1])
-                if order == table.order:
-                    lines = map("%.7g\t%s\n".__mod__, zip(log_probs, ngrams, strict=True))
-                else:
-                    back_offs = _in_tens(runtime.back_offs[order - 1])
-                    lines = map("%.7g\t%s\t%.7g\n".__mod__, zip(log_probs, ngrams, back_offs, strict=True))
-                file.writelines(lines)
-            file.write("\n\\end\\\n")
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    with written_whole(path) as scratch, scratch.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("\\data\\\n")
+        file.writelines(f"ngram {order}={size}\n" for order, size in enumerate(table.sizes, start=1))
+        for order in range(1, table.order + 1):
+            file.write(f"\n\\{order}-grams:\n")
+            columns = tokens[table.ngrams(order).cpu().numpy()].T.tolist()
+            ngrams = columns[0] if order == 1 else map(" ".join, zip(*columns, strict=True))
+            log_probs = _in_tens(runtime.log_probs[order - 1])
+            if order == table.order:
+                lines = map("%.7g\t%s\n".__mod__, zip(log_probs, ngrams, strict=True))
+            else:
+                back_offs = _in_tens(runtime.back_offs[order - 1])
+                lines = map("%.7g\t%s\t%.7g\n".__mod__, zip(log_probs, ngrams, back_offs, strict=True))
+            file.writelines(lines)
+        file.write("\n\\end\\\n")
 
 
 def _in_tens(values: Tensor) -> list[float]:
