@@ -113,6 +113,14 @@ class PullThePlug(Callback):
             shutil.copytree(self.run, self.left)
 
 
+class StopInside(Callback):
+    """Stops inside the last epoch, as ``max_time`` does."""
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        inside = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        trainer.should_stop |= inside and trainer.current_epoch == EPOCHS - 1
+
+
 class WatchGradients(Callback):
     """Keeps the first gradient of every parameter."""
 
@@ -209,12 +217,16 @@ def test_safetensors_round_trip_is_exact(name: str, trained: TrainedOnce, tmp_pa
 
 
 @every_recipe
-def test_killed_run_resumes_bit_identically(name: str, trained: TrainedOnce) -> None:
+def test_killed_and_stopped_run_resumes_bit_identically(name: str, trained: TrainedOnce) -> None:
     whole, folder = trained(name).run, trained(name).place
     trained(name).interrupted.rename(folder)
-    resumed = tiny_cli(name, folder, "fit", "--ckpt_path", str(folder / "checkpoints" / "last.ckpt"))
-    assert weights.read_checkpoint(folder / "checkpoints" / "last.ckpt")["epoch"] == EPOCHS - 2
+    last = _last(folder)
+    assert weights.read_checkpoint(last)["epoch"] == EPOCHS - 2
+    resumed = tiny_cli(name, folder, "fit", "--ckpt_path", str(last), callbacks=[StopInside()])
     resumed.run()
+    if weights.read_checkpoint(last)["global_step"] < weights.read_checkpoint(_last(whole))["global_step"]:
+        resumed = tiny_cli(name, folder, "fit", "--ckpt_path", str(last))
+        resumed.run()
     assert resumed.trainer.current_epoch == EPOCHS
     for kind in ("best", "last"):
         theirs, ours = (weights.read_checkpoint(run / "checkpoints" / f"{kind}.ckpt") for run in (whole, folder))
@@ -222,6 +234,10 @@ def test_killed_run_resumes_bit_identically(name: str, trained: TrainedOnce) -> 
         assert _equal(theirs["state_dict"], ours["state_dict"]), f"{kind}: weights differ"
         assert _equal(theirs["optimizer_states"], ours["optimizer_states"]), f"{kind}: optimizer states differ"
     assert (folder / "metrics.csv").read_text() == (whole / "metrics.csv").read_text()
+
+
+def _last(run: Path) -> Path:
+    return run / "checkpoints" / "last.ckpt"
 
 
 def _write_last_checkpoint_every_epoch(cli: ZooCLI) -> None:

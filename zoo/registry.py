@@ -135,7 +135,7 @@ def check_extent(text: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             if event.anchor in [anchor for anchor, _ in around]:
                 raise yaml.YAMLError(f"the alias *{event.anchor} lies in what it stands for")
-            size = sizes.get(event.anchor, 1)
+            size = sizes.get(str(event.anchor), 1)
             repeated += size
             if repeated > _REPEATED:
                 raise yaml.YAMLError(f"aliases stand for more than {_REPEATED:,} values")

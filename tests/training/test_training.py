@@ -235,14 +235,13 @@ def test_run_interrupted_early_leaves_one_best_checkpoint(tmp_path: Path) -> Non
     assert weights.read_checkpoint(last.with_name("best.ckpt"))["epoch"] == losses.index(min(losses))
 
 
-def test_run_that_stopped_early_is_not_trained_on(tmp_path: Path) -> None:
+def test_run_that_stopped_early_is_not_trained_on(zoo_command: Zoo) -> None:
     flags = ["--model.lr=0", "--model.schedule=constant", "--trainer.callbacks.patience=2"]
-    args = ["--config", str(registry.recipe("dense_iris").path), "--figures=false", *flags]
-    (tmp_path / "run").mkdir()
-    ZooCLI(args, "fit", "dense_iris", tmp_path / "run", True).run()
-    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    with pytest.raises(zoo.ZooError, match="was stopped early after 3 epochs"):
-        ZooCLI([*args, "--ckpt_path", str(last)], "fit", "dense_iris", tmp_path / "run", True).run()
+    assert zoo_command("fit", "dense_iris", "--figures=false", *flags)[0] == 0
+    (run,) = Path.cwd().glob("runs/*/*")
+    code, _, error = zoo_command("fit", run)
+    assert code == 2
+    assert "was stopped early after 3 epochs" in error
 
 
 def test_explicit_precision_is_not_tuned_away(tmp_path: Path) -> None:

@@ -182,10 +182,12 @@ def test_runs_of_the_zoo_are_trusted(folder: str) -> None:
 def test_trust_is_what_runs_foreign_code(
     run: Path, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "mine.py").write_text("from lightning.pytorch.callbacks import Callback\nclass Cb(Callback): pass\n")
+    (tmp_path / "trusted_callback.py").write_text(
+        "from lightning.pytorch.callbacks import Callback\nclass Cb(Callback): pass\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     config = registry.read_yaml(run / "config.yaml")
-    config["trainer"]["callbacks"].append({"class_path": "mine.Cb"})
+    config["trainer"]["callbacks"].append({"class_path": "trusted_callback.Cb"})
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     assert zoo_command("fit", run, "--quiet")[0] == 2
     assert zoo_command("fit", run, "--quiet", "--trust")[0] == 0
@@ -223,9 +225,9 @@ def test_yaml_does_not_explode(name: str, kind: str, run: Path, zoo_command: Zoo
     written, told = EXPLOSIVE[name]
     config = run / "config.yaml"
     config.write_text(config.read_text() + written)
-    given = {"run": [run], "recipe": [config], "--config": ["dense_iris", "--config", config]}[kind]
+    given: dict[str, list[object]] = {"run": [run], "recipe": [config], "--config": ["dense_iris", "--config", config]}
     began = time.process_time()
-    code, _, error = zoo_command("fit", *given, "--figures=false")
+    code, _, error = zoo_command("fit", *given[kind], "--figures=false")
     assert time.process_time() - began < 5
     assert code == 2
     assert len(error.splitlines()) == 1

@@ -104,9 +104,12 @@ def fit(argv: list[str]) -> int:
     may name classes from outside the zoo), --traceback.
     """
     target = resolve("fit", argv)
-    if target.run is not None and target.checkpoint is None:
-        target.args += ["--ckpt_path", str(target.run / "checkpoints" / "last.ckpt")]
     folder = _continued_run(target.checkpoint)
+    if target.run is not None and target.checkpoint is None:
+        folder, last = target.run, target.run / "checkpoints" / "last.ckpt"
+        if any(last.parent.glob("*.ckpt")):
+            target.args += ["--ckpt_path", str(last)]
+        # Otherwise it was ended before the first checkpoint was written, and begins again.
     cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, description=fit.__doc__)
     if target.projector:
         try:

@@ -4,6 +4,7 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,24 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.files import written_whole
+from zoo.training.figures import Figures
+
 
 class SaveConfig(SaveConfigCallback):
-    """Writes ``config.yaml`` only once training really starts: a refused resumption leaves the run as it was."""
+    """Writes ``config.yaml`` into the run's folder, whatever logs where.
+
+    It does so only once training really starts: a refused resumption leaves the run as it was.
+    """
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Nothing yet."""
 
+    @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the file."""
-        super().setup(trainer, pl_module, "fit")
+        with written_whole(Path(trainer.default_root_dir) / "config.yaml") as scratch:
+            self.parser.save(self.config, scratch, skip_none=False, overwrite=True, multifile=self.multifile)
 
 
 class SeedEpochs(Callback):
@@ -46,6 +55,36 @@ class SeedEpochs(Callback):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
+
+
+class Finish(Callback):
+    """Ends a training that is over as if it had just been: for a run that was killed before its results were written.
+
+    What a trained model shows is drawn; nothing is trained.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Has the loop find that it is over."""
+        trainer.should_stop = True
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Has the pictures drawn that follow the training."""
+        for callback in getattr(trainer, "callbacks", []):
+            if isinstance(callback, Figures):
+                callback.on_train_end(trainer, pl_module)
+
+
+class ValidateAtLastStep(Callback):
+    """Has a model measured where ``max_steps`` ends its training, also inside an epoch.
+
+    Otherwise what was learnt since the last border would never become ``best.ckpt``, and a training shorter than an
+    epoch would have nothing to choose by.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Asks the loop to validate and to stop, as ``max_time`` does."""
+        if 0 < trainer.max_steps <= trainer.global_step:
+            trainer.should_stop = True
 
 
 class InterruptBetweenBatches(Callback):

@@ -4,6 +4,8 @@
 not at all, with a checksum (see :func:`zoo.weights.write_checkpoint`), and hold their model's class path and arguments.
 """
 
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +17,9 @@ from lightning.pytorch.callbacks.checkpoint import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from zoo import weights
+
+# Where checkpoints lie that were written at the last border of an epoch, if training stopped inside of one.
+_BORDER = "resume"
 
 
 def settle_choosers(callbacks: Sequence[Callback], on_all: bool) -> list[Callback]:
@@ -31,6 +36,12 @@ def settle_choosers(callbacks: Sequence[Callback], on_all: bool) -> list[Callbac
     return [one for one in callbacks if not (on_all and isinstance(one, EarlyStopping | ModelCheckpoint))]
 
 
+def resumed_from(checkpoint: Path) -> Path:
+    """The checkpoint that resuming begins from: that of the last border of an epoch, if the epoch was broken off."""
+    border = checkpoint.parent / _BORDER / checkpoint.name
+    return border if border.is_file() else checkpoint
+
+
 class SealedCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints through :mod:`zoo.weights`: atomically and with a checksum."""
 
@@ -43,7 +54,10 @@ class LastCheckpoint(Checkpoint):
     """Keeps ``last.ckpt`` fresh, so that a run can be killed at any moment and resumed.
 
     It is written before the first epoch, then at the end of an epoch (at most every few seconds: the epochs of small
-    models take milliseconds) and at the end of training; always at an epoch's border, from which resuming is exact.
+    models take milliseconds) and at the end of training. Resuming is exact from an epoch's border: where training stops
+    inside an epoch, as ``max_steps`` and ``max_time`` let it, ``last.ckpt`` holds what was reached, and the checkpoints
+    of the last border are kept beside, in ``resume/``. From there the epoch is trained again, whatever the model, its
+    data and the random numbers they draw.
 
     Args:
         folder: Where to.
@@ -69,15 +83,44 @@ class LastCheckpoint(Checkpoint):
         """Writes the starting point."""
         self._clock = time.monotonic()
         self._save(trainer)
+        if trainer.is_global_zero and self._border.is_dir():
+            (self._border / self.path.name).unlink(missing_ok=True)
+            for kept in list(self._border.iterdir()):
+                kept.replace(self.path.with_name(kept.name))
+            shutil.rmtree(self._border)  # what is the same file under two names was not moved
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keeps the checkpoints of the border before those of a broken-off epoch take their place."""
+        if trainer.should_stop and not trainer.sanity_checking and self._is_inside_epoch(trainer):
+            self._keep_border(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes if it is time to; all processes do what the first one's clock says."""
+        if self._is_inside_epoch(trainer):
+            return
         if trainer.strategy.broadcast(time.monotonic() - self._written_at >= self.seconds or trainer.should_stop):
             self._save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the end."""
+        if self._is_inside_epoch(trainer):
+            self._keep_border(trainer)
         self._save(trainer)
+
+    @property
+    def _border(self) -> Path:
+        return self.path.with_name(_BORDER)
+
+    @staticmethod
+    def _is_inside_epoch(trainer: Trainer) -> bool:
+        return not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+
+    def _keep_border(self, trainer: Trainer) -> None:
+        """Names the files a second time; writing never touches a file but replaces it."""
+        if trainer.is_global_zero and not self._border.exists():
+            self._border.mkdir()
+            for one in self.path.parent.glob("*.ckpt"):
+                os.link(one, self._border / one.name)
 
     def _save(self, trainer: Trainer) -> None:
         now = time.monotonic()

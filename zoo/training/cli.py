@@ -13,23 +13,31 @@ from jsonargparse import Namespace
 from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import UserError
 from zoo import weights
 from zoo.base.module import ZooModule, unfilled
 from zoo.errors import ZooError
-from zoo.training.callbacks import EpochLines, InterruptBetweenBatches, SaveConfig, SeedEpochs
-from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, settle_choosers
+from zoo.registry import read_results
+from zoo.training.callbacks import (
+    EpochLines,
+    Finish,
+    InterruptBetweenBatches,
+    SaveConfig,
+    SeedEpochs,
+    ValidateAtLastStep,
+)
+from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed_from, settle_choosers
 from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
 from zoo.training.facts import FACTS, check_classes, check_given
 from zoo.training.figures import Figures
 from zoo.training.messages import ZooParser, reason, sections, told
 from zoo.training.plugins import NoProfiler, quieten
 from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
-from zoo.training.resumption import check_resumable
-from zoo.training.run_folder import device_name, keep_metrics, new_run_folder
+from zoo.training.resumption import why_over
+from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, new_run_folder
 
 
 class ZooCLI(LightningCLI):
@@ -203,7 +211,7 @@ class ZooCLI(LightningCLI):
             kwargs["logger"] = False
         elif settings.get("logger") in (None, True):
             kwargs["logger"] = [
-                CSVLogger(self.folder, name="", version="", flush_logs_every_n_steps=1000),
+                MetricsLogger(self.folder),
                 TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
             ]
         if settings.get("profiler") is None:
@@ -245,6 +253,7 @@ class ZooCLI(LightningCLI):
             ours.append(Figures(folder))
         if self.verb == "fit":
             ours.append(InterruptBetweenBatches())
+            ours.append(ValidateAtLastStep())
             ours.append(LastCheckpoint(folder / "checkpoints"))
             if not self.quiet:
                 ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
@@ -304,10 +313,15 @@ class ZooCLI(LightningCLI):
                     parent.rmdir()
 
     def _fit(self, then_test: bool) -> dict[str, Any]:
-        if self.checkpoint is not None:
-            check_resumable(self.trainer, self.checkpoint)
-            keep_metrics(self.trainer, self.checkpoint)
-        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        checkpoint = self.checkpoint
+        over = why_over(self.trainer, checkpoint) if checkpoint is not None else None
+        if over is not None and not self._is_unfinished():
+            raise ZooError(over)
+        if checkpoint is not None:
+            checkpoint = resumed_from(checkpoint) if over is None else checkpoint
+            callbacks = getattr(self.trainer, "callbacks", [])
+            callbacks.insert(0, KeepMetrics(checkpoint) if over is None else Finish())
+        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
         results: dict[str, Any] = {
             "fit": {
@@ -330,6 +344,11 @@ class ZooCLI(LightningCLI):
             if then_test:
                 results.update(self._evaluate("test", Path(best)))
         return results
+
+    def _is_unfinished(self) -> bool:
+        """Whether the run was ended after its training and before its results were written."""
+        run = self.checkpoint.parent.parent if self.checkpoint is not None else None
+        return run is not None and run == self.folder and "fit" not in read_results(run)
 
     def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)

@@ -1,36 +1,45 @@
-"""Which runs can go on."""
+"""Where a run goes on, and whether it can."""
 
 from pathlib import Path
 
 from lightning import Trainer
-from lightning.pytorch.callbacks import EarlyStopping
+from lightning.pytorch.callbacks import EarlyStopping, Timer
 
 from zoo import weights
-from zoo.errors import ZooError
+from zoo.training.checkpoints import resumed_from
 from zoo.training.duration import StopAfter
 
 
-def check_resumable(trainer: Trainer, checkpoint: Path) -> None:
-    """Refuses to go on with a run that has ended.
-
-    Raises:
-        ZooError: It has been trained for as long as is wanted, or was stopped early.
-    """
+def why_over(trainer: Trainer, checkpoint: Path) -> str | None:
+    """Why the training of a checkpoint is over, and what to type; None if it goes on."""
     content = weights.read_checkpoint(checkpoint)
-    progress = content["loops"]["fit_loop"]["epoch_progress"]
-    epochs, wanted = progress["current"]["processed"], trainer.max_epochs
+    border = weights.read_checkpoint(resumed_from(checkpoint))  # an epoch that was broken off is not over
+    epochs = border["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    steps, wanted = content["global_step"], trainer.max_epochs
     if wanted is not None and 0 < wanted <= epochs:
-        raise ZooError(
+        return (
             f"{checkpoint} has been trained for {epochs} epochs, {wanted} are wanted; "
             f"raise --trainer.max_epochs to train on, or 'zoo test' the run"
         )
-    callbacks = getattr(trainer, "callbacks", [])
-    for callback in callbacks:
+    if 0 < trainer.max_steps <= steps:
+        return (
+            f"{checkpoint} has been trained for {steps} steps, {trainer.max_steps} are wanted; "
+            f"raise --trainer.max_steps to train on, or 'zoo test' the run"
+        )
+    for callback in getattr(trainer, "callbacks", []):
         if isinstance(callback, StopAfter) and epochs >= callback.epochs:
-            raise ZooError(f"{checkpoint} has been trained for {epochs} epochs, as many as were chosen; use it")
+            return f"{checkpoint} has been trained for {epochs} epochs, as many as were chosen; use it"
         state = content["callbacks"].get(getattr(callback, "state_key", ""), {})
         if isinstance(callback, EarlyStopping) and state.get("wait_count", 0) >= callback.patience:
-            raise ZooError(
+            return (
                 f"{checkpoint} was stopped early after {epochs} epochs: {callback.monitor} had not improved for "
                 f"{callback.patience}; 'zoo test' the run, or start a new one with more patience"
             )
+        if isinstance(callback, Timer) and (allowed := callback.time_remaining()) is not None:
+            spent = state.get("time_elapsed", {}).get("train", 0.0)
+            if spent >= allowed:
+                return (
+                    f"{checkpoint} has been trained for {spent:.0f} s, {allowed:.0f} s are allowed; "
+                    "raise --trainer.max_time to train on, or 'zoo test' the run"
+                )
+    return None

@@ -1,18 +1,22 @@
 """The one folder that a run leaves."""
 
 import csv
+import io
 import itertools
 import json
-import warnings
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer
+from lightning import LightningModule, Trainer
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.files import write_whole, written_whole
 from zoo import weights
 from zoo.registry import read_results
 
@@ -32,28 +36,90 @@ def new_run_folder(parent: Path) -> Path:
     return folder
 
 
-@rank_zero_only
-def keep_metrics(trainer: Trainer, checkpoint: Path) -> None:
-    """Hands the CSV logger of a resumed run the lines written before the checkpoint; by itself it would delete them."""
-    logger = next((logger for logger in trainer.loggers if isinstance(logger, CSVLogger)), None)
-    path = Path(logger.log_dir) / "metrics.csv" if logger is not None else Path()
-    if logger is None or not path.is_file():
-        return
-    # Loggers count batches; where two optimizers take turns, there are more steps than batches.
-    step = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) < step]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Experiment logs directory")
-        writer = logger.experiment
-    writer.metrics.extend({key: value for key, value in row.items() if value} for row in rows)
-    writer.save()
+class MetricsWriter(ExperimentWriter):
+    """Goes on with the ``metrics.csv`` that is there, as a run that is resumed needs it.
+
+    Lines are added to it; when its columns change, it is written anew, at once or not at all.
+    """
+
+    def __init__(self, log_dir: str) -> None:
+        super().__init__(log_dir)
+        self.metrics_keys = list(self._rows()[0]) if self._rows() else []
+
+    def keep_before(self, step: int) -> None:
+        """Leaves out what was written at a step or later, for it will be written again."""
+        rows = [row for row in self._rows() if int(row["step"]) < step]
+        self.metrics_keys = [key for key in self.metrics_keys if any(row[key] for row in rows)]
+        if rows:
+            self._write([{key: row[key] for key in self.metrics_keys} for row in rows])
+        else:
+            Path(self.metrics_file_path).unlink(missing_ok=True)
+
+    def _rows(self) -> list[dict[str, str]]:
+        """The lines there are, without one that was not written to its end."""
+        path = Path(self.metrics_file_path)
+        if not path.is_file():
+            return []
+        text = path.read_text(encoding="utf-8")
+        return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        with written_whole(Path(self.metrics_file_path)) as scratch, scratch.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=self.metrics_keys)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self._write(self._rows())
+
+    def _check_log_dir_exists(self) -> None:
+        """What is there stays."""
+
+
+class MetricsLogger(CSVLogger):
+    """Writes ``metrics.csv`` into a run's folder.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, name="", version="", flush_logs_every_n_steps=1000)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> MetricsWriter:
+        """What writes."""
+        if self._experiment is None:
+            self._experiment = MetricsWriter(self.log_dir)
+        assert isinstance(self._experiment, MetricsWriter)
+        return self._experiment
+
+
+class KeepMetrics(Callback):
+    """Lets a resumed run go on with its ``metrics.csv`` where its checkpoint was written, once training begins.
+
+    Args:
+        checkpoint: The checkpoint.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        # Loggers count batches; where two optimizers take turns, there are more steps than batches.
+        loop = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]
+        self.step = loop["_batches_that_stepped"]
+
+    @rank_zero_only
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Cuts off what comes after."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsLogger):
+                logger.experiment.keep_before(self.step)
 
 
 def write_results(folder: Path, recipe: str, results: dict[str, Any]) -> None:
     """Adds results to a run's ``results.json``."""
     content = {**read_results(folder), "recipe": recipe, **results}
-    (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n")
+    write_whole(folder / "results.json", (json.dumps(content, indent=2) + "\n").encode())
 
 
 def device_name(trainer: Trainer) -> str:
