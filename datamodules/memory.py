@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from datamodules.checksums import Checksum, of_tensors
 from datamodules.errors import DataError
 from datamodules.module import DataModule
 
@@ -156,6 +157,10 @@ class InMemory(DataModule):
         if self._splits is None:
             self._splits = self.load()
         return self._splits
+
+    def checksums(self) -> dict[str, Checksum]:
+        """Of the tensors of each split."""
+        return {split: of_tensors(tensors) for split, tensors in self.splits.items()}
 
     @property
     def source(self) -> dict[str, str]:

@@ -198,10 +198,17 @@ def test_checkpoint_holds_only_data(name: str, trained: TrainedOnce) -> None:
 @every_recipe
 def test_run_leaves_one_tidy_folder(name: str, trained: TrainedOnce) -> None:
     folder = trained(name).run
-    left = {path.name for path in folder.iterdir() if not path.name.startswith("events.out")}
-    assert left == {"config.yaml", "metrics.csv", "hparams.yaml", "checkpoints", "figures"}
+    left = {path.name for path in folder.iterdir() if not path.name.startswith(("events.out", ".lock"))}
+    assert left == {"config.yaml", "metrics.csv", "results.json", "hparams.yaml", "checkpoints", "figures"}
     assert (folder / "figures" / "learning_curves.png").stat().st_size > 5_000
     assert trained(name).written == ["run"]
+
+
+@every_recipe
+def test_run_remembers_what_it_learnt_from(name: str, trained: TrainedOnce) -> None:
+    remembered = registry.read_results(trained(name).run)["data"]
+    assert remembered == trained(name).cli.datamodule.checksums()
+    assert len({one["sha256"] for one in remembered.values()}) == 3
 
 
 @every_recipe

@@ -156,6 +156,10 @@ def fits_on_all(config: dict[str, Any]) -> bool:
     return isinstance(arguments, dict) and arguments.get("fit_on") == "all"
 
 
+# What results.json says of a run.
+_RESULTS = {"recipe": str, "command": str, "data": dict, "fit": dict, "validate": dict, "test": dict}
+
+
 def read_results(folder: Path) -> dict[str, Any]:
     """What a run's ``results.json`` holds; nothing if it is not written yet.
 
@@ -166,8 +170,17 @@ def read_results(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        results = dict(json.loads(path.read_text(encoding="utf-8")))
+        for key, kind in _RESULTS.items():
+            if key in results and not isinstance(results[key], kind):
+                raise TypeError(f"it has {key} {results[key]!r}")
+        for split, checksum in results.get("data", {}).items():
+            if split not in ("train", "val", "test") or not (
+                isinstance(checksum["sha256"], str) and checksum["shape"][0] >= 0
+            ):
+                raise TypeError(f"it has data {split} {checksum!r}")
+        return results
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ZooError(f"{path} is damaged ({error}); delete it") from error
 
 

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from datamodules.checksums import Checksum, of_tensors
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
 from datamodules.series.periods import divide, piece, roll_forward
 from datamodules.series.recording import Recording
+from datamodules.series.timeline import Timeline
 from datamodules.windows import Lanes, Starts, Windows
 
 Mode = Literal["vector", "sequence", "lanes"]
@@ -199,6 +201,14 @@ class Series(DataModule):
     def splits(self) -> dict[str, Tensor]:
         """The values of each period, ``(T, C)``: parts of ``values``, not copies."""
         return {split: self.values[period.start : period.stop] for split, period in self.periods.items()}
+
+    def checksums(self) -> dict[str, Checksum]:
+        """Of the values up to the end of each period, and when that is, if points are not merely counted."""
+        found = {split: of_tensors([self.values[: period.stop]]) for split, period in self.periods.items()}
+        if self.recording.timeline != Timeline():
+            for split, checksum in found.items():
+                checksum["until"] = str(self.times[self.periods[split].stop - 1])
+        return found
 
     def history(self, split: str) -> Tensor:
         """What a stateful model must have seen before a period's lane begins: all earlier inputs, ``(1, T, C)``."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 from torch.utils.data import DataLoader
 
 from datamodules.carrier import Carrier
+from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
@@ -141,6 +142,11 @@ class RunningText(DataModule):
     def sums(self) -> dict[str, str]:
         """Checksums of the splits, for :attr:`source`."""
         return {f"sha256 of {split}": sha256 for split, sha256 in self.tokens.sha256.items()}
+
+    def checksums(self) -> dict[str, Checksum]:
+        """Of the text of each split, and of its number of tokens."""
+        ids = self.tokens.ids
+        return {split: {"shape": [len(ids[split])], "sha256": self.tokens.sha256[split]} for split in SPLITS}
 
     def prepare_data(self) -> None:
         """Nothing: the ids are made when they are first asked for, by one process while others wait."""

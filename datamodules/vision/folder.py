@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 import torch
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.checksums import Checksum, of_lines
 from datamodules.errors import DataError
 from datamodules.memory import Picked, Split
 from datamodules.paths import default_cache, expanded
@@ -95,6 +96,7 @@ class ImageFolder(Images):
         self.files = self._find_files()
         self.classes = sorted(self.files["train"])
         self._digests: dict[str, str] = {}
+        self._parts: dict[str, list[_File]] = {}
 
     @property
     def source(self) -> dict[str, str]:
@@ -107,6 +109,14 @@ class ImageFolder(Images):
             "licence": "that of your pictures",
             "images": str(len(self._digests)),
             "sha256 of names and sha256 sums": hashlib.sha256(listed.encode(errors="surrogateescape")).hexdigest(),
+        }
+
+    def checksums(self) -> dict[str, Checksum]:
+        """Of the files of each split and their classes, whatever their names."""
+        shapes = {split: list(tensors[0].shape) for split, tensors in self.splits.items()}
+        return {
+            split: of_lines(shapes[split], sorted(f"{self._digests[one.name]} {one.label}" for one in files))
+            for split, files in self._parts.items()
         }
 
     def _find_files(self) -> dict[str, dict[str, list[str]]]:
@@ -190,6 +200,7 @@ class ImageFolder(Images):
             raise DataError(f"{self.root} has no picture left to train {names} on; expected some of every class")
         if shares:
             parts |= self._hold_out(parts["train"], shares)
+        self._parts = parts
         splits: dict[str, Split] = {}
         for split in _SPLITS:
             if not parts[split]:

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -104,3 +106,42 @@ def test_line_of_metrics_that_was_not_written_to_its_end_is_left_out(whole: Path
     lines = (whole / "metrics.csv").read_text().splitlines(keepends=True)
     assert "".join(lines[:7]) == expected
     assert steps(whole)[6:] == [79, 79]
+
+
+def test_second_process_is_kept_from_a_run_until_the_first_ends(whole: Path, zoo_command: Zoo) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from zoo.training.run_folder import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(whole)], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        before = {path: path.read_bytes() for path in whole.rglob("*") if path.is_file() and path.name != ".lock"}
+        code, _, error = zoo_command("fit", whole, "--trainer.max_epochs=4")
+        assert code == 2
+        assert "is being trained by another process" in error
+        assert {path: path.read_bytes() for path in before} == before
+        first.kill()
+    assert zoo_command("fit", whole, "--trainer.max_epochs=4", "--quiet", "--figures=false")[0] == 0
+
+
+def test_schedule_of_another_number_of_processes_names_both(zoo_command: Zoo) -> None:
+    assert zoo_command("fit", "cnn_digits", "--trainer.max_epochs=2", "--quiet", "--figures=false")[0] == 0
+    (run,) = Path.cwd().glob("runs/*/*")
+    for name in ("last.ckpt", "best.ckpt"):
+        content = weights.read_checkpoint(run / "checkpoints" / name)
+        content["processes"] = 4
+        weights.write_checkpoint(content, run / "checkpoints" / name)
+    code, _, error = zoo_command("fit", run, "--trainer.max_epochs=3")
+    assert code == 2
+    assert "was trained by 4 processes on a one_cycle schedule of 40 steps, this run of 1 has 60" in error
+    assert "--trainer.devices 4" in error
+
+
+@pytest.mark.slow
+def test_constant_schedule_goes_on_with_another_number_of_processes(whole: Path, zoo_command: Zoo) -> None:
+    zoo = [sys.executable, "-m", "zoo", "fit", str(whole), "--quiet", "--figures=false"]
+    devices = ["--trainer.accelerator=cpu", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    subprocess.run([*zoo, "--trainer.max_epochs=4", *devices], check=True, timeout=300)
+    assert zoo_command("fit", whole, "--trainer.max_epochs=5", "--quiet", "--figures=false")[0] == 0
+    assert steps(whole)[::2] == [19, 39, 59, 69, 89]

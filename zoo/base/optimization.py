@@ -125,9 +125,16 @@ class Scheduled(ZooModule):
     """Base of the models whose optimizers move along a schedule."""
 
     _resumed_steps: int | None = None
+    _resumed_processes: int | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps how many processes trained, which says how many steps an epoch has."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["processes"] = self.trainer.world_size
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Notes how long the schedule of the checkpoint was."""
+        """Notes how long the schedule of the checkpoint was, and how many processes moved along it."""
+        self._resumed_processes = checkpoint.get("processes")
         for state in checkpoint.get("lr_schedulers", []):
             self._resumed_steps = state["total_steps"] - 1 if "total_steps" in state else state.get("T_max")
 
@@ -158,6 +165,13 @@ class Scheduled(ZooModule):
             raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")
         steps = int(steps)
         if self._resumed_steps not in (None, steps):
+            now, then = self.trainer.world_size, self._resumed_processes
+            if then not in (None, now):
+                raise ZooError(
+                    f"the checkpoint was trained by {then} process{'es' * (then != 1)} on a {schedule} schedule of "
+                    f"{self._resumed_steps} steps, this run of {now} has {steps}; a schedule cannot be stretched: use "
+                    f"as many processes as before (--trainer.devices {then}), or start a new run"
+                )
             raise ZooError(
                 f"the checkpoint was trained on a {schedule} schedule of {self._resumed_steps} steps, "
                 f"this run has {steps}; a schedule cannot be stretched: keep max_epochs and batch_size as they were, "

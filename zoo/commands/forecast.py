@@ -2,14 +2,13 @@
 
 import csv
 import io
-import re
 import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
 from math import floor, log10
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -17,15 +16,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from torch import Tensor
 
-from datamodules.errors import DataError
-from datamodules.series.csv import CsvSeries
-from datamodules.series.periods import divide
-from datamodules.series.recording import read_csv
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
-from zoo.commands.origin import find_class, find_settings
 from zoo.commands.outputs import check_outputs, write_output
+from zoo.commands.unseen import Source, find_series
 from zoo.errors import ZooError
 from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
 from zoo.series.drawing import draw_future
@@ -40,20 +35,6 @@ _LONGEST, _WIDE = 1_000_000, 100_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
 _FACTS = {"mean", "std", "naive_mae"}
-
-
-class Source(NamedTuple):
-    """A series to continue.
-
-    Attributes:
-        data: The series with its times.
-        unseen: Points that the model was not trained on; None if it was trained on all.
-        told: What these points are.
-    """
-
-    data: Series
-    unseen: range | None
-    told: str
 
 
 class Row(NamedTuple):
@@ -110,7 +91,7 @@ def forecast(argv: list[str]) -> None:
     _check(options)
 
     model = load_forecaster(options.name)
-    source = find_series(options.name, model, options.trust, options)
+    source = find_series(options.name, options.trust, options)
     data, horizon = source.data, options.horizon
     if data.num_series != model.num_series:
         advice = "; name columns with --value" if options.data else ""
@@ -132,7 +113,7 @@ def forecast(argv: list[str]) -> None:
         judge, judged = model, source
         if options.calibrate is not None:
             judge = load_forecaster(options.calibrate)
-            judged = find_series(options.calibrate, judge, options.trust)
+            judged = find_series(options.calibrate, options.trust)
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
         told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
@@ -169,37 +150,6 @@ def load_forecaster(name: str) -> Forecaster:
     return model
 
 
-def find_series(name: str, model: Forecaster, trust: bool = False, file: Namespace | None = None) -> Source:
-    """Finds the series that a model was trained on, or reads one from a file.
-
-    Args:
-        name: A published model, a run folder or a checkpoint file in one.
-        model: That model.
-        trust: The run may name data from outside the zoo.
-        file: The options ``data``, ``value``, ``time``, ``time_format`` and ``repair``, if ``data`` names a file.
-
-    Raises:
-        ZooError: What the model was trained on is not known or no series, and no file is named.
-        DataError: The series cannot be read.
-    """
-    origin, settings = find_settings(name)
-    kind = _find_class(origin, settings["class_path"], trust) if settings else None
-    arguments = settings["init_args"] if settings else {}
-    try:
-        if file is not None and file.data is not None:
-            return _read_file(file, arguments if kind is not None and issubclass(kind, CsvSeries) else None)
-        if kind is None:
-            raise ZooError(f"{name} lies in no run folder, so its series is not known; name a file with --data")
-        if issubclass(kind, CsvSeries) and not Path(arguments.get("path", "")).is_file():
-            raise ZooError(f"'{name}' was trained on {arguments.get('path')}, which is not there; name it with --data")
-        data = kind(**arguments)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ZooError(
-            f"{origin} does not say what {name} was trained on ({error}); name a file with --data"
-        ) from error
-    return Source(data, _unseen(data), "which it was not trained on")
-
-
 def _check(options: Namespace) -> None:
     """Tells what is wrong with the options by themselves."""
     check_outputs(options.csv, options.plot)
@@ -221,66 +171,6 @@ def _check_dates(data: Series, horizon: int) -> None:
     last = data.future_times(horizon)[-1]
     if last.dtype.kind == "M" and not np.datetime64("0001") <= last <= np.datetime64("9999"):
         raise ZooError(f"--plot cannot draw dates as far as {last}; use a shorter --horizon, or leave out --plot")
-
-
-def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
-    """The series of that path."""
-    found = find_class(origin, class_path, trust)
-    if not (isinstance(found, type) and issubclass(found, Series)):
-        raise ZooError(f"{origin} names {class_path!r}, which is no series; expected one as in datamodules.series")
-    return found
-
-
-def _read_file(file: Namespace, trained: dict[str, Any] | None) -> Source:
-    """Reads a file; ``trained`` are the arguments of the :class:`CsvSeries` that the model learned from, if it did."""
-    columns = trained or {}
-    value, time, time_format, repair = (
-        getattr(file, name) or columns.get(name) for name in ("value", "time", "time_format", "repair")
-    )
-    try:
-        recording = read_csv(file.data, value, time, time_format, repair or ())
-    except DataError as error:
-        raise DataError(_in_own_flags(str(error))) from error
-    if recording.repaired:
-        print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
-    if len(recording.values) < 4:
-        raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
-    data = Series(recording, {}, window=1, fit_on="all")
-    if trained is None:
-        return Source(data, range(len(data.values)), "taken to be new to the model")
-    if trained.get("fit_on") == "all":
-        return Source(data, None, "")
-    end = _end_of_training(trained) if time is not None else None
-    if end is not None and end.dtype.kind == data.times.dtype.kind:
-        new = range(int((data.times <= end).sum()), len(data.values))
-        if not new and not file.no_intervals:
-            raise ZooError(
-                f"{file.data} ends at {data.times[-1]}, and the model was trained up to {end}, so nothing in it tells "
-                "how far it may be off; name a longer file, or add --no-intervals"
-            )
-        return Source(data, new, "which it was not trained on")
-    shares = {split: trained[split] for split in ("val", "test") if split in trained}
-    data = Series(recording, divide(recording, **shares), window=1)
-    return Source(data, _unseen(data), "taken to be new to the model, as in the division it was trained with")
-
-
-def _end_of_training(trained: dict[str, Any]) -> np.ndarray | None:
-    """The time of the last point that a run was trained on; None if its file is gone or has no times."""
-    if not trained.get("time") or not Path(trained.get("path", "")).is_file():
-        return None
-    own = CsvSeries(**trained)
-    return own.times[own.periods["train"].stop - 1]
-
-
-def _unseen(data: Series) -> range | None:
-    """What a model was not trained on: the validation period and all that follows."""
-    return range(data.periods["val"].start, len(data.values)) if "val" in data.periods else None
-
-
-def _in_own_flags(advice: str) -> str:
-    """Advice on the flags of training, in those of this verb."""
-    advice = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", advice)
-    return advice.replace("--data.time_format", "--time-format").replace("--data.", "--")
 
 
 def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: Forecaster, judged: Series) -> None:

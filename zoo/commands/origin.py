@@ -6,9 +6,31 @@ from typing import Any
 
 from lightning import LightningDataModule
 
+from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 from zoo import names, registry
 from zoo.errors import ZooError
+
+
+def _find(name: str) -> tuple[Path, Path]:
+    """Where a model lies, and its run folder if it has one."""
+    path = Path(name)
+    if name in registry.list_models(pretrained=True):
+        path = registry.entry(name).folder
+    return path, path if path.is_dir() else path.resolve().parent.parent
+
+
+def find_checksums(name: str) -> dict[str, Checksum]:
+    """The checksums of what a model learnt from; none where they are not known.
+
+    Args:
+        name: A published model, a run folder or a checkpoint file in one.
+    """
+    path, run = _find(name)
+    if (path / "card.json").is_file():
+        content = registry.read_card(path)
+        return content["data"].get("checksums", {})
+    return registry.read_results(run).get("data", {})
 
 
 def find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
@@ -23,10 +45,7 @@ def find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
     Raises:
         ZooError: The file tells nothing.
     """
-    path = Path(name)
-    if name in registry.list_models(pretrained=True):
-        path = registry.entry(name).folder
-    run = path if path.is_dir() else path.resolve().parent.parent
+    path, run = _find(name)
     if (path / "card.json").is_file():
         origin, content = path / "card.json", registry.read_card(path)
     elif (run / "config.yaml").is_file():

@@ -10,10 +10,12 @@ from typing import Any
 
 from zoo import __version__, registry, weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.origin import find_checksums
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.registry import read_results
 from zoo.training.cli import ZooCLI
+from zoo.training.learnt_from import tell_changes
 from zoo.training.run_folder import write_results
 
 # From so many parameters on the file is worth halving.
@@ -74,6 +76,7 @@ def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:
     flags = ["--ckpt_path", str(weights.best_checkpoint(run)), *whole]
     cli = ZooCLI(resolve("publish", [str(run), *flags]).args, "test", name, run, quiet=True)
     results = cli.run()
+    tell_changes(str(run), find_checksums(str(run)), cli.datamodule)
     write_results(run, name, results)
     return cli, {key: float(f"{value:.7g}") for key, value in results["test"].items()}
 
@@ -118,6 +121,7 @@ def make_card(
             "class_path": cli.config["data"]["class_path"],
             "init_args": cli.config["data"]["init_args"].as_dict(),
             "source": cli.datamodule.source,
+            **({"checksums": results["data"]} if "data" in results else {}),
         },
         "trained_with": results.get("command", f"zoo fit {name} --seed_everything {cli.config['seed_everything']}"),
         "training": results["fit"],

@@ -8,10 +8,12 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from zoo import registry, weights
+from zoo.commands.origin import find_checksums
 from zoo.errors import ZooError
 from zoo.registry import read_results
 from zoo.text.projector import check_embedding, write_embedding
 from zoo.training.cli import ZooCLI
+from zoo.training.learnt_from import tell_changes
 from zoo.training.run_folder import write_results
 from zoo.training.trust import RunConfiguration
 
@@ -166,6 +168,8 @@ def _evaluate(verb: str, argv: list[str]) -> int:
     if published is not None:
         weights.fill(cli.model, weights.load_published(published).state_dict(), published)
     _report(cli, cli.run())
+    measured = str(published or target.checkpoint)
+    tell_changes(str(published or target.run or measured), find_checksums(measured), cli.datamodule)
     return 0
 
 

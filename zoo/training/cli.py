@@ -33,11 +33,12 @@ from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed
 from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
 from zoo.training.facts import FACTS, check_classes, check_given
 from zoo.training.figures import Figures
+from zoo.training.learnt_from import RememberData
 from zoo.training.messages import ZooParser, reason, sections, told
 from zoo.training.plugins import NoProfiler, quieten
 from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
 from zoo.training.resumption import why_over
-from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, new_run_folder
+from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
 
 
 class ZooCLI(LightningCLI):
@@ -254,6 +255,7 @@ class ZooCLI(LightningCLI):
         if self.verb == "fit":
             ours.append(InterruptBetweenBatches())
             ours.append(ValidateAtLastStep())
+            ours.append(RememberData(folder, self.recipe, self.checkpoint is not None))
             ours.append(LastCheckpoint(folder / "checkpoints"))
             if not self.quiet:
                 ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
@@ -313,6 +315,10 @@ class ZooCLI(LightningCLI):
                     parent.rmdir()
 
     def _fit(self, then_test: bool) -> dict[str, Any]:
+        with held(self.folder) if self.folder is not None else contextlib.nullcontext():
+            return self._fit_alone(then_test)
+
+    def _fit_alone(self, then_test: bool) -> dict[str, Any]:
         checkpoint = self.checkpoint
         over = why_over(self.trainer, checkpoint) if checkpoint is not None else None
         if over is not None and not self._is_unfinished():

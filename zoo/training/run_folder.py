@@ -4,11 +4,15 @@ import csv
 import io
 import itertools
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from lightning import LightningModule, Trainer
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.callbacks import Callback
@@ -18,6 +22,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.files import write_whole, written_whole
 from zoo import weights
+from zoo.errors import ZooError
 from zoo.registry import read_results
 
 
@@ -34,6 +39,31 @@ def new_run_folder(parent: Path) -> Path:
         except FileExistsError:  # another run began in this second
             folder = parent / f"{stamp}_{attempt}"
     return folder
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keeps a second process from training a run that is being trained.
+
+    The first of a run's processes holds a lock that the system takes back when the process ends, however it does. On a
+    network file system it holds as far as the server grants locks: NFSv4 does, NFSv3 needs its lock daemon. Where there
+    are none at all, that is said and nothing is kept away.
+
+    Raises:
+        ZooError: Another process trains the run.
+    """
+    lock = FileLock(folder / ".lock")
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ZooError(f"{folder} is being trained by another process; wait until it ends, or end it") from None
+        except (NotImplementedError, OSError) as error:
+            print(f"zoo: {folder} cannot be locked ({error}); let no other process train it", file=sys.stderr)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class MetricsWriter(ExperimentWriter):

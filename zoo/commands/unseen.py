@@ -1,0 +1,168 @@
+"""Which points of a series a model was not trained on: only these tell how far its forecasts may be off."""
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datamodules.checksums import Checksum, of_tensors
+from datamodules.errors import DataError
+from datamodules.series.csv import CsvSeries
+from datamodules.series.periods import divide
+from datamodules.series.recording import read_csv
+from datamodules.series.series import Series
+from datamodules.series.timeline import Timeline
+from zoo.commands.origin import find_checksums, find_class, find_settings
+from zoo.errors import ZooError
+
+# What is said of the points that tell how far a forecast may be off.
+_NOT_SEEN, _TAKEN = "which it was not trained on", "taken to be new to the model"
+
+
+class Source(NamedTuple):
+    """A series to continue.
+
+    Attributes:
+        data: The series with its times.
+        unseen: Points that the model was not trained on; None if it was trained on all.
+        told: What these points are.
+    """
+
+    data: Series
+    unseen: range | None
+    told: str
+
+
+def find_series(name: str, trust: bool = False, file: Namespace | None = None) -> Source:
+    """Finds the series that a model was trained on, or reads one from a file.
+
+    Args:
+        name: A published model, a run folder or a checkpoint file in one.
+        trust: The run may name data from outside the zoo.
+        file: The options ``data``, ``value``, ``time``, ``time_format`` and ``repair``, if ``data`` names a file.
+
+    Raises:
+        ZooError: What the model was trained on is not known or no series, and no file is named.
+        DataError: The series cannot be read.
+    """
+    origin, settings = find_settings(name)
+    learnt_from = find_checksums(name)
+    kind = _find_class(origin, settings["class_path"], trust) if settings else None
+    arguments = settings["init_args"] if settings else {}
+    try:
+        if file is not None and file.data is not None:
+            csv_run = kind is not None and issubclass(kind, CsvSeries)
+            return _read_file(file, arguments if csv_run else None, learnt_from.get("train"))
+        if kind is None:
+            raise ZooError(f"{name} lies in no run folder, so its series is not known; name a file with --data")
+        if issubclass(kind, CsvSeries) and not Path(arguments.get("path", "")).is_file():
+            raise ZooError(f"'{name}' was trained on {arguments.get('path')}, which is not there; name it with --data")
+        data = kind(**arguments)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ZooError(
+            f"{origin} does not say what {name} was trained on ({error}); name a file with --data"
+        ) from error
+    return _told_apart(name, data, learnt_from)
+
+
+def _told_apart(name: str, data: Series, learnt_from: Mapping[str, Checksum]) -> Source:
+    """The series that a model was trained on and what the model has not seen of it; its file may have changed since."""
+    if "train" not in learnt_from:
+        return Source(data, _unseen(data), _TAKEN if getattr(data, "private", False) else _NOT_SEEN)
+    new = _after_the_same(data, learnt_from["train"])
+    if new is not None:
+        return Source(data, None if data.fit_on == "all" and not new else new, _NOT_SEEN)
+    print(f"zoo: {data.recording.name} has changed since '{name}' was trained on it", file=sys.stderr)
+    new = _after(data, learnt_from["train"].get("until"))
+    if new is not None:
+        return Source(data, new, "which are later than what it was trained on")
+    return Source(data, _unseen(data), _TAKEN)
+
+
+def _after_the_same(data: Series, seen: Checksum) -> range | None:
+    """The points after those that a model was trained on, if the series begins with these."""
+    count = seen["shape"][0]
+    same = of_tensors([data.values[:count]])["sha256"] == seen["sha256"]
+    return range(count, len(data.values)) if same else None
+
+
+def _after(data: Series, until: str | None) -> range | None:
+    """The points after a time; None if it is of another kind than the times of the series."""
+    times = data.times
+    try:
+        end = np.datetime64(until) if times.dtype.kind == "M" else int(until or "")
+    except ValueError:
+        return None
+    if until is None or data.recording.timeline == Timeline():
+        return None
+    return range(int((times <= end).sum()), len(times))
+
+
+def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
+    """The series of that path."""
+    found = find_class(origin, class_path, trust)
+    if not (isinstance(found, type) and issubclass(found, Series)):
+        raise ZooError(f"{origin} names {class_path!r}, which is no series; expected one as in datamodules.series")
+    return found
+
+
+def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum | None) -> Source:
+    """Reads a file.
+
+    Args:
+        file: The options.
+        trained: The arguments of the :class:`CsvSeries` that the model learned from, if it did.
+        seen: The checksum of what it was trained on, if that is known.
+    """
+    columns = trained or {}
+    value, time, time_format, repair = (
+        getattr(file, name) or columns.get(name) for name in ("value", "time", "time_format", "repair")
+    )
+    try:
+        recording = read_csv(file.data, value, time, time_format, repair or ())
+    except DataError as error:
+        raise DataError(_in_own_flags(str(error))) from error
+    if recording.repaired:
+        print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
+    if len(recording.values) < 4:
+        raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
+    data = Series(recording, {}, window=1, fit_on="all")
+    new = _after_the_same(data, seen) if seen is not None else None
+    if new is None and trained is not None and time is not None:
+        new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
+    if new is not None:
+        if not new and not file.no_intervals:
+            raise ZooError(
+                f"{file.data} ends at {data.times[-1]} and holds nothing that the model was not trained on, so nothing "
+                "in it tells how far it may be off; name a longer file, or add --no-intervals"
+            )
+        return Source(data, new, _NOT_SEEN)
+    if trained is None:
+        return Source(data, range(len(data.values)), _TAKEN)
+    if trained.get("fit_on") == "all":
+        return Source(data, None, "")
+    shares = {split: trained[split] for split in ("val", "test") if split in trained}
+    data = Series(recording, divide(recording, **shares), window=1)
+    return Source(data, _unseen(data), f"{_TAKEN}, as in the division it was trained with")
+
+
+def _end_of_training(trained: dict[str, Any]) -> str | None:
+    """The time of the last point that a run was trained on; None if its file is gone or has no times."""
+    if not trained.get("time") or not Path(trained.get("path", "")).is_file():
+        return None
+    return CsvSeries(**trained).checksums()["train"].get("until")
+
+
+def _unseen(data: Series) -> range | None:
+    """What a model was not trained on: the validation period and all that follows."""
+    return range(data.periods["val"].start, len(data.values)) if "val" in data.periods else None
+
+
+def _in_own_flags(advice: str) -> str:
+    """Advice on the flags of training, in those of this verb."""
+    advice = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", advice)
+    return advice.replace("--data.time_format", "--time-format").replace("--data.", "--")

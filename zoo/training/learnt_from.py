@@ -1,0 +1,75 @@
+"""The data that a run learnt from: remembered beside its results, and compared by whoever measures or publishes it."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from datamodules.checksums import Checksum
+from datamodules.module import DataModule
+from zoo.registry import read_results
+from zoo.training.run_folder import write_results
+
+Checksums = Mapping[str, Checksum]
+
+
+class RememberData(Callback):
+    """Writes the checksums of what is trained on into ``results.json``; a resumed run is told when they have changed.
+
+    Args:
+        folder: Of the run.
+        recipe: Its name.
+        resumed: Whether the run goes on.
+    """
+
+    def __init__(self, folder: Path, recipe: str, resumed: bool) -> None:
+        self.folder, self.recipe, self.resumed = folder, recipe, resumed
+
+    @rank_zero_only
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes, or compares."""
+        data = getattr(trainer, "datamodule", None)
+        if self.resumed and "data" in read_results(self.folder):
+            tell_changes(str(self.folder), read_results(self.folder)["data"], data)
+        elif isinstance(data, DataModule) and (found := data.checksums()):
+            write_results(self.folder, self.recipe, {"data": found})
+
+
+@rank_zero_only
+def tell_changes(name: str, learnt_from: Checksums | None, data: Any) -> None:
+    """Says on the screen what is no longer as a model learnt from it; nothing where that is not known.
+
+    Args:
+        name: Of the model, as its user calls it.
+        learnt_from: The checksums that are remembered.
+        data: What is read now.
+    """
+    if not learnt_from or not isinstance(data, DataModule):
+        return
+    changes = changed(learnt_from, data.checksums())
+    if changes:
+        print(f"zoo: the data is not what {name} learnt from: {'; '.join(changes)}", file=sys.stderr)
+
+
+def changed(then: Checksums, now: Checksums) -> list[str]:
+    """What is different about each split, in words."""
+    told = []
+    for split in sorted({*then, *now}, key=["train", "val", "test"].index):
+        if split not in now or split not in then:
+            told.append(f"{split} is {'gone' if split in then else 'new'}")
+        elif then[split]["sha256"] != now[split]["sha256"]:
+            before, after = (side[split]["shape"] for side in (then, now))
+            told.append(f"{split} {_difference(before, after)}")
+    return told
+
+
+def _difference(before: list[int], after: list[int]) -> str:
+    if before == after:
+        return f"has {after[0]:,} as before, of other contents"
+    if before[1:] == after[1:]:
+        return f"had {before[0]:,}, has {after[0]:,}"
+    return f"had the shape {tuple(before)}, has {tuple(after)}"
