@@ -208,7 +208,7 @@ def test_run_leaves_one_tidy_folder(name: str, trained: TrainedOnce) -> None:
 def test_run_remembers_what_it_learnt_from(name: str, trained: TrainedOnce) -> None:
     remembered = registry.read_results(trained(name).run)["data"]
     assert remembered == trained(name).cli.datamodule.checksums()
-    assert len({one["sha256"] for one in remembered.values()}) == 3
+    assert set(remembered) == {"train", "val", "test"}
 
 
 @every_recipe

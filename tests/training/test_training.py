@@ -99,7 +99,7 @@ def test_testing_a_run_adds_to_its_folder_and_changes_nothing_else(zoo_command: 
     code, out, _ = zoo_command("test", run)
     assert code == 0
     results = json.loads((run / "results.json").read_text())
-    assert results.keys() == {"recipe", "command", "fit", "validate", "test"}
+    assert results.keys() == {"recipe", "command", "data", "fit", "validate", "test"}
     assert f"{results['test']['accuracy']:.5g}" in out
     assert (run / "figures" / "test_confusion_matrix.png").is_file()
     assert {path: path.read_bytes() for path in kept} == kept

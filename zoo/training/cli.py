@@ -35,6 +35,7 @@ from zoo.training.facts import FACTS, check_classes, check_given
 from zoo.training.figures import Figures
 from zoo.training.learnt_from import RememberData
 from zoo.training.messages import ZooParser, reason, sections, told
+from zoo.training.places import has_unsaid_places, settled
 from zoo.training.plugins import NoProfiler, quieten
 from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
 from zoo.training.resumption import why_over
@@ -72,7 +73,7 @@ class ZooCLI(LightningCLI):
         self.duration: Duration | None = None
         # What a step takes in each precision and memory format, in milliseconds, if that was timed.
         self.step_times: dict[str, float] = {}
-        self._folder_is_new = False
+        self._folder_is_new = self._resumed = False
         self._trained: dict[str, Any] = {}
         if not torch.cuda.is_available():
             # Lightning has torch look for NVIDIA's library, which every step of an optimizer would do again in vain.
@@ -181,12 +182,29 @@ class ZooCLI(LightningCLI):
         """Builds everything; an error that a constructor told comes through as it was told."""
         # Weights that are about to be loaded need none before them, which might have to be fetched.
         filled_later = self.verb in ("validate", "test") or self.checkpoint is not None
+        self._resumed = self.folder is not None
         try:
+            self._settle_places()
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
         except (UserError, ValueError, RuntimeError, MisconfigurationException) as error:
             self.leave_no_trace()
             raise told(error) or ZooError(reason(error)) from error
+
+    def _settle_places(self) -> None:
+        """Has everything written into the run's folder, for as long as objects are built of the configuration."""
+        self._as_said = self.config["trainer"]
+        if self._as_said["fast_dev_run"] or not (self._resumed or has_unsaid_places(self._as_said)):
+            return
+        if self.folder is None:
+            self._make_folder(self._as_said)
+        assert self.folder is not None
+        self.config["trainer"] = settled(self._as_said, self.folder, self._resumed)
+
+    def _make_folder(self, settings: Any) -> None:
+        if self.folder is None:
+            self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
+            self._folder_is_new = True
 
     def _given_to_the_model(self) -> dict[str, str]:
         """The arguments of the model that flags and files give, by what gives them."""
@@ -197,6 +215,7 @@ class ZooCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Builds the trainer around the run's folder, when it is known that model and data go together."""
+        self.config["trainer"] = self._as_said  # which is what the run's config.yaml tells
         check_given(self._given_to_the_model(), self.datamodule)
         check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
         settings = self._get(self.config_init, "trainer")
@@ -204,16 +223,18 @@ class ZooCLI(LightningCLI):
             return super().instantiate_trainer(**kwargs)
         if self.verb == "fit":
             self._check_optimization(settings)
-        if self.folder is None:
-            self.folder = new_run_folder(Path(settings.get("default_root_dir") or "runs") / self.recipe)
-            self._folder_is_new = True
+        self._make_folder(settings)
+        assert self.folder is not None
         kwargs.setdefault("default_root_dir", str(self.folder))
         if self.verb != "fit":
             kwargs["logger"] = False
-        elif settings.get("logger") in (None, True):
+        elif settings.get("logger") is not False:
+            theirs = settings.get("logger")
+            # Lightning's callbacks write beside what the first logger writes.
             kwargs["logger"] = [
                 MetricsLogger(self.folder),
                 TensorBoardLogger(self.folder, name="", version="", default_hp_metric=False),
+                *_as_list(None if theirs is True else theirs),
             ]
         if settings.get("profiler") is None:
             kwargs["profiler"] = NoProfiler()

@@ -21,6 +21,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from zoo import names
 from zoo.errors import ZooError
+from zoo.training.places import PLACES
 
 _CALLBACKS = {
     *(
@@ -51,11 +52,8 @@ _WORDS: dict[str, Collection[str]] = {
 _KEYS = {
     "ckpt_path", "config", "data", "epochs_of", "figures", "model", "seed_everything", "trainer", "tune_precision",
 }  # fmt: skip
-# Arguments that say where something is written.
-_PLACES = {
-    "artifact_location", "dir", "dirpath", "filename", "log_dir", "root_dir", "save_dir", "sub_dir",
-    "tracking_uri",
-}  # fmt: skip
+# Arguments that become a part of the path of what is written.
+_PARTS = {"filename", "id", "name", "run_id", "sub_dir", "version"}
 _PLAIN = (bool, int, float, str, type(None), Path, timedelta)
 _LEADS_TO_CODE = ("class_path", "init_args", "dict_kwargs")
 
@@ -122,9 +120,11 @@ class RunConfiguration:
         for name, value in arguments.items():
             self._plain(value, f"{where}.{name}")
             if known_arguments:
-                if name not in known_arguments or not known_arguments[name].takes(value):
+                # What is handed on to another function, of an unknown type, names nothing as long as it is no text.
+                argument = known_arguments.get(name)
+                if not argument.takes(value) if argument else isinstance(value, str | list | dict) and value:
                     self._refuse(f"gives {class_path} {name} {value!r}, which may run any code")
-                if name in _PLACES:
+                if name in PLACES | _PARTS:
                     self._place(value, f"{where}.{name}")
 
     def _plain(self, value: Any, where: str) -> None:
