@@ -1,4 +1,4 @@
-"""Loggers that people bring are added: configuration, checkpoints and what the loggers write stay in the run's folder."""
+"""Loggers that people bring are added; everything stays in the folder of the run."""
 
 import sys
 from pathlib import Path

@@ -60,12 +60,11 @@ class LastCheckpoint(Checkpoint):
     data and the random numbers they draw.
 
     Args:
-        folder: Where to.
         seconds: Shortest time between two writes.
     """
 
-    def __init__(self, folder: Path, seconds: float = 10.0) -> None:
-        self.path = folder / "last.ckpt"
+    def __init__(self, seconds: float = 10.0) -> None:
+        self.path = Path("last.ckpt")
         self.seconds = seconds
         self.last_model_path = ""
         self.spent = 0.0
@@ -78,6 +77,10 @@ class LastCheckpoint(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the count."""
         self.spent = state_dict["spent"]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Finds the folder: ``checkpoints/`` of the run's, which is the trainer's ``default_root_dir``."""
+        self.path = Path(trainer.default_root_dir) / "checkpoints" / "last.ckpt"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the starting point."""

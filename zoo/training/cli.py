@@ -14,6 +14,7 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from datamodules.errors import UserError
@@ -38,6 +39,7 @@ from zoo.training.messages import ZooParser, reason, sections, told
 from zoo.training.places import has_unsaid_places, settled
 from zoo.training.plugins import NoProfiler, quieten
 from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
+from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import why_over
 from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
 
@@ -220,7 +222,9 @@ class ZooCLI(LightningCLI):
         check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
         settings = self._get(self.config_init, "trainer")
         if settings.get("fast_dev_run"):
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
+            check_processes(trainer)
+            return trainer
         if self.verb == "fit":
             self._check_optimization(settings)
         self._make_folder(settings)
@@ -247,8 +251,10 @@ class ZooCLI(LightningCLI):
             kwargs["precision"] = self._tune_precision()
         on_all = getattr(self.datamodule, "fit_on", "train") == "all"
         settings["callbacks"] = settle_choosers(_as_list(settings.get("callbacks")), on_all)
-        self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks(self.folder)}
-        return super().instantiate_trainer(**kwargs)
+        self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks()}
+        trainer = super().instantiate_trainer(**kwargs)
+        check_processes(trainer)
+        return trainer
 
     def _check_optimization(self, settings: Any) -> None:
         """Says what to type instead where a model with several optimizers does itself what the trainer is asked to."""
@@ -266,18 +272,19 @@ class ZooCLI(LightningCLI):
                 f"{name} trains two networks in turn and gathers no gradients; use a larger --data.batch_size"
             )
 
-    def _own_callbacks(self, folder: Path) -> list[Callback]:
+    def _own_callbacks(self) -> list[Callback]:
         ours: list[Callback] = [
+            OneFolder(),
             *self.more_callbacks,
             SeedEpochs(self._get(self.config, "seed_everything")),
         ]
         if self._get(self.config, "figures"):
-            ours.append(Figures(folder))
+            ours.append(Figures())
         if self.verb == "fit":
             ours.append(InterruptBetweenBatches())
             ours.append(ValidateAtLastStep())
-            ours.append(RememberData(folder, self.recipe, self.checkpoint is not None))
-            ours.append(LastCheckpoint(folder / "checkpoints"))
+            ours.append(RememberData(self.recipe, self.checkpoint is not None))
+            ours.append(LastCheckpoint())
             if not self.quiet:
                 ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
         return ours
@@ -327,7 +334,7 @@ class ZooCLI(LightningCLI):
 
     def leave_no_trace(self, first_epoch: bool = False) -> None:
         """Removes the folder of a run that never began, or did not get through its first epoch."""
-        if not self._folder_is_new or self.folder is None:
+        if not self._folder_is_new or self.folder is None or getattr(rank_zero_only, "rank", 0) != 0:
             return
         if first_epoch or not any(self.folder.rglob("*.ckpt")):
             shutil.rmtree(self.folder, ignore_errors=True)

@@ -21,13 +21,16 @@ _MOST_STAGES = 10
 class Figures(Callback):
     """Draws learning curves after training and whatever the model has to show after an evaluation.
 
-    Args:
-        folder: The run's folder; pictures go into ``figures/``.
+    Pictures go into ``figures/`` of the run's folder, which is the trainer's ``default_root_dir``.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "figures"
+    def __init__(self) -> None:
+        self.folder = Path("figures")
         self._outputs: list[dict[str, Tensor]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Finds the folder."""
+        self.folder = Path(trainer.default_root_dir) / "figures"
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws what the model shows of the training data, without touching the random numbers of the training."""

@@ -21,22 +21,21 @@ class RememberData(Callback):
     """Writes the checksums of what is trained on into ``results.json``; a resumed run is told when they have changed.
 
     Args:
-        folder: Of the run.
-        recipe: Its name.
+        recipe: Name of the run.
         resumed: Whether the run goes on.
     """
 
-    def __init__(self, folder: Path, recipe: str, resumed: bool) -> None:
-        self.folder, self.recipe, self.resumed = folder, recipe, resumed
+    def __init__(self, recipe: str, resumed: bool) -> None:
+        self.recipe, self.resumed = recipe, resumed
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes, or compares."""
-        data = getattr(trainer, "datamodule", None)
-        if self.resumed and "data" in read_results(self.folder):
-            tell_changes(str(self.folder), read_results(self.folder)["data"], data)
+        data, folder = getattr(trainer, "datamodule", None), Path(trainer.default_root_dir)
+        if self.resumed and "data" in read_results(folder):
+            tell_changes(str(folder), read_results(folder)["data"], data)
         elif isinstance(data, DataModule) and (found := data.checksums()):
-            write_results(self.folder, self.recipe, {"data": found})
+            write_results(folder, self.recipe, {"data": found})
 
 
 @rank_zero_only
