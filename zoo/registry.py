@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -12,6 +13,7 @@ import yaml
 
 from zoo import names
 from zoo.errors import ZooError, did_you_mean
+from zoo.schemas import fault_of_card, fault_of_results
 
 _PACKAGE = Path(__file__).parent
 RECIPES = _PACKAGE / "recipes"
@@ -156,10 +158,6 @@ def fits_on_all(config: dict[str, Any]) -> bool:
     return isinstance(arguments, dict) and arguments.get("fit_on") == "all"
 
 
-# What results.json says of a run.
-_RESULTS = {"recipe": str, "command": str, "data": dict, "fit": dict, "validate": dict, "test": dict}
-
-
 def read_results(folder: Path) -> dict[str, Any]:
     """What a run's ``results.json`` holds; nothing if it is not written yet.
 
@@ -167,21 +165,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         ZooError: It is damaged.
     """
     path = folder / "results.json"
-    if not path.is_file():
-        return {}
-    try:
-        results = dict(json.loads(path.read_text(encoding="utf-8")))
-        for key, kind in _RESULTS.items():
-            if key in results and not isinstance(results[key], kind):
-                raise TypeError(f"it has {key} {results[key]!r}")
-        for split, checksum in results.get("data", {}).items():
-            if split not in ("train", "val", "test") or not (
-                isinstance(checksum["sha256"], str) and checksum["shape"][0] >= 0
-            ):
-                raise TypeError(f"it has data {split} {checksum!r}")
-        return results
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ZooError(f"{path} is damaged ({error}); delete it") from error
+    return _read_json(path, fault_of_results, "delete it") if path.is_file() else {}
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -190,16 +174,21 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         ZooError: There is none, or it is damaged.
     """
+    path = folder / "card.json"
+    if not path.is_file():
+        raise ZooError(f"{folder} holds no card.json; expected a folder that 'zoo publish' wrote")
+    return names.updated(_read_json(path, fault_of_card, "fetch it again"))
+
+
+def _read_json(path: Path, fault: Callable[[Any], str | None], advice: str) -> dict[str, Any]:
     try:
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ZooError(f"{folder} holds no card.json; expected a folder that 'zoo publish' wrote") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ZooError(f"{folder / 'card.json'} is damaged ({error}); fetch it again") from error
-    model = card.get("model") if isinstance(card, dict) else None
-    if not isinstance(model, dict) or not {"class_path", "init_args"} <= model.keys() or "sha256" not in card:
-        raise ZooError(f"{folder / 'card.json'} is damaged: it does not say 'model' and 'sha256'; fetch it again")
-    return names.updated(card)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        wrong = fault(content)
+    except (ValueError, RecursionError) as error:
+        wrong = str(error)
+    if wrong is not None:
+        raise ZooError(f"{path} is damaged: {wrong}; {advice}")
+    return dict(content)
 
 
 def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:

@@ -181,7 +181,7 @@ def save(
     weights = save_safetensors(
         {key: (value.half() if key in matrices else value).contiguous() for key, value in kept.items()}
     )
-    golden = {**golden, "answer": model.answer(golden).clone()}
+    golden_file = save_safetensors({**golden, "answer": model.answer(golden).clone()})
     card = {
         **card,
         "dtype": "float16" if half else "float32",
@@ -192,13 +192,14 @@ def save(
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "bytes": len(weights),
         "sha256": hashlib.sha256(weights).hexdigest(),
+        "sha256_golden": hashlib.sha256(golden_file).hexdigest(),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         (fresh / "model.safetensors").write_bytes(weights)
-        (fresh / "golden.safetensors").write_bytes(save_safetensors(golden))
+        (fresh / "golden.safetensors").write_bytes(golden_file)
         (fresh / "card.json").write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         old = Path(scratch) / "old"
         if folder.exists():
@@ -218,13 +219,7 @@ def load_published(folder: Path) -> ZooModule:
         ZooError: A file is missing or damaged.
     """
     card = registry.read_card(folder)
-    content = _read_bytes(folder / "model.safetensors")
-    found = hashlib.sha256(content).hexdigest()
-    if found != card["sha256"]:
-        raise ZooError(
-            f"{folder / 'model.safetensors'} is damaged: sha256 {found[:12]}..., "
-            f"the card says {card['sha256'][:12]}...; fetch it again"
-        )
+    content = _read_whole(folder / "model.safetensors", card["sha256"])
     with unfilled():
         model = build(card["model"]["class_path"], card["model"]["init_args"])
     state = _parse_safetensors(content, folder / "model.safetensors")
@@ -256,9 +251,24 @@ def _lent(folder: Path, prefix: str, name: str, sha256: str) -> dict[str, Tensor
 
 
 def load_golden(folder: Path) -> dict[str, Tensor]:
-    """Reads the golden inputs and the answer that belongs to them."""
+    """Reads the golden inputs and the answer that belongs to them.
+
+    Raises:
+        ZooError: The file is missing or damaged.
+    """
     path = folder / "golden.safetensors"
-    return _parse_safetensors(_read_bytes(path), path)
+    return _parse_safetensors(_read_whole(path, registry.read_card(folder).get("sha256_golden")), path)
+
+
+def _read_whole(path: Path, sha256: str | None) -> bytes:
+    """Reads a published file and compares it with its card; one that a card of former times does not tell, as it is."""
+    content = _read_bytes(path)
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 not in (None, found):
+        raise ZooError(
+            f"{path} is damaged: sha256 {found[:12]}..., the card says {str(sha256)[:12]}...; fetch it again"
+        )
+    return content
 
 
 def load_checkpoint(path: Path) -> ZooModule:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +15,17 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
+from datamodules.checksums import vouch, vouched
 from datamodules.errors import DataError
 from datamodules.text.tokenizer import Tokenizer
+
+# Below Lightning's logger, so that what silences Lightning silences this.
+log = logging.getLogger("lightning.pytorch.datamodules")
 
 SPLITS = ("train", "val", "test")
 # Lines that are encoded at once.
 _BLOCK = 20_000
-_VERSION = 1
+_VERSION = 2
 
 Lines = Callable[[str], Iterator[str]]
 
@@ -58,11 +63,15 @@ def prepare(lines: Lines, fit: Callable[[Iterable[str]], Tokenizer], origin: obj
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with FileLock(cache / f".corpus-{key}.lock"):
-            if not (folder / "told.json").is_file():
+            kept = _read(folder) if (folder / "told.json").is_file() else None
+            if kept is None:
                 _write(lines, fit, folder)
-            return _read(folder)
+                kept = _read(folder)
     except OSError as error:
         raise DataError(f"cannot keep token ids in {cache} ({error}); name a folder with --data.cache DIR") from error
+    if kept is None:
+        raise DataError(f"{folder} changed while it was written; delete it and start again")
+    return kept
 
 
 def _write(lines: Lines, fit: Callable[[Iterable[str]], Tokenizer], folder: Path) -> None:
@@ -87,7 +96,7 @@ def _write(lines: Lines, fit: Callable[[Iterable[str]], Tokenizer], folder: Path
                 raise DataError(f"the {split} split of the corpus holds no token; it needs more text")
             told[split] = {"length": length, "characters": characters, "sha256": digest.hexdigest()}
         (scratch / "tokenizer.json").write_text(tokenizer.json, encoding="utf-8")
-        (scratch / "told.json").write_text(json.dumps(told, indent=2))
+        (scratch / "told.json").write_text(vouch(told, _files(scratch)))
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
     finally:
@@ -99,21 +108,25 @@ def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
         yield block
 
 
-def _read(folder: Path) -> Tokens:
+def _read(folder: Path) -> Tokens | None:
+    """Maps the ids of a folder; None if it is damaged."""
     try:
-        told = json.loads((folder / "told.json").read_text())
+        told = vouched((folder / "told.json").read_text(), _files(folder))
         tokenizer = Tokenizer((folder / "tokenizer.json").read_text(encoding="utf-8"))
         dtype = torch.from_numpy(np.zeros(0, smallest_type(tokenizer.vocab_size))).dtype
-        ids = {}
-        for split in SPLITS:
-            path, length = folder / f"{split}.ids", told[split]["length"]
-            if path.stat().st_size != length * dtype.itemsize:
-                raise ValueError(f"{path.name} has {path.stat().st_size} bytes, expected {length * dtype.itemsize}")
-            ids[split] = torch.from_file(str(path), size=length, dtype=dtype)
+        ids = {
+            split: torch.from_file(str(folder / f"{split}.ids"), size=told[split]["length"], dtype=dtype)
+            for split in SPLITS
+        }
         facts = {fact: {split: told[split][fact] for split in SPLITS} for fact in ("characters", "sha256")}
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise DataError(f"{folder} is damaged ({error}); delete it and start again") from error
+        log.warning("%s is damaged (%s); the text is encoded again", folder, error)
+        return None
     return Tokens(tokenizer, ids, **facts)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {name: folder / name for name in ("tokenizer.json", *(f"{split}.ids" for split in SPLITS))}
 
 
 def smallest_type(vocab_size: int) -> np.dtype:

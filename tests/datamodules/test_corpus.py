@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
+from damage import damage_file
 
 from datamodules import Corpus, Shakespeare
 from datamodules.errors import DataError
@@ -115,12 +116,18 @@ def test_changed_text_is_read_again(text: Path) -> None:
     assert corpus(text).vocab_size == before + 2
 
 
-def test_damaged_ids_are_named(text: Path) -> None:
-    _ = corpus(text).tokens
-    (ids,) = text.parent.glob("cache/corpus-*/val.ids")
-    ids.write_bytes(ids.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"is damaged \(val\.ids has .* bytes, expected"):
-        _ = corpus(text).tokens
+@pytest.mark.parametrize("name", ["train.ids", "val.ids", "test.ids", "tokenizer.json", "told.json"])
+@pytest.mark.parametrize("damage", ["shorter", "longer", "gone", "another byte"])
+def test_damaged_ids_are_made_again(name: str, damage: str, text: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = corpus(text).tokens
+    ids = {split: part.clone() for split, part in before.ids.items()}
+    (file,) = text.parent.glob(f"cache/corpus-*/{name}")
+    damage_file(file, damage)
+    again = corpus(text).tokens
+    assert again.tokenizer.json == before.tokenizer.json
+    assert all(torch.equal(again.ids[split], ids[split]) for split in ids)
+    assert (again.characters, again.sha256) == (before.characters, before.sha256)
+    assert "is damaged" in caplog.text or (name, damage) == ("told.json", "gone")
 
 
 def test_cuts_are_at_blank_lines() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from damage import damage_file
 from torch import Tensor
 
 from datamodules import ImageFolder
@@ -56,19 +57,19 @@ def test_cache_holds_every_size_apart(folder: Folder, root: Path, decoded: list[
     assert len(decoded) == 40
 
 
-@pytest.mark.parametrize("damage", ["shorter", "longer", "gone", "overwritten", "json", "other json", "emptied"])
+@pytest.mark.parametrize(
+    "damage", ["shorter", "longer", "gone", "another byte", "overwritten", "told", "json", "other json", "emptied"]
+)
 def test_damaged_cache_is_built_again(
     damage: str, folder: Folder, root: Path, tmp_path: Path, decoded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     before = folder(root).splits["train"][0][:]
     (pixels,) = (tmp_path / "cache").glob("*.pixels")
     (told,) = (tmp_path / "cache").glob("*.json")
-    if damage == "shorter":
-        os.truncate(pixels, 100)
-    elif damage == "longer":
-        os.truncate(pixels, 10_000)
-    elif damage == "gone":
-        pixels.unlink()
+    if damage in ("shorter", "longer", "gone", "another byte"):
+        damage_file(pixels, damage)
+    elif damage == "told":
+        damage_file(told, "another byte")
     elif damage == "overwritten":
         pixels.write_bytes(bytes(pixels.stat().st_size))
     elif damage == "json":

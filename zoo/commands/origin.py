@@ -29,7 +29,7 @@ def find_checksums(name: str) -> dict[str, Checksum]:
     path, run = _find(name)
     if (path / "card.json").is_file():
         content = registry.read_card(path)
-        return content["data"].get("checksums", {})
+        return content.get("data", {}).get("checksums", {})
     return registry.read_results(run).get("data", {})
 
 

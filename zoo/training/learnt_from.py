@@ -10,7 +10,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.checksums import Checksum
-from datamodules.module import DataModule
 from zoo.registry import read_results
 from zoo.training.run_folder import write_results
 
@@ -34,7 +33,7 @@ class RememberData(Callback):
         data, folder = getattr(trainer, "datamodule", None), Path(trainer.default_root_dir)
         if self.resumed and "data" in read_results(folder):
             tell_changes(str(folder), read_results(folder)["data"], data)
-        elif isinstance(data, DataModule) and (found := data.checksums()):
+        elif found := _checksums(data):
             write_results(folder, self.recipe, {"data": found})
 
 
@@ -47,11 +46,15 @@ def tell_changes(name: str, learnt_from: Checksums | None, data: Any) -> None:
         learnt_from: The checksums that are remembered.
         data: What is read now.
     """
-    if not learnt_from or not isinstance(data, DataModule):
-        return
-    changes = changed(learnt_from, data.checksums())
+    found = _checksums(data) if learnt_from else {}
+    changes = changed(learnt_from, found) if learnt_from and found else []
     if changes:
         print(f"zoo: the data is not what {name} learnt from: {'; '.join(changes)}", file=sys.stderr)
+
+
+def _checksums(data: Any) -> Checksums:
+    """Those of a data module of the zoo; none of any other."""
+    return data.checksums() if hasattr(data, "checksums") else {}
 
 
 def changed(then: Checksums, now: Checksums) -> list[str]:
