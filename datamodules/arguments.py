@@ -13,15 +13,20 @@ An argument of the base whose default differs is declared again; one that the cl
 import ast
 import inspect
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from inspect import Parameter
-from typing import Any, ClassVar, Self, cast
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any, ClassVar, Literal, Self, cast, get_args, get_origin
 
+import numpy as np
 from lightning.pytorch.core.mixins import HyperparametersMixin
 
-from datamodules.errors import did_you_mean
+from datamodules.errors import UserError, did_you_mean
 
+# What a plain type is given as.
+_PLAIN: dict[Any, Any] = {int: Integral, float: Real, bool: (bool, np.bool_), str: (str, PathLike)}
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -81,6 +86,38 @@ def given_and_defaults(kind: type, args: tuple[Any, ...], options: Mapping[str, 
     return {name: value for name, value in {**defaults, **given}.items() if value is not Parameter.empty}
 
 
+def _check_kind(name: str, value: Any, parameter: Parameter) -> None:
+    """Refuses nothing where there must be something, and text for a number or the other way round.
+
+    Raises:
+        UserError: It is such a value.
+    """
+    expected = parameter.annotation
+    plain = _PLAIN.get(expected)
+    if value is parameter.default or not (plain or get_origin(expected) in (list, Literal, Sequence)):
+        return
+    if value is None or (plain is not None and not isinstance(value, plain)):
+        found = "null" if value is None else repr(value)
+        wanted = " or ".join(map(str, get_args(expected))) if get_origin(expected) is Literal else expected
+        raise UserError(f"{name} is {found}, expected {wanted.__name__ if plain else wanted}")
+
+
+def _check_extent(name: str, value: Any) -> None:
+    """Refuses whole numbers that nothing of the zoo could count to, and seeds that NumPy does not take.
+
+    Raises:
+        UserError: It is such a number.
+    """
+    if isinstance(value, list | tuple):
+        for one in value:
+            _check_extent(name, one)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        if name == "seed" and not 0 <= value < 1 << 32:
+            raise UserError(f"seed is {value}, expected 0 to {(1 << 32) - 1}")
+        if not -(1 << 63) <= value < 1 << 63:
+            raise UserError(f"{name} is {value}, expected a whole number of 64 bits")
+
+
 class KeepsArguments(HyperparametersMixin):
     """A Lightning object whose hyperparameters are all arguments of its constructor, defaults included.
 
@@ -97,7 +134,11 @@ class KeepsArguments(HyperparametersMixin):
     def __new__(cls, *args: Any, **options: Any) -> Self:
         """Notes the arguments; what copies an object gives none."""
         made = super().__new__(cls)
-        object.__setattr__(made, "_arguments", given_and_defaults(cls, args, options))
+        arguments = given_and_defaults(cls, args, options)
+        for name, value in arguments.items():
+            _check_kind(name, value, parameters(cls)[name])
+            _check_extent(name, value)
+        object.__setattr__(made, "_arguments", arguments)
         return made
 
     def keep_arguments(self) -> None:

@@ -46,9 +46,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if traceback or not _is_told(error):
+        if traceback:
             raise
-        print(f"zoo: {error}", file=sys.stderr)
+        print(f"zoo: {error}" if _is_told(error) else _unexpected(error), file=sys.stderr)
         return 2
 
 
@@ -73,6 +73,15 @@ def _usage() -> str:
         "Models for PyTorch Lightning that people can trust, read, train and import.\n\n"
         f"{verbs}\n\n"
         "Any verb takes --traceback, which shows where an error came from."
+    )
+
+
+def _unexpected(error: Exception) -> str:
+    """One line about what the zoo did not foresee, and how to see more."""
+    said = " ".join(str(error).split())
+    return (
+        f"zoo: unexpected {type(error).__name__}: {said}; --traceback shows where; if what was given is right, it is a "
+        "fault of the zoo: please report it"
     )
 
 

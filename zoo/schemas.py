@@ -95,7 +95,7 @@ def fault_of_card(card: Any) -> str | None:
         return "it holds no facts by name"
     missing = [name for name in _NEEDED if name not in card]
     odd = f"it does not say '{missing[0]}'" if missing else _first_odd(card, _CARD)
-    if odd is None and "metric" in card and card["metric"] not in card.get("metrics", {}):
+    if odd is None and "metric" in card and card["metric"] not in (card.get("metrics") or [card["metric"]]):
         return f"its metrics do not hold its 'metric' {_short(card['metric'])}"
     return odd
 

@@ -102,7 +102,7 @@ def test_failure_leaves_the_files_of_an_earlier_call_alone(
         ({"class_path": "datamodules.Digits"}, "names 'datamodules.Digits', which is no series"),
         ({"class_path": "datamodules.series.None_"}, "which is not there"),
         ({"class_path": "datamodules.CO2", "init_args": {"value": 1}}, "does not say what"),
-        ({"class_path": "datamodules.CO2", "init_args": {"window": "many"}}, "does not say what"),
+        ({"class_path": "datamodules.CO2", "init_args": {"window": "many"}}, "window is 'many', expected int"),
         (
             {"class_path": "datamodules.CsvSeries", "init_args": {"path": "gtwo.csv"}},
             "was trained on gtwo.csv, which is not there; name it with --data",

@@ -89,13 +89,22 @@ def resolve(verb: str, argv: list[str]) -> Target:
     elif path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")
-        registry.read_yaml(path)  # which says what is wrong with it
+        _check_sections(path)
         name, config = path.stem, path
     elif path.is_dir():
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
     else:
         config = registry.recipe(first).path
     return Target(name, ["--config", str(config), *flags], run, quiet, test, projector)
+
+
+def _check_sections(path: Path) -> None:
+    """Says what is wrong with a file, or with what it says of trainer, model and data."""
+    content = registry.read_yaml(path)
+    for key, example in (("trainer", "{max_epochs: 10}"), ("model", "CNN"), ("data", "Digits")):
+        value = content.get(key, {})
+        if not isinstance(value, dict) and not (isinstance(value, str) and key != "trainer"):
+            raise ZooError(f"{path} has {key} {value!r}, expected settings by name, such as {key}: {example}")
 
 
 def fit(argv: list[str]) -> int:

@@ -20,6 +20,10 @@ from zoo.tabular.seeding import Initialisation, initial_centroids, squared_dista
 _MOST_TO_BEGIN_WITH = 20_000
 
 
+# Restarts, and clusters, by far more than anything has use for; each takes its time.
+_MOST = 100_000
+
+
 class LloydStep:
     """What one pass over the rows needs to remember for the centroids of several restarts at once.
 
@@ -153,8 +157,8 @@ class KMeans(GradientFree):
     ) -> None:
         super().__init__()
         for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
-            if value < 1:
-                raise ZooError(f"{name} is {value}, expected at least 1")
+            if not 1 <= value <= _MOST:
+                raise ZooError(f"{name} is {value}, expected 1 to {_MOST:,}")
         self.in_features, self.num_clusters, self.restarts = in_features, num_clusters, restarts
         self.init, self.mini_batch = init, mini_batch
         self.classes = list(classes) if classes else None

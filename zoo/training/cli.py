@@ -134,6 +134,15 @@ class ZooCLI(LightningCLI):
         for fact in FACTS:
             parser.link_arguments(f"data.{fact}", f"model.init_args.{fact}", apply_on="instantiate")
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses, and refuses a seed that cannot be set."""
+        super().parse_arguments(parser, args)
+        seed = self.config.get("seed_everything")
+        if seed is not None and not isinstance(seed, bool) and not 0 <= seed < 1 << 32:
+            raise ZooError(f"--seed_everything is {seed}, expected 0 to {(1 << 32) - 1}")
+        if self.config.get("data") is None:
+            raise ZooError("nothing to train on is named; name a data module, such as --data Digits")
+
     def before_instantiate_classes(self) -> None:
         """Checks the checkpoint before anything is built or written."""
         checkpoint = self.config.pop("ckpt_path")
@@ -189,7 +198,7 @@ class ZooCLI(LightningCLI):
             self._settle_places()
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
-        except (UserError, ValueError, RuntimeError, MisconfigurationException) as error:
+        except Exception as error:  # libraries raise anything for an argument that they did not expect
             self.leave_no_trace()
             raise told(error) or ZooError(reason(error)) from error
 
@@ -226,6 +235,7 @@ class ZooCLI(LightningCLI):
             check_processes(trainer)
             return trainer
         if self.verb == "fit":
+            _check_intervals(settings)
             self._check_optimization(settings)
         self._make_folder(settings)
         assert self.folder is not None
@@ -326,11 +336,25 @@ class ZooCLI(LightningCLI):
         except UserError:
             self.leave_no_trace()
             raise
-        except (MisconfigurationException, RuntimeError) as error:
-            if not isinstance(error, MisconfigurationException) and "conditioned on metric" not in str(error):
-                raise
+        except MisconfigurationException as error:
             self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
-            raise ZooError(reason(error)) from error
+            raise told(error) or ZooError(reason(error)) from error
+        except Exception as error:
+            if (found := told(error)) is not None:
+                self.leave_no_trace()
+                raise found from error
+            if "conditioned on metric" in str(error):
+                self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
+                raise ZooError(reason(error)) from error
+            if self.verb == "fit" and self.trainer.global_step > 0:
+                raise
+            # What fails at once was not meant to go together.
+            self.leave_no_trace(first_epoch=True)
+            model, data = type(self.model).__name__, type(self.datamodule).__name__
+            raise ZooError(
+                f"{model} cannot begin on {data} with these settings ({type(error).__name__}: {reason(error)}); "
+                "'zoo list' shows which data a recipe's model takes, --traceback where it failed"
+            ) from error
 
     def leave_no_trace(self, first_epoch: bool = False) -> None:
         """Removes the folder of a run that never began, or did not get through its first epoch."""
@@ -388,6 +412,16 @@ class ZooCLI(LightningCLI):
         run = getattr(self.trainer, verb)
         figures = run(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
+
+
+def _check_intervals(settings: Any) -> None:
+    """Refuses to do something every zeroth time."""
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval", "log_every_n_steps"):
+        value = settings[name]
+        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
+            if name == "log_every_n_steps" and value == 0:  # never, to Lightning
+                continue
+            raise ZooError(f"--trainer.{name} is {value}, expected more than 0")
 
 
 def _as_list(value: Any) -> list[Any]:
