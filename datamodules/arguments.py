@@ -99,7 +99,7 @@ def _check_kind(name: str, value: Any, parameter: Parameter) -> None:
     if value is None or (plain is not None and not isinstance(value, plain)):
         found = "null" if value is None else repr(value)
         wanted = " or ".join(map(str, get_args(expected))) if get_origin(expected) is Literal else expected
-        raise UserError(f"{name} is {found}, expected {wanted.__name__ if plain else wanted}")
+        raise UserError(f"{name} is {found}, expected {getattr(wanted, '__name__', wanted) if plain else wanted}")
 
 
 def _check_extent(name: str, value: Any) -> None:
