@@ -91,6 +91,16 @@ def test_forecast_claims_only_what_it_knows(
     assert ("has changed since" in error) == ("later" in claims and not named)
 
 
+@pytest.mark.parametrize("flags", [[], ["--data", "x.csv"]])
+def test_forecast_by_a_run_of_former_times_claims_nothing(flags: list[str], series_run: Path, zoo_command: Zoo) -> None:
+    results = json.loads((series_run / "results.json").read_text())
+    del results["data"]
+    (series_run / "results.json").write_text(json.dumps(results))
+    code, out, _ = zoo_command("forecast", series_run, "--horizon", 2, *flags)
+    assert code == 0
+    assert "taken to be new to the model" in intervals(out)
+
+
 def test_forecast_of_what_was_trained_on_under_another_name_is_no_news(series_run: Path, zoo_command: Zoo) -> None:
     write_series(Path("y.csv"), np.sin(np.arange(240)))
     code, _, error = zoo_command("forecast", series_run, "--data", "y.csv", "--horizon", 2)

@@ -88,6 +88,20 @@ def test_run_stopped_inside_an_epoch_goes_on_exactly(steps_before: int, whole: P
     assert steps(run) == steps(whole)
 
 
+def test_file_system_without_hard_links_loses_nothing(
+    whole: Path, zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: Path) -> None:
+        raise PermissionError("no hard links here")
+
+    monkeypatch.setattr("zoo.training.checkpoints.os.link", link)
+    assert zoo_command("fit", *DIGITS, "--trainer.max_epochs=3", "--trainer.max_steps=27")[0] == 0
+    (run,) = Path.cwd().glob("runs/*/*")
+    assert zoo_command("fit", run, "--trainer.max_steps=-1", "--quiet")[0] == 0
+    assert same(whole, run, "best.ckpt")
+    assert same(whole, run, "last.ckpt")
+
+
 def test_refused_resumption_leaves_the_metrics(zoo_command: Zoo) -> None:
     assert zoo_command("fit", "cnn_digits", "--trainer.max_steps=27", "--quiet", "--figures=false")[0] == 0
     (run,) = Path.cwd().glob("runs/*/*")

@@ -134,13 +134,15 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
     new = _after_the_same(data, seen) if seen is not None else None
     if new is None and trained is not None and time is not None:
         new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
+    # A run of former times remembers no checksum, so its file may have been another when it was trained.
+    told = _NOT_SEEN if seen is not None else _TAKEN
     if new is not None:
         if not new and not file.no_intervals:
             raise ZooError(
                 f"{file.data} ends at {data.times[-1]} and holds nothing that the model was not trained on, so nothing "
                 "in it tells how far it may be off; name a longer file, or add --no-intervals"
             )
-        return Source(data, new, _NOT_SEEN)
+        return Source(data, new, told)
     if trained is None:
         return Source(data, range(len(data.values)), _TAKEN)
     if trained.get("fit_on") == "all":

@@ -18,8 +18,6 @@ from zoo.tabular.seeding import Initialisation, initial_centroids, squared_dista
 
 # Rows that initial centroids are picked among; of more rows a random part.
 _MOST_TO_BEGIN_WITH = 20_000
-
-
 # Restarts, and clusters, by far more than anything has use for; each takes its time.
 _MOST = 100_000
 

@@ -119,11 +119,14 @@ class LastCheckpoint(Checkpoint):
         return not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
 
     def _keep_border(self, trainer: Trainer) -> None:
-        """Names the files a second time; writing never touches a file but replaces it."""
+        """Names the files a second time, or copies them; writing never touches a file but replaces it."""
         if trainer.is_global_zero and not self._border.exists():
             self._border.mkdir()
             for one in self.path.parent.glob("*.ckpt"):
-                os.link(one, self._border / one.name)
+                try:
+                    os.link(one, self._border / one.name)
+                except OSError:  # a file system without hard links
+                    shutil.copyfile(one, self._border / one.name)
 
     def _save(self, trainer: Trainer) -> None:
         now = time.monotonic()

@@ -346,7 +346,7 @@ class ZooCLI(LightningCLI):
             if "conditioned on metric" in str(error):
                 self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
                 raise ZooError(reason(error)) from error
-            if self.verb == "fit" and self.trainer.global_step > 0:
+            if isinstance(error, OSError) or (self.verb == "fit" and self.trainer.global_step > 0):
                 raise
             # What fails at once was not meant to go together.
             self.leave_no_trace(first_epoch=True)
@@ -416,11 +416,9 @@ class ZooCLI(LightningCLI):
 
 def _check_intervals(settings: Any) -> None:
     """Refuses to do something every zeroth time."""
-    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval", "log_every_n_steps"):
+    for name in ("accumulate_grad_batches", "check_val_every_n_epoch", "val_check_interval"):
         value = settings[name]
-        if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0:
-            if name == "log_every_n_steps" and value == 0:  # never, to Lightning
-                continue
+        if isinstance(value, int | float) and value <= 0:
             raise ZooError(f"--trainer.{name} is {value}, expected more than 0")
 
 

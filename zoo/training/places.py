@@ -16,7 +16,7 @@ _SCHEMES = ("sqlite:///", "file:")
 
 def has_unsaid_places(trainer: Namespace) -> bool:
     """Whether a logger would write into the current folder, because nobody said where to."""
-    return any(value == default for _, _, value, default in _places(trainer))
+    return any(value is not None and value == default for _, _, value, default in _places(trainer))
 
 
 def settled(trainer: Namespace, run: Path, resumed: bool) -> Namespace:

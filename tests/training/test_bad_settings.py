@@ -1,0 +1,100 @@
+"""Settings that cannot be are one line and exit code 2, never a traceback, and leave no run behind."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Zoo
+
+import zoo
+from zoo import cli
+from zoo.training import run_folder
+
+FLAGS = {
+    "--trainer.devices=1e999": "`devices`",
+    "--trainer.accelerator=tpu": "torch_xla",
+    "--trainer.val_check_interval=0": "--trainer.val_check_interval is 0, expected more than 0",
+    "--trainer.check_val_every_n_epoch=0": "--trainer.check_val_every_n_epoch is 0",
+    "--trainer.accumulate_grad_batches=0": "--trainer.accumulate_grad_batches is 0",
+    "--seed_everything=123456789012345678901234567890": "expected 0 to 4294967295",
+    "--seed_everything=-5": "--seed_everything is -5, expected 0 to 4294967295",
+    "--data.seed=99999999999999999999": "seed is 99999999999999999999, expected 0 to 4294967295",
+    "--data.batch_size=99999999999999999999": "batch_size is 99999999999999999999, expected a whole number of 64 bits",
+    "--data=null": "nothing to train on is named",
+    "--model.lr=null": "lr is null, expected float",
+    "--model.channels=null": "channels is null",
+    "--model.channels=[0]": "CNN cannot begin on Digits with these settings",
+    "--model.hidden_size=-1": "negative dimension",
+}
+FILES = {
+    "trainer: true": "has trainer True, expected settings by name",
+    "trainer: 1.5": "has trainer 1.5, expected settings by name",
+    "trainer: [1]": "has trainer [1], expected settings by name",
+    "model: 5": "has model 5, expected settings by name",
+    "data: [Digits]": "has data ['Digits'], expected settings by name",
+    "data: {class_path: NoisyLine}": "CNN cannot begin on NoisyLine with these settings",
+}
+MODEL = {"model": "model: {class_path: CNN}", "data": "data: {class_path: Digits}"}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_flag_that_cannot_be_is_one_line(flag: str, zoo_command: Zoo) -> None:
+    _is_one_line(zoo_command("fit", "cnn_digits", "--quiet", flag), FLAGS[flag])
+
+
+@pytest.mark.parametrize("restarts", [12345678901234567890, 1_000_000_000, 0])
+def test_number_that_would_take_for_ever_is_refused(restarts: int, zoo_command: Zoo) -> None:
+    _is_one_line(zoo_command("fit", "kmeans_iris", f"--model.restarts={restarts}"), f"restarts is {restarts}, expected")
+
+
+@pytest.mark.parametrize("section", FILES)
+def test_odd_section_of_a_file_is_one_line(section: str, zoo_command: Zoo) -> None:
+    others = [text for key, text in MODEL.items() if not section.startswith(key)]
+    Path("mine.yaml").write_text("\n".join([section, *others]) + "\n")
+    told = zoo_command("fit", "mine.yaml", "--quiet")
+    Path("mine.yaml").unlink()
+    _is_one_line(told, FILES[section])
+
+
+def test_file_without_a_trainer_trains(zoo_command: Zoo) -> None:
+    Path("mine.yaml").write_text("\n".join(MODEL.values()) + "\n")
+    assert zoo_command("fit", "mine.yaml", "--trainer.max_epochs=1", "--quiet", "--figures=false")[0] == 0
+
+
+@pytest.mark.parametrize("given", [{"lr": None}, {"hidden_size": "many"}, {"hidden_size": None}, {"channels": None}])
+def test_argument_from_python_is_one_line(given: dict[str, object]) -> None:
+    with pytest.raises(zoo.errors.UserError, match=f"^{next(iter(given))} is .*, expected "):
+        zoo.create("cnn_digits", **given)
+
+
+def test_what_nobody_foresaw_is_one_line_and_can_be_traced(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise LookupError("first\nsecond")
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["list"]) == 2
+    assert capsys.readouterr().err.startswith("zoo: unexpected LookupError: first second; --traceback shows where")
+    with pytest.raises(LookupError):
+        cli.main(["list", "--traceback"])
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("no flock"), OSError(38, "Function not implemented")])
+def test_file_system_without_locks_is_told(
+    error: Exception, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def acquire(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_folder.FileLock, "acquire", acquire)
+    with run_folder.held(tmp_path):
+        pass
+    assert "cannot be locked" in capsys.readouterr().err
+
+
+def _is_one_line(told: tuple[int, str, str], expected: str) -> None:
+    code, out, error = told
+    assert (code, out) == (2, "")
+    assert len(error.splitlines()) == 1
+    assert expected in error
+    assert not list(Path.cwd().iterdir()), "a run that never began leaves nothing"
