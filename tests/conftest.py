@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 Zoo = Callable[..., tuple[int, str, str]]
 
 # A test of the conformance list and its recipe; those with two processes are started together for all recipes.
-CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)\]$")
+CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)(-[\w, ]+)?\]$")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -43,7 +43,7 @@ def test_process_within_an_interactive_allocation_is_one(zoo_command: Zoo, monke
     assert zoo_command(*FIT)[0] == 0
 
 
-@pytest.mark.parametrize("launched", ["by Lightning", "by torchrun"])
+@pytest.mark.parametrize("launched", [pytest.param("by Lightning", marks=pytest.mark.slow), "by torchrun"])
 def test_processes_share_the_folder_of_the_first(launched: str, tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     start = torchrun if launched == "by torchrun" else [sys.executable]
