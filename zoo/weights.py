@@ -23,7 +23,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from datamodules.arguments import parameters
-from datamodules.files import write_whole
+from datamodules.files import naming, write_whole
 from zoo import names, registry
 from zoo.base.module import ZooModule, unfilled
 from zoo.errors import ZooError, did_you_mean
@@ -194,8 +194,10 @@ def save(
         "sha256": hashlib.sha256(weights).hexdigest(),
         "sha256_golden": hashlib.sha256(golden_file).hexdigest(),
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+    with naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    scratches = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-")
+    with naming(folder), scratches as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         (fresh / "model.safetensors").write_bytes(weights)

@@ -1,7 +1,5 @@
 """``zoo embed``: rows of data in the plane, along the components that PCA found or among the clusters of k-means."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +10,13 @@ from torch import Tensor
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.origin import find_data
-from zoo.commands.outputs import check_outputs, write_output
+from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import KMeans
 from zoo.tabular.pca import PCA
+from zoo.terminal import say
 
 # Rows that are looked at together.
 _PORTION = 4096
@@ -52,7 +51,7 @@ def embed(argv: list[str]) -> None:
         "--plot", type=Path, nargs="?", const=default, default=default, metavar="OUT.png",
         help="picture to draw (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the coordinates to this file, too")
+    add_csv_flags(parser, "the coordinates")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
     parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
@@ -62,22 +61,18 @@ def embed(argv: list[str]) -> None:
     inputs, labels = _read(options.name, options.split, options.root, options.trust)
     with torch.inference_mode():
         plane = _of_components(model, inputs) if isinstance(model, PCA) else _of_clusters(model, inputs)
-    outputs: dict[Path, bytes] = {}
-    if options.csv is not None:
-        outputs[options.csv] = _to_csv(plane, labels, model.classes)
     names: Sequence[str] | None = model.classes
     colours = torch.zeros(len(plane.coordinates), dtype=torch.long) if labels is None else labels
     if plane.clusters is not None:
         colours, names = plane.clusters, [f"cluster {number}" for number in range(model.num_clusters)]
-    picture = io.BytesIO()
     figure = draw_embedding(plane.coordinates, colours, names, plane.shares, plane.centroids)
     title = f"{options.name}: {len(colours):,} rows of the {options.split} split"
     figure.axes[0].set_title(title, fontsize=10, parse_math=False)
-    figure.savefig(picture)
-    outputs[options.plot] = picture.getvalue()
-    for path, content in outputs.items():
-        write_output(path, content)
-    print(f"picture   {options.plot}")
+    if options.csv is not None:
+        columns = _columns(plane, labels, model.classes)
+        write_csv(options.csv, list(columns), zip(*columns.values(), strict=True), options.csv_safe)
+    write_figure(options.plot, figure)
+    say(f"picture   {options.plot}")
 
 
 def load_embedder(name: str) -> Any:
@@ -125,7 +120,8 @@ def _of_clusters(model: KMeans, inputs: Any) -> Plane:
     return Plane(coordinates, clusters, [], centroids)
 
 
-def _to_csv(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) -> bytes:
+def _columns(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) -> dict[str, list[Any]]:
+    """The table, a list for each column."""
     columns: dict[str, list[Any]] = {"row": list(range(len(plane.coordinates)))}
     for number in (0, 1):
         columns[f"component_{number + 1}"] = [f"{value:.7g}" for value in plane.coordinates[:, number].tolist()]
@@ -134,8 +130,4 @@ def _to_csv(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) 
     if labels is not None:
         numbers = labels.tolist()
         columns["class"] = [classes[number] for number in numbers] if classes else numbers
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return table.getvalue().encode()
+    return columns

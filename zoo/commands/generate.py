@@ -1,13 +1,12 @@
 """``zoo generate``: a language model goes on with a text."""
 
-import os
-import sys
 from typing import Any
 
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, read_standard_input
 from zoo.errors import ZooError
+from zoo.terminal import say, warn
 from zoo.text.language_model import LanguageModel
 from zoo.text.ngram import NGramLM
 
@@ -47,23 +46,19 @@ def generate(argv: list[str]) -> None:
         read_standard_input().removesuffix("\n") if options.prompt == "-" else check_text(options.prompt, "--prompt")
     )
     _warn_of_unknown(model, prompt)
-    try:
-        for number in range(options.num):
-            if number:
-                print("-" * 20)
-            print(prompt, end="", flush=True)
-            pieces = model.stream(
-                prompt, options.tokens, options.temperature, options.top_k, options.top_p,
-                options.repetition_penalty, options.stop, options.seed, number,
-            )  # fmt: skip
-            for place, piece in enumerate(pieces):
-                # A word does not begin with the space that parts it from the prompt.
-                joined = place == 0 and prompt[-1:].isalnum() and piece[:1].isalnum() and not is_characters(model)
-                print(f" {piece}" if joined else piece, end="", flush=True)
-            print(flush=True)
-    except BrokenPipeError:
-        # Whoever read has seen enough; what Python flushes at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for number in range(options.num):
+        if number:
+            say("-" * 20)
+        say(prompt, end="", flush=True)
+        pieces = model.stream(
+            prompt, options.tokens, options.temperature, options.top_k, options.top_p,
+            options.repetition_penalty, options.stop, options.seed, number,
+        )  # fmt: skip
+        for place, piece in enumerate(pieces):
+            # A word does not begin with the space that parts it from the prompt.
+            joined = place == 0 and prompt[-1:].isalnum() and piece[:1].isalnum() and not is_characters(model)
+            say(f" {piece}" if joined else piece, end="", flush=True)
+        say(flush=True)
 
 
 def is_characters(model: LanguageModel) -> bool:
@@ -91,4 +86,4 @@ def _warn_of_unknown(model: LanguageModel, prompt: str) -> None:
     count = 0 if unknown is None else model.tokenizer.encode_text(prompt).count(unknown)
     if count:
         kind = "characters" if model.tokenizer.is_characters else "words"
-        print(f"zoo: {count} of the prompt's {kind} are out of the model's vocabulary", file=sys.stderr)
+        warn(f"{count} of the prompt's {kind} are out of the model's vocabulary")

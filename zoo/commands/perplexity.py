@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -15,7 +14,9 @@ from datamodules.text.corpus import CONTEXT, read_lines
 from zoo.commands.arguments import Arguments
 from zoo.commands.generate import load_language_model
 from zoo.commands.origin import find_class, find_settings
+from zoo.commands.tables import show_table
 from zoo.errors import ZooError
+from zoo.terminal import say
 from zoo.text.language_model import LanguageModel
 from zoo.text.mixture import fit_weights, mix, same_vocabulary
 from zoo.text.surprise import measures
@@ -87,7 +88,7 @@ def perplexity(argv: list[str]) -> None:
     unknown = models[0].is_unknown(text.tokens.long())
     table = {name: measures(log_probs, unknown, text.characters) for name, log_probs in rows.items()}
     if options.json:
-        print(json.dumps([{"name": name, **figures} for name, figures in table.items()], indent=2))
+        say(json.dumps([{"name": name, **figures} for name, figures in table.items()], indent=2))
     else:
         _print(table)
 
@@ -172,7 +173,7 @@ def _print(table: dict[str, dict[str, float]]) -> None:
         shown.add_column(title, justify="right", no_wrap=True)
     for name, figures in table.items():
         shown.add_row(name, *_cells(figures, columns))
-    Console(markup=False, width=None if Console().is_terminal else 200).print(shown)
+    show_table(shown)
 
 
 def _cells(figures: dict[str, float], columns: Iterable[tuple[str, str, Callable[[float], str]]]) -> list[str]:

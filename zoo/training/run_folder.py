@@ -4,7 +4,6 @@ import csv
 import io
 import itertools
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -24,6 +23,7 @@ from datamodules.files import write_whole, written_whole
 from zoo import weights
 from zoo.errors import ZooError
 from zoo.registry import read_results
+from zoo.terminal import warn
 
 
 def new_run_folder(parent: Path) -> Path:
@@ -59,7 +59,7 @@ def held(folder: Path) -> Iterator[None]:
         except Timeout:
             raise ZooError(f"{folder} is being trained by another process; wait until it ends, or end it") from None
         except (NotImplementedError, OSError) as error:
-            print(f"zoo: {folder} cannot be locked ({error}); let no other process train it", file=sys.stderr)
+            warn(f"{folder} cannot be locked ({error}); let no other process train it")
     try:
         yield
     finally:
