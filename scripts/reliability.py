@@ -40,50 +40,71 @@ class Promise(NamedTuple):
 PROMISES = (
     Promise(
         "Nothing runs that a file names",
-        "Weights, checkpoints, cards and run folders may come from a stranger. Loading them executes nothing, and a run's "
-        "configuration imports nothing but what is on a list, unless you say `--trust`. A YAML file or a data set that you "
-        "name yourself is yours: it may name anything.",
-        "Pickles with every gadget we know, anywhere in a checkpoint, in each form that torch reads; configurations with "
-        "foreign names in any place and every form of YAML, also with the oldest jsonargparse allowed.",
-        ("pickles", "run folders", "tests/training/test_trust.py"),
+        "Weights, checkpoints, cards and run folders may come from a stranger. Loading them executes nothing, "
+        "and a run's configuration imports nothing but what is on a list, unless you say `--trust`. A YAML file"
+        " or a data set that you name yourself is yours: it may name anything.",
+        "Pickles with every gadget we know, anywhere in a checkpoint, in each form that torch reads; "
+        "configurations with foreign names in any place and every form of YAML, also with the oldest "
+        "jsonargparse allowed.",
+        (
+            "pickles",
+            "run folders",
+            "tests/training/test_trust.py",
+        ),
     ),
     Promise(
         "Damage is told, or mended",
-        "Weights, golden tensors and checkpoints carry a sha256; a changed byte ends in a line that names the file. Caches "
-        "of decoded pictures and of token ids are made anew. Cards and results are checked by a schema: what is still of "
-        "the right form is believed, since text that people may edit carries no checksum.",
+        "Weights, golden tensors and checkpoints carry a sha256; a changed byte ends in a line that names the "
+        "file. Caches of decoded pictures and of token ids are made anew. Cards and results are checked by a "
+        "schema: what is still of the right form is believed, since text that people may edit carries no "
+        "checksum.",
         "Bits flipped, bytes zeroed, lost, doubled, cut off and added, anywhere in the file.",
-        ("damaged checkpoints", "damaged weights", "damaged facts", "damaged caches", "tests/test_schemas.py",
-         "tests/test_weights.py"),
+        (
+            "damaged checkpoints",
+            "damaged weights",
+            "damaged facts",
+            "damaged caches",
+            "tests/test_schemas.py",
+            "tests/test_weights.py",
+        ),
     ),
     Promise(
         "A killed training is finished, exactly",
-        "`zoo fit RUN` goes on with a run that was killed at any moment, and it ends with the metrics and, on the same kind "
-        "of CPU and number of processes, with the weights of one that nobody touched, to the last bit. A run is trained "
-        "by one command at a time, as far as the file system grants locks.",
-        "SIGKILL at a random moment, up to three times in a row, compared bit by bit with an undisturbed run; stops inside "
-        "an epoch; second processes.",
-        ("kills", "tests/training/test_resumption.py", "tests/training/test_processes.py"),
+        "`zoo fit RUN` goes on with a run that was killed at any moment, and it ends with the metrics and, on "
+        "the same kind of CPU and number of processes, with the weights of one that nobody touched, to the last"
+        " bit. A run is trained by one command at a time, as far as the file system grants locks.",
+        "SIGKILL at a random moment, up to three times in a row, compared bit by bit with an undisturbed run; "
+        "stops inside an epoch; second processes.",
+        (
+            "kills",
+            "tests/training/test_resumption.py",
+            "tests/training/test_processes.py",
+        ),
     ),
     Promise(
         "Bad input ends in one line",
-        "Whatever is typed or lies in a file, a command ends with what was asked for, or with exit code 2 and a line that "
-        "says what was found and what was expected: no traceback, no hang, nothing written outside of the run.",
+        "Whatever is typed or lies in a file, a command ends with what was asked for, or with exit code 2 and a"
+        " line that says what was found and what was expected: no traceback, no hang, nothing written outside "
+        "of the run.",
         "Made-up flags, YAML, run folders, tables, texts and pictures, by a fuzzer.",
         ("tests/training/test_bad_settings.py",),
     ),
     Promise(
         "Outputs are whole, names are harmless",
-        "A file is written at once or not at all; a full disk names it. Control characters of class names, files and cards "
-        "reach no terminal; text that a spreadsheet would execute is told, and escaped by `--csv-safe`. `zoo publish` "
-        "writes into the folder that it is told. Ctrl-C gives exit code 130, SIGTERM 143, a closed pipe 141.",
+        "A file is written at once or not at all; a full disk names it. Control characters of class names, "
+        "files and cards reach no terminal; text that a spreadsheet would execute is told, and escaped by "
+        "`--csv-safe`. `zoo publish` writes into the folder that it is told. Ctrl-C gives exit code 130, "
+        "SIGTERM 143, a closed pipe 141.",
         "File-size limits of the system, hostile names, closed pipes.",
-        ("tests/commands/test_terminal.py", "tests/commands/test_publish.py"),
+        (
+            "tests/commands/test_terminal.py",
+            "tests/commands/test_publish.py",
+        ),
     ),
     Promise(
         "What a model learnt from is remembered",
-        "A run and its card hold a checksum of their data. `test`, `forecast`, `publish` and a resumption say when it has "
-        "changed.",
+        "A run and its card hold a checksum of their data. `test`, `forecast`, `publish` and a resumption say "
+        "when it has changed.",
         "Files that grow, shrink and change under every kind of data module.",
         ("tests/training/test_learnt_from.py",),
     ),
@@ -93,7 +114,7 @@ PROMISES = (
         "Files that former versions wrote are kept.",
         ("tests/test_former.py",),
     ),
-)  # fmt: skip
+)
 
 
 def page(record: dict[str, Any]) -> str:
@@ -118,8 +139,8 @@ def page(record: dict[str, Any]) -> str:
         "# What is promised\n\n"
         "Each promise, how it is tested, and what came of the last long run: "
         f"{tries:,} tries, {failures:,} of which the zoo did not withstand, on {of['date']}, of {of['commit']}, with "
-        f"{of['versions']}. Written by `scripts/reliability.py` from `reliability.json`, which the tests wrote; a short "
-        "form of every attack runs with `scripts/test`.\n\n" + "\n".join(parts)
+        f"{of['versions']}. Written by `scripts/reliability.py` from `reliability.json`, which the tests wrote; a "
+        "short form of every attack runs with `scripts/test`.\n\n" + "\n".join(parts)
     )
 
 

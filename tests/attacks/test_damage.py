@@ -1,4 +1,4 @@
-"""Files that a failing disk, a broken download or a hasty editor has changed: told, or made anew, never taken as whole."""
+"""Files that a failing disk, a broken download or a hasty editor has changed: told, or made anew."""
 
 import json
 import random

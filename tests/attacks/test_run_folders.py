@@ -17,8 +17,21 @@ from .conftest import Attack
 
 FORMER = ROOT / "tests" / "former"
 FOLDERS = ("gan", "series", "tabular", "tabular_kmeans", "vision", "vision_distilled")
-NAMES = ("evil.Cb", "evil.f", "evil", "Cb", "evil:Cb", "os.system", "builtins.exec", "subprocess.Popen", "zoo.cli.main",
-         "lightning.pytorch.callbacks.LambdaCallback", "torch.nn.Linear", "torch.load", "pathlib.Path.touch")  # fmt: skip
+NAMES = (
+    "evil.Cb",
+    "evil.f",
+    "evil",
+    "Cb",
+    "evil:Cb",
+    "os.system",
+    "builtins.exec",
+    "subprocess.Popen",
+    "zoo.cli.main",
+    "lightning.pytorch.callbacks.LambdaCallback",
+    "torch.nn.Linear",
+    "torch.load",
+    "pathlib.Path.touch",
+)
 
 
 def evil(chance: random.Random) -> Any:
