@@ -221,10 +221,11 @@ def load_published(folder: Path) -> ZooModule:
         ZooError: A file is missing or damaged.
     """
     card = registry.read_card(folder)
-    content = _read_whole(folder / "model.safetensors", card["sha256"])
+    path = registry.published_file(folder, "model.safetensors")
+    content = _read_whole(path, card["sha256"])
     with unfilled():
         model = build(card["model"]["class_path"], card["model"]["init_args"])
-    state = _parse_safetensors(content, folder / "model.safetensors")
+    state = _parse_safetensors(content, path)
     for prefix, lender in card.get("borrows", {}).items():
         state |= _lent(folder, prefix, lender["from"], lender["sha256"])
     fill(model, state, folder)
@@ -258,7 +259,7 @@ def load_golden(folder: Path) -> dict[str, Tensor]:
     Raises:
         ZooError: The file is missing or damaged.
     """
-    path = folder / "golden.safetensors"
+    path = registry.published_file(folder, "golden.safetensors")
     return _parse_safetensors(_read_whole(path, registry.read_card(folder).get("sha256_golden")), path)
 
 
@@ -268,7 +269,8 @@ def _read_whole(path: Path, sha256: str | None) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, found):
         raise ZooError(
-            f"{path} is damaged: sha256 {found[:12]}..., the card says {str(sha256)[:12]}...; fetch it again"
+            f"{path} is damaged, or of another version than its card: sha256 {found[:12]}..., the card says "
+            f"{str(sha256)[:12]}...; fetch it again"
         )
     return content
 
