@@ -26,6 +26,9 @@ VERBS = {
     "interpolate": ("zoo.commands.sample:interpolate", "let a GAN walk from image to image"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX, an n-gram model to ARPA"),
+    "runs": ("zoo.commands.runs:runs", "list what was trained, and remove what may go"),
+    "doctor": ("zoo.commands.doctor:doctor", "say what is installed, what there is to compute with, and what is wrong"),
+    "completion": ("zoo.commands.completion:completion", "let a shell complete what is typed"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
 

@@ -229,13 +229,18 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     """
     imported = (path.parent.name for path in CHECKPOINTS.glob("*/card.json"))
     imported = (name for name in imported if not Recipe(name).path.is_file())
-    names = [*list_recipes(pattern), *(name for name in imported if fnmatch.fnmatchcase(name, _anywhere(pattern)))]
+    names = [*list_recipes(pattern), *(name for name in imported if matches(name, pattern))]
     return sorted(name for name in names if not pretrained or (CHECKPOINTS / name / "card.json").is_file())
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
     """Lists what can be trained; :func:`list_models` lists imported weights, too."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml") if fnmatch.fnmatchcase(path.stem, _anywhere(pattern)))
+    return sorted(path.stem for path in RECIPES.glob("*.yaml") if matches(path.stem, pattern))
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name fits a shell pattern; a plain word matches anywhere."""
+    return fnmatch.fnmatchcase(name, _anywhere(pattern))
 
 
 def _anywhere(pattern: str) -> str:

@@ -289,3 +289,20 @@ def test_facts_of_the_data_cannot_stand_in_a_recipe(zoo_command: Zoo, tmp_path: 
     code, _, err = zoo_command("fit", "mine.yaml")
     assert code == 2
     assert "model.init_args.mean is for the data to say" in err
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_card_is_shown_as_people_read_it(name: str, zoo_command: Zoo) -> None:
+    code, out, _ = zoo_command("show", name, "--markdown")
+    assert code == 0
+    assert out.startswith(f"# {name}\n\n")
+    card = registry.entry(name).card
+    if card is not None and card.get("metric"):
+        assert f"**{card['metrics'][card['metric']]:.5g}**" in out
+    assert "None" not in out
+
+
+def test_one_view_at_a_time(zoo_command: Zoo) -> None:
+    code, _, err = zoo_command("show", "cnn_digits", "--card", "--markdown")
+    assert code == 2
+    assert "each show something else" in err

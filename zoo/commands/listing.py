@@ -8,6 +8,7 @@ from rich.table import Table
 
 from zoo import registry
 from zoo.commands.arguments import Arguments
+from zoo.commands.card import markdown
 from zoo.commands.tables import Screen, show_table
 from zoo.errors import ZooError
 from zoo.terminal import say, visible
@@ -75,10 +76,16 @@ def show(argv: list[str]) -> None:
     parser.add_argument("name", help="a recipe")
     parser.add_argument("--recipe", action="store_true", help="only the recipe: zoo show NAME --recipe > mine.yaml")
     parser.add_argument("--card", action="store_true", help="only the card, as JSON")
+    parser.add_argument("--markdown", action="store_true", help="what is published, as people read it")
     options = parser.parse_args(argv)
+    if options.recipe + options.card + options.markdown > 1:
+        raise ZooError("--recipe, --card and --markdown each show something else; leave out all but one")
     recipe = registry.recipe(options.name) if options.recipe else registry.entry(options.name)
     if options.card:
         say(json.dumps(registry.card(options.name), indent=2, ensure_ascii=False))
+        return
+    if options.markdown:
+        say(markdown(recipe), end="")
         return
     console = Screen()
     if options.recipe or not console.is_terminal:
