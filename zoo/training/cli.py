@@ -390,12 +390,13 @@ class ZooCLI(LightningCLI):
         if checkpoint is not None:
             checkpoint = resumed_from(checkpoint) if over is None else checkpoint
             callbacks = getattr(self.trainer, "callbacks", [])
-            callbacks.insert(0, KeepMetrics(checkpoint) if over is None else Finish())
+            callbacks[:0] = [KeepMetrics(checkpoint), *([] if over is None else [Finish()])]
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
         results: dict[str, Any] = {
             "fit": {
-                "epochs": self.trainer.current_epoch,
+                # Of a training that was killed at the end of its last epoch, that one is processed, but not completed.
+                "epochs": self.trainer.fit_loop.epoch_progress.current.processed,
                 "steps": self.trainer.global_step,
                 "seconds": round(last.spent, 1) if last is not None else None,
                 "precision": str(self.trainer.precision),
