@@ -99,7 +99,7 @@ class ZooModule(KeepsArguments, LightningModule):
         """
         if not has_float64(device):
             raise ZooError(
-                f"{type(self).__name__} computes in float64, which Apple's {device.type} does not have; use the CPU: "
+                f"{type(self).__name__} computes in float64, which {device.type} does not have; use the CPU: "
                 "--trainer.accelerator cpu, or --device cpu"
             )
 

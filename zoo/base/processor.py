@@ -7,6 +7,9 @@ from zoo.errors import ZooError
 
 Device = str | torch.device
 
+# Types of devices that do not compute in double precision: Apple's.
+WITHOUT_FLOAT64 = {"mps"}
+
 
 def has_bfloat16() -> bool:
     """Whether the processor computes in bfloat16, so that it may be quicker than float32."""
@@ -51,8 +54,8 @@ def _absent(name: Device, there: list[str]) -> ZooError:
 
 
 def has_float64(device: torch.device) -> bool:
-    """Whether a device computes in double precision: all do but Apple's."""
-    return device.type != "mps"
+    """Whether a device computes in double precision."""
+    return device.type not in WITHOUT_FLOAT64
 
 
 def in_float64(tensor: Tensor) -> Tensor:
