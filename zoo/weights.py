@@ -26,6 +26,7 @@ from datamodules.arguments import parameters
 from datamodules.files import naming, write_whole
 from zoo import names, registry
 from zoo.base.module import ZooModule, unfilled
+from zoo.base.processor import find_device
 from zoo.errors import ZooError, did_you_mean
 
 _SEAL = b"sha256:"
@@ -43,15 +44,18 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu", *, ki
     Args:
         name: A published model (``"cnn_fashion_mnist"``), a folder of published weights, the folder of a run (its best
             checkpoint; of one on everything its last), or a Lightning checkpoint file.
-        device: Where to put it.
+        device: Where to put it and let it compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the first
+            accelerator, if there is one. What it is given may lie anywhere; what it gives back lies there.
         kind: The class that it must be of, which type checkers then know, too: ``zoo.load(run, kind=CNN)``.
 
     Returns:
         The model in evaluation mode: a LightningModule that takes raw inputs.
 
     Raises:
-        ZooError: It is not there, is damaged, holds something that is not a model of the zoo, or one of another class.
+        ZooError: It is not there, is damaged, holds something that is not a model of the zoo, or one of another class;
+            or the device is not there.
     """
+    device = find_device(device)
     path = Path(name)
     if str(name) in registry.list_models(pretrained=True):
         model = load_published(registry.entry(str(name)).folder)
@@ -70,18 +74,6 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu", *, ki
     if not isinstance(model, kind):
         raise ZooError(f"{name} holds a {type(model).__name__}, expected a {kind.__name__}")
     return model.to(device).eval()
-
-
-def check_device(device: str) -> None:
-    """Tells that there is no such device.
-
-    Raises:
-        ZooError: It cannot be used.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _unknown(name: str) -> str:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import zoo
 from zoo import registry, weights
+from zoo.base.processor import devices
 from zoo.cli import main
 from zoo.vision import CNN
 
@@ -121,6 +122,25 @@ def test_bad_input_is_told_in_one_line(zoo_command: Zoo, tmp_path: Path, argumen
     assert told in err
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.rglob("*")), "bad input leaves nothing behind"
+
+
+COMPUTES = {
+    "classify pictures": ["classify", "cnn_digits", "gone.png"],
+    "classify texts": ["classify", "sentiment_average_reviews", "--text", "a film"],
+    "embed": ["embed", "pca_iris"],
+    "forecast": ["forecast", "lstm_sunspots", "--horizon", "3"],
+    "generate": ["generate", "char_rnn_shakespeare"],
+    "perplexity": ["perplexity", "char_rnn_shakespeare", "gone.txt"],
+    "sample": ["sample", "dcgan_digits"],
+    "interpolate": ["interpolate", "dcgan_digits"],
+}
+
+
+@pytest.mark.parametrize("verb", COMPUTES)
+def test_absent_device_is_told_with_those_that_are_there(zoo_command: Zoo, tmp_path: Path, verb: str) -> None:
+    code, _, err = zoo_command(*COMPUTES[verb], "--device", "cuda:9")
+    assert (code, err) == (2, f"zoo: no device 'cuda:9'; this machine has {', '.join(devices())}\n")
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_traceback_on_request() -> None:

@@ -31,7 +31,7 @@ FILES = {
     "trainer: [1]": "has trainer [1], expected settings by name",
     "model: 5": "has model 5, expected settings by name",
     "data: [Digits]": "has data ['Digits'], expected settings by name",
-    "data: {class_path: NoisyLine}": "CNN cannot begin on NoisyLine with these settings",
+    "data: {class_path: NoisyLine}": "CNN takes uint8 images (N, 1, 28, 28) from 0 (black) to 255, or pictures, not",
 }
 MODEL = {"model": "model: {class_path: CNN}", "data": "data: {class_path: Digits}"}
 

@@ -67,6 +67,7 @@ def classify(argv: list[str]) -> None:
         metavar="TEXT",
         help="texts instead of pictures; - reads them from standard input, a line each",
     )
+    parser.add_device()
     parser.add_argument("--top", type=int, help="how many classes to name (default 3)")
     add_csv_flags(parser, "the table")
     parser.add_argument(
@@ -83,7 +84,7 @@ def classify(argv: list[str]) -> None:
         return
     if not options.images:
         raise ZooError("name pictures to classify (IMAGE), or texts (--text TEXT); 'zoo classify --help' shows more")
-    model = load_classifier(options.name)
+    model = load_classifier(options.name, options.device)
     options.top = _checked_top(options.top, model)
     grad_cam = GradCAM(model) if options.explain else None
     files = find_files(options.images)
@@ -102,7 +103,7 @@ def classify(argv: list[str]) -> None:
             cells += map(_cells, rows)
         if options.plot is not None and len(sheet) < _ON_SHEET:
             chosen = slice(_ON_SHEET - len(sheet))
-            heats = None if grad_cam is None else grad_cam(images[chosen])
+            heats = None if grad_cam is None else grad_cam(images[chosen]).cpu()
             sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], heats)
         count += len(paths)
     if not count:
@@ -120,13 +121,13 @@ def classify(argv: list[str]) -> None:
         warn(f"skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}")
 
 
-def load_classifier(name: str) -> Any:
+def load_classifier(name: str, device: str = "cpu") -> Any:
     """Loads a model that names classes of images.
 
     Raises:
-        ZooError: The model takes something else, or names no classes.
+        ZooError: The model takes something else, or names no classes, or there is no such device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     kind = type(model).__name__
     if isinstance(model, SentimentClassifier):
         raise ZooError(f"'{name}' takes texts, not images: zoo classify {name} --text TEXT")
@@ -150,7 +151,7 @@ def _classify_texts(options: Namespace) -> None:
     """Names the classes of texts."""
     if options.images or options.plot is not None:
         raise ZooError("--text is instead of pictures; leave out the names of pictures, --plot and --explain")
-    model = weights.load(options.name)
+    model = weights.load(options.name, options.device)
     if not isinstance(model, SentimentClassifier):
         raise ZooError(f"'{options.name}' takes no texts: {type(model).__name__} was trained on other data")
     top = _checked_top(options.top, model)

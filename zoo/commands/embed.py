@@ -13,7 +13,6 @@ from zoo.commands.origin import find_data
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
-from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import KMeans
 from zoo.tabular.pca import PCA
 from zoo.terminal import say
@@ -54,10 +53,11 @@ def embed(argv: list[str]) -> None:
     add_csv_flags(parser, "the coordinates")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
     parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
+    parser.add_device()
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
     options = parser.parse_args(argv)
     check_outputs(options.csv, options.plot)
-    model = load_embedder(options.name)
+    model = load_embedder(options.name, options.device)
     inputs, labels = _read(options.name, options.split, options.root, options.trust)
     with torch.inference_mode():
         plane = _of_components(model, inputs) if isinstance(model, PCA) else _of_clusters(model, inputs)
@@ -75,13 +75,14 @@ def embed(argv: list[str]) -> None:
     say(f"picture   {options.plot}")
 
 
-def load_embedder(name: str) -> Any:
+def load_embedder(name: str, device: str = "cpu") -> Any:
     """Loads a model that has a plane to draw in.
 
     Raises:
-        ZooError: It does something else, has learnt nothing yet, or knows one direction only.
+        ZooError: It does something else, has learnt nothing yet, or knows one direction only; or there is no such
+            device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     if not isinstance(model, PCA | KMeans):
         raise ZooError(
             f"'{name}' has no plane to draw in: {type(model).__name__} is neither PCA nor k-means; use such as pca_iris"
@@ -109,14 +110,13 @@ def _read(name: str, split: str, root: str | None, trust: bool) -> tuple[Any, Te
 
 
 def _of_components(model: PCA, inputs: Any) -> Plane:
-    found = [model.transform(part)[:, :2] for part in inputs.split(_PORTION)]
+    found = [model.transform(part)[:, :2].cpu() for part in inputs.split(_PORTION)]
     return Plane(torch.cat(found), None, model.explained_variance_ratio[:2].tolist(), None)
 
 
 def _of_clusters(model: KMeans, inputs: Any) -> Plane:
-    clusters = torch.cat([model.cluster(part) for part in inputs.split(_PORTION)])
-    points = as_rows(inputs[:], model.in_features, model.centroids.dtype)
-    coordinates, centroids = model.in_plane(points)
+    clusters = torch.cat([model.cluster(part).cpu() for part in inputs.split(_PORTION)])
+    coordinates, centroids = (points.cpu() for points in model.in_plane(inputs[:]))
     return Plane(coordinates, clusters, [], centroids)
 
 

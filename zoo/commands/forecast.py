@@ -84,11 +84,12 @@ def forecast(argv: list[str]) -> None:
     parser.add_argument("--no-intervals", action="store_true", help="forecasts only")
     add_csv_flags(parser, "the forecasts")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw them behind the end of the series")
+    parser.add_device()
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
     options = parser.parse_args(argv)
     _check(options)
 
-    model = load_forecaster(options.name)
+    model = load_forecaster(options.name, options.device)
     source = find_series(options.name, options.trust, options)
     data, horizon = source.data, options.horizon
     if data.num_series != model.num_series:
@@ -109,7 +110,7 @@ def forecast(argv: list[str]) -> None:
     if not options.no_intervals:
         judge, judged = model, source
         if options.calibrate is not None:
-            judge = load_forecaster(options.calibrate)
+            judge = load_forecaster(options.calibrate, options.device)
             judged = find_series(options.calibrate, options.trust)
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
@@ -132,13 +133,13 @@ def forecast(argv: list[str]) -> None:
         say(told)
 
 
-def load_forecaster(name: str) -> Forecaster:
+def load_forecaster(name: str, device: str = "cpu") -> Forecaster:
     """Loads a model that forecasts series.
 
     Raises:
-        ZooError: It does something else.
+        ZooError: It does something else, or there is no such device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     if not isinstance(model, Forecaster):
         raise ZooError(
             f"'{name}' forecasts nothing: {type(model).__name__} is no forecaster; 'zoo list' shows the family of each "

@@ -3,6 +3,7 @@
 from typing import Any
 
 from zoo import weights
+from zoo.base.processor import find_device
 from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, read_standard_input
 from zoo.errors import ZooError
@@ -37,7 +38,7 @@ def generate(argv: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="S", help="equal seeds give equal texts (default: always another)")
     parser.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default %(default)s)")
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
     options = parser.parse_args(argv)
     if options.num < 1:
         raise ZooError(f"--num is {options.num}, expected at least 1")
@@ -72,8 +73,8 @@ def load_language_model(name: str, device: str = "cpu") -> Any:
     Raises:
         ZooError: It is of another kind, or there is no such device.
     """
-    weights.check_device(device)
-    model = NGramLM.from_arpa(name).to(device) if name.endswith(".arpa") else weights.load(name, device)
+    place = find_device(device)
+    model = NGramLM.from_arpa(name).to(place) if name.endswith(".arpa") else weights.load(name, place)
     if not isinstance(model, LanguageModel):
         raise ZooError(
             f"'{name}' is no language model but a {type(model).__name__}; 'zoo list' shows the family of each model"

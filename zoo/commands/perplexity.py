@@ -57,7 +57,7 @@ def perplexity(argv: list[str]) -> None:
         "--fit-weights", metavar="FILE|val", help="weights that are best for this text, which should be another one"
     )
     parser.add_argument("--json", action="store_true", help="print an array of objects")
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
     options = parser.parse_args(argv)
     if (options.file is None) == (options.split is None):
         raise ZooError("name a text to measure: a FILE, or --split val for the data that the model was trained on")
@@ -110,8 +110,7 @@ def score(model: LanguageModel, tokens: Tensor) -> Tensor:
     """The log-probability of every token of a text of any length, ``(T,)``, on the CPU."""
     found = []
     for start, stop in pieces(tokens, model.tokenizer.end_id):
-        context = tokens[max(start - CONTEXT, 0) : start].to(model.device, torch.int64)
-        found.append(model.score(tokens[start:stop].to(model.device, torch.int64), context).cpu())
+        found.append(model.score(tokens[start:stop], tokens[max(start - CONTEXT, 0) : start]).cpu())
     return torch.cat(found)
 
 

@@ -72,7 +72,7 @@ def _add_common(parser: Arguments) -> None:
         "--truncation", type=float, metavar="T",
         help="draw no noise farther than this from zero: more typical, less various",
     )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
 
 
 def load_generator(name: str, device: str = "cpu") -> Any:
@@ -81,7 +81,6 @@ def load_generator(name: str, device: str = "cpu") -> Any:
     Raises:
         ZooError: It is of another kind, or there is no such device.
     """
-    weights.check_device(device)
     model = weights.load(name, device)
     if not isinstance(model, Adversarial):
         raise ZooError(f"'{name}' makes no images, it is a {type(model).__name__}; 'zoo list gan' shows what does")

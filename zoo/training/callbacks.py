@@ -39,8 +39,8 @@ class SeedEpochs(Callback):
     """Seeds every epoch from (seed, epoch, process).
 
     Lightning checkpoints hold no random state. With this, dropout and augmentation of an epoch do not depend on what
-    was drawn before, so a resumed run ends bit-identical to an uninterrupted one, and every process draws its own
-    numbers.
+    was drawn before, so a resumed run ends, on a CPU bit-identically, as an uninterrupted one, and every process draws
+    its own numbers.
 
     Args:
         seed: The run's seed.
