@@ -24,6 +24,13 @@ Zoo = Callable[..., tuple[int, str, str]]
 CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)(-[\w, ]+)?\]$")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what makes ``tests/fuzz`` try for long, and tell what came of it."""
+    group = parser.getgroup("fuzz")
+    group.addoption("--fuzz-examples", type=int, metavar="N", help="try N other commands in all, instead of a few")
+    group.addoption("--fuzz-record", metavar="FILE", help="write how many ran and failed of each kind, as JSON")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts what takes longest first, and last the many small portions that fill the time of every process."""
     items.sort(

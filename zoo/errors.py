@@ -2,6 +2,7 @@
 
 from datamodules.errors import UserError
 from datamodules.errors import did_you_mean as did_you_mean
+from datamodules.errors import shortened as shortened
 
 
 class ZooError(UserError):

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.arguments import parameters
 from datamodules.errors import UserError
 from zoo import names, registry
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, shortened
 from zoo.training.facts import FACTS
 
 # Flags whose value is a class.
@@ -92,15 +92,19 @@ def one_line(message: str, args: list[str]) -> str:
         return f"{flag}: {found.__name__} takes no '{option}'{hint}"
     if match := re.search(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.*)', message):
         option, expected, value = match.groups()
-        return f"{_flag_of(option, args)} is {value.strip()!r}, expected {_plain_type(expected)}"
+        return f"{_flag_of(option, args)} is {shortened(value.strip())}, expected {_plain_type(expected)}"
     if match := re.search(r"Problem with given class_path '([^']+)':\s*(.*)", message):
         hint = _class_hint(key, match[1])
-        return f"--{key} is {match[1]!r}, expected the path of a class: {match[2].strip()}{hint}"
+        return f"--{key} is {shortened(match[1])}, expected the path of a class: {match[2].strip()}{hint}"
     if (value := _first(r"Given value: (.*)", message)) and key:
         if f"--{key}" in _OF_CLASSES and value.isidentifier():
             return f"--{key} is {value!r}, expected the name of a class{_class_hint(key, value)}"
+        if f"--{key}" in _OF_CLASSES or "Not a valid subclass" in message:
+            # Of a list it is one member that is wrong.
+            odd = _first(r"Not a valid subclass of \w+\. Got value: (.*)", message) or value
+            return f"--{key} has {shortened(odd)}, expected the name of a class, or its class_path and init_args"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
-        return f"--{key} is {value!r}, expected {expected or 'something else'}"
+        return f"--{key} is {shortened(value)}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
         flag = flags.split()[0].partition("=")[0]
         return f"no flag '{flag}'{did_you_mean(flag, _known_flags(args))}; '--help' shows all"
