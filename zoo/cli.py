@@ -5,7 +5,7 @@ from importlib import import_module
 
 from datamodules.errors import UserError
 from zoo import __version__
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, lack_of_memory
 
 VERBS = {
     "list": ("zoo.commands.listing:list_recipes", "list the recipes and what their published weights reach"),
@@ -48,7 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if traceback:
             raise
-        print(f"zoo: {error}" if _is_told(error) else _unexpected(error), file=sys.stderr)
+        told = str(error) if _is_told(error) else lack_of_memory(error)
+        print(_unexpected(error) if told is None else f"zoo: {told}", file=sys.stderr)
         return 2
 
 

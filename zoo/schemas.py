@@ -1,4 +1,4 @@
-"""What the files of the zoo say: cards of published weights, results of runs, checkpoints. All may come from anywhere."""
+"""What the files of the zoo say: cards of published weights, results of runs, checkpoints; from wherever they come."""
 
 import re
 from collections.abc import Callable, Mapping

@@ -139,8 +139,8 @@ def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
     except UserError:
         raise
     except Exception as error:  # libraries raise anything for an argument that they did not expect
-        said = " ".join(str(error).split())
-        raise ZooError(f"{kind.__name__} cannot be built of these arguments ({type(error).__name__}: {said})") from error
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ZooError(f"{kind.__name__} cannot be built of these arguments ({said})") from error
 
 
 def describe(model: ZooModule) -> dict[str, Any]:

@@ -1,5 +1,6 @@
-"""What commands are given that would end well: tiny trainings, data of a user's, and runs as earlier versions left them."""
+"""What commands are given that would end well: tiny trainings, a user's data, and runs of earlier versions."""
 
+import json
 from pathlib import Path
 
 from conftest import ROOT
@@ -29,9 +30,18 @@ QUIETLY = ("--quiet", "--figures=false")
 RUNS = sorted(path.name for path in _FORMER.iterdir() if path.is_dir())
 
 
-def run_of(name: str) -> dict[str, bytes]:
-    """The files of a run that was killed in its second epoch, in ``runs/NAME/1``, and of what was published of it."""
+def run_of(name: str, finished: bool = False) -> dict[str, bytes]:
+    """The files of a run, in ``runs/NAME/1``, and of what was published of it.
+
+    Args:
+        name: The run.
+        finished: Whether it says that it was trained to its end; it was killed in its second epoch.
+    """
     files = {f"runs/{name}/1/{path}": content for path, content in _below(_FORMER / name / "run").items()}
+    if finished:
+        place = f"runs/{name}/1/results.json"
+        training = {"epochs": 2, "steps": 22, "seconds": 0.5, "precision": "32-true", "max_epochs": 2, "best_epoch": 1}
+        files[place] = json.dumps({**json.loads(files[place]), "fit": training}).encode()
     return files | {f"published/{path}": content for path, content in _below(_FORMER / name / "published").items()}
 
 

@@ -34,7 +34,7 @@ MEMORY = 6 << 30
 # A message of one line that nobody reads to its end is not clear.
 LONGEST = 1000
 # What only somebody who reads the code can make sense of.
-_INSIDE = r"object at 0x|Namespace\(|\((KeyError|AttributeError|IndexError|AssertionError|NameError|UnboundLocalError)\b"
+_INSIDE = r"object at 0x|Namespace\(|\((Key|Attribute|Index|Assertion|Name|UnboundLocal)Error\b"
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
 
@@ -67,8 +67,10 @@ class Command:
         """Short enough to be read, and long enough to be typed where that is possible."""
         parts = [repr(self.arguments)]
         if self.files:
-            told = {name: content if content is None or len(content) < 600 else f"{len(content)} bytes"
-                    for name, content in self.files.items()}
+            told = {
+                name: content if content is None or len(content) < 600 else f"{len(content)} bytes"
+                for name, content in self.files.items()
+            }
             parts.append(f"files={told!r}")
         if self.given:
             parts.append(f"given={self.given!r}")
@@ -168,9 +170,7 @@ class Box:
         return None
 
     def _contents(self) -> dict[str, bytes]:
-        return {
-            str(path.relative_to(self.work)): path.read_bytes() for path in self.work.rglob("*") if path.is_file()
-        }
+        return {str(path.relative_to(self.work)): path.read_bytes() for path in self.work.rglob("*") if path.is_file()}
 
     def _look(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.watching or not (event == "open" or event in _CHANGES):

@@ -7,46 +7,52 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+
+def either(text: str) -> SearchStrategy[str]:
+    """One of the words of a text."""
+    return st.sampled_from(text.split())
+
+
 # Of no text that reaches a program as an argument: no zero. How line breaks are shown is tested where they are.
 _CHARACTERS = st.characters(blacklist_characters="\0\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", blacklist_categories=("Cs",))
 # Numbers that are small or absurd: those between can be meant, and are work.
-_SMALL, _ABSURD = st.integers(-3, 9), st.sampled_from([
-    -1 << 70, -1 << 63, -1 << 31, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, 10**19, 10**20, 10**40, 10**400,
-])  # fmt: skip
-_FLOATS = st.sampled_from([
-    float("inf"), float("-inf"), float("nan"), -0.0, 5e-324, 1e-12, 1e300, -1e300, 1e38, 0.1, 0.5, 1.5, -2.5,
-])  # fmt: skip
+_SMALL = st.integers(-3, 9)
+_ABSURD = st.sampled_from([-1 << 70, -1 << 63, -1 << 31, 1 << 31, 1 << 32, 1 << 63, 10**19, 10**20, 10**40, 10**400])
+_FLOATS = either("inf -inf nan -0.0 5e-324 1e-12 1e300 -1e300 1e38 0.1 0.5 1.5 -2.5").map(float)
 
-# Which mean something somewhere.
-_KNOWN_WORDS = [
-    "val_loss", "val_mae", "train_loss", "min", "max", "none", "all", "vector", "sequence", "adamw", "muon", "one_cycle", "relu", "{epoch}",
-    "a/b", "a\\b", "zoo.vision.CNN", "zoo.series.Naive", "datamodules.Digits", "lightning.pytorch.callbacks.Timer",
-    "lightning.pytorch.callbacks.LearningRateMonitor", "lightning.pytorch.loggers.CSVLogger", "sales.csv", "opinions.csv", "backprop_iris",
-]  # fmt: skip
+# What means something somewhere.
+_KNOWN_WORDS = either("""
+    val_loss val_mae train_loss min max none all vector sequence adamw muon one_cycle relu {epoch} a/b a\\b
+    zoo.vision.CNN zoo.series.Naive datamodules.Digits lightning.pytorch.callbacks.Timer sales.csv opinions.csv
+    lightning.pytorch.callbacks.LearningRateMonitor lightning.pytorch.loggers.CSVLogger backprop_iris
+""")
+
+# What is no number, no name and no YAML, or is where one would not expect it.
+_ODD_WORDS = either("""
+    null true False ~ none auto .nan -.inf 1e999 -1e999 1e-999 0x10 0o7 1_000 1,5 1.2.3 ٣ ½ +1 --1 1e [] {} [1 {a [null]
+    [[1]] {a:1} [{}] *a !!python/name:os.system @ ` % | > # ' " CNN Digits EarlyStopping zoo.vision.CNN zoo zoo. .CNN
+    datamodules.Digits os.system cpu cuda cuda:99 adamw nowhere nowhere/x there.txt there.txt/x there.txt/ - -- -x --x =
+    %s %d {0} ${x} $HOME 2020-01-01 12:30:45 1:2 00:00:01:00 01:99:00:00
+""")
+_ODD_TEXTS = st.sampled_from([
+    *("", " ", "1 2", "[1, a]", "{a: 1}", "{class_path: x}", "{class_path: torch.nn.Linear}", "{class_path: 5}"),
+    *("{class_path: Digits, init_args: 5}", "&a [*a]", "!x y", "? x", ": ", "- -", "a: b: c", "x" * 300, "x" * 5000),
+    *("\x1b[31m", "\x7f", "\ufeff", "\u202e", "e\u0301", "\uff11", "\U0001f600", "\udcff"),
+])  # fmt: skip
 
 words = st.text(_CHARACTERS, max_size=12).filter(lambda word: not word.startswith(("/", "~", "..")))
 
 # What a file of YAML or JSON may hold in place of what belongs there.
+_PLAIN = st.none() | st.booleans() | _SMALL | _ABSURD | _FLOATS | words | _ODD_WORDS | st.sampled_from(["", "x" * 999])
+_KEYS = words | st.sampled_from(["class_path", "init_args"])
 values: SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | _SMALL | _ABSURD | _FLOATS | words | st.sampled_from(["", " ", "0", "null", "auto", "x" * 999]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words | st.sampled_from(["class_path", "init_args"]), inner, max_size=3),
+    _PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=3),
     max_leaves=4,
 )
 
 # What may stand behind a flag.
-texts: SearchStrategy[str] = st.one_of(
-    st.one_of(_SMALL, _ABSURD, _FLOATS).map(str),
-    st.sampled_from([
-        "null", "true", "False", "~", "none", "auto", ".nan", "-.inf", "1e999", "-1e999", "1e-999", "0x10", "0o7", "1_000", "1,5", "1.2.3",
-        "٣", "½", "１", "+1", "--1", "1e", "1 2", "[]", "{}", "[1", "{a", "[null]", "[[1]]", "[1, a]", "{a: 1}", "[{}]", "{class_path: x}",
-        "{class_path: torch.nn.Linear}", "{class_path: Digits, init_args: 5}", "{class_path: 5}", "&a [*a]", "*a", "!!python/name:os.system",
-        "!x y", "? x", ": ", "@", "`", "%", "|", ">", "- -", "#", "a: b: c", "'", '"', "CNN", "Digits", "EarlyStopping", "zoo.vision.CNN",
-        "zoo", "zoo.", ".", ".CNN", "datamodules.Digits", "os.system", "cpu", "cuda", "cuda:99", "adamw", "nowhere", "nowhere/x", "./", "there.txt",
-        "there.txt/x", "there.txt/", "x" * 300, "x" * 5000, "-", "--", "-x", "--x", "=", "\x1b[31m", "\x7f", "\ufeff", "\u202e", "e\u0301", "😀",
-        "\udcff", "%s", "%d", "{}", "{0}", "${x}", "$HOME", "2020-01-01", "12:30:45", "1:2", "00:00:01:00", "01:99:00:00",
-    ]),
-    words,
-)  # fmt: skip
+texts: SearchStrategy[str] = st.one_of(st.one_of(_SMALL, _ABSURD, _FLOATS).map(str), _ODD_WORDS, _ODD_TEXTS, words)
 
 
 def like(value: Any) -> SearchStrategy[Any]:
@@ -58,7 +64,7 @@ def like(value: Any) -> SearchStrategy[Any]:
     if isinstance(value, float):
         return _FLOATS | st.floats()
     if isinstance(value, str):
-        return words | st.sampled_from(_KNOWN_WORDS)
+        return words | _KNOWN_WORDS
     if isinstance(value, list) and value:
         return st.lists(st.sampled_from(value) | like(value[0]), max_size=4)
     return values
@@ -85,7 +91,7 @@ def changed(draw: Callable[..., Any], tree: Any, values: SearchStrategy[Any] = v
         home = tree
         for step in above:
             home = home[step]
-        action = draw(st.sampled_from(["like", "like", "like", "another", "gone", "wrapped", "renamed", "more", "moved"]))
+        action = draw(either("like like like another gone wrapped renamed more moved"))
         if action == "like":
             home[key] = draw(like(home[key]))
         elif action == "another":
@@ -111,7 +117,7 @@ def changed(draw: Callable[..., Any], tree: Any, values: SearchStrategy[Any] = v
 @st.composite
 def damaged(draw: Callable[..., Any], content: bytes) -> bytes:
     """A file that was cut, overwritten in part, or is another one altogether."""
-    kind = draw(st.sampled_from(["cut", "overwritten", "overwritten", "inserted", "repeated", "another", "UTF-16"]))
+    kind = draw(either("cut overwritten overwritten inserted repeated another UTF-16"))
     at = draw(st.integers(0, len(content)))
     piece = draw(st.binary(min_size=1, max_size=8) | words.map(lambda word: word.encode("utf-8", "replace")))
     if kind == "cut":

@@ -29,7 +29,8 @@ def _picture() -> bytes:
     return buffer.getvalue()
 
 
-FILES = {**DATA, "a.png": _picture(), "there.txt": b"there\n", **run_of("series_csv"), **run_of("tabular")}
+RUNS = run_of("series_csv") | run_of("tabular", finished=True)
+FILES = {**DATA, "a.png": _picture(), "there.txt": b"there\n", **RUNS}
 # A command of each verb that ends well, or nearly.
 VERBS: list[tuple[str, ...]] = [
     ("list",),
@@ -71,7 +72,7 @@ def trainings(draw: Callable[..., Any]) -> Command:
     usual = settings_of(recipe)
     flags = []
     for flag in draw(st.lists(st.sampled_from(sorted(usual)), min_size=1, max_size=3)):
-        fitting = like(usual[flag]).map(lambda value: json.dumps(value, ensure_ascii=False))
+        fitting = like(usual[flag]).map(_typed)
         flags.append(f"{flag}={draw(fitting | fitting | texts)}")
     writes = (*_named(flags), *WRITTEN)
     return Command(("fit", recipe, *TRAININGS[recipe], *flags, *QUIETLY), DATA, writes)
@@ -105,6 +106,10 @@ def settings_of(recipe: str) -> dict[str, Any]:
         found |= {f"--{key}.{name}": _example(one) for name, one in taken.items()}
         found |= {f"--{key}.{name}": value for name, value in config[key].get("init_args", {}).items()}
     return found
+
+
+def _typed(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _example(parameter: inspect.Parameter) -> Any:

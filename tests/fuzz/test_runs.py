@@ -33,7 +33,7 @@ VERBS: list[tuple[str, ...]] = [
     ("sample", "MODEL", "--num=2"),
     ("export", "MODEL", "--to=arpa", "out"),
 ]
-ODD_TENSORS = st.sampled_from([torch.zeros(0), torch.zeros(3), torch.full((2, 2), float("nan")), torch.ones(4, 3).long()])
+ODD_TENSORS = st.sampled_from([torch.zeros(0), torch.zeros(3), torch.full((2, 2), torch.nan), torch.ones(4, 3).long()])
 
 
 def test_run_folders(fuzz: Fuzz) -> None:
@@ -44,8 +44,9 @@ def test_run_folders(fuzz: Fuzz) -> None:
 def run_folders(draw: Callable[..., Any]) -> Command:
     """A command on a run, one or two of whose files came to harm."""
     name = draw(st.sampled_from(RUNS))
-    files: dict[str, bytes | None] = {**DATA, **run_of(name)}
-    places = sorted(run_of(name))
+    original = run_of(name, finished=draw(st.booleans()))
+    files: dict[str, bytes | None] = {**DATA, **original}
+    places = sorted(original)
     for path in draw(st.lists(st.sampled_from(places), min_size=1, max_size=2, unique=True)):
         action = draw(st.sampled_from(["odd", "odd", "odd", "gone", "a folder", "of another"]))
         content = files.pop(path)
@@ -56,8 +57,8 @@ def run_folders(draw: Callable[..., Any]) -> Command:
         elif action == "odd":
             files[path] = draw(odd(path, content or b""))
     verb = draw(st.sampled_from(VERBS))
-    models = [f"runs/{name}/1", "published", f"runs/{name}/1/checkpoints/{draw(st.sampled_from(['best', 'last']))}.ckpt"]
-    model = draw(st.sampled_from(models))
+    checkpoints = [f"runs/{name}/1/checkpoints/{one}.ckpt" for one in ("best", "last")]
+    model = draw(st.sampled_from([f"runs/{name}/1", f"runs/{name}/1", "published", "published", *checkpoints]))
     arguments = [f"runs/{name}/1" if one == "RUN" else model if one == "MODEL" else one for one in verb]
     return Command(tuple(arguments), files, ("out", "embedding.png", "samples.png"))
 

@@ -7,14 +7,18 @@ from hypothesis import strategies as st
 
 from .given import DATA, QUIETLY, TRAININGS, run_of
 from .harness import Command, Fuzz
-from .odd import damaged, words
+from .odd import damaged, either, words
 
-_CELLS = st.sampled_from([
-    "", " ", "1", "-1", "1.5", "1,5", "1.234,5", "1,234.5", "1 234", "1'234", "1e5", "1e999", "inf", "-inf", "nan", "NA", "null", "-",
-    "٣", "½", "1_000", "0x1", "$1", "5%", "(5)", '"1"', '"1', 'a"b', "=1+1", "2024-01-01", "01.02.2024", "2/1/2024", "2024-13-01", "20240101",
-    "2024-01-01T00:00:00Z", "2024-01-01 12:00+99:00", "9999-12-31", "0000-00-00", "0001-01-01", "99999999999999999999", "true",
-    "a\x00b", "\x1b[31m", "\ufeff", "x" * 200_000, "good", "bad", "é",
-])  # fmt: skip
+_CELLS = st.one_of(
+    either(
+        "1 -1 1.5 1,5 1.234,5 1,234.5 1'234 1e5 1e999 inf -inf nan NA null - ٣ ½ 1_000 0x1 $1 5% (5) =1+1 true good bad"
+    ),
+    either("2024-01-01 01.02.2024 2/1/2024 2024-13-01 20240101 2024-01-01T00:00:00Z 9999-12-31 0000-00-00 0001-01-01"),
+    st.sampled_from(["", " ", '"1"', '"1', 'a"b', "1 234", "2024-01-01 12:00+99:00", "99999999999999999999", "é"]),
+    st.sampled_from(["a\0b", "\x1b[31m", "\ufeff", "x" * 200_000]),
+)
+_REPAIRS = ["missing", "order", "duplicates", "gaps"]
+_FLAGS = ["--time=day", "--value=sold", "--time-format=%d.%m.%Y", "--no-intervals"]
 _ENCODINGS = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252", "utf-7", "cp037"]
 
 
@@ -30,8 +34,8 @@ def tables(draw: Callable[..., Any]) -> Command:
     original = DATA["opinions.csv" if reader == "sentiment_csv" else "sales.csv"]
     table = draw(st.one_of(damaged(original), spreadsheets(columns), edited(original)))
     if reader == "forecast":
-        flags = draw(st.lists(st.sampled_from(["--time=day", "--value=sold", "--time-format=%d.%m.%Y", "--no-intervals"]), unique=True))
-        repairs = draw(st.lists(st.sampled_from(["missing", "order", "duplicates", "gaps"]), unique=True))
+        flags = draw(st.lists(st.sampled_from(_FLAGS), unique=True))
+        repairs = draw(st.lists(st.sampled_from(_REPAIRS), unique=True))
         flags += ["--repair", *repairs] if repairs else []
         name = draw(st.sampled_from(["runs/series_csv/1", "naive_synthetic"]))
         arguments: tuple[str, ...] = ("forecast", name, "--horizon=3", "--data=odd.csv", *flags, "--csv=out.csv")
@@ -40,8 +44,8 @@ def tables(draw: Callable[..., Any]) -> Command:
         return Command(("perplexity", "bigram_shakespeare", "odd.csv"), {"odd.csv": table})
     settings = [flag for flag in TRAININGS[reader] if not flag.startswith("--data.path")]
     if reader == "lstm_csv":
-        settings += draw(st.lists(st.sampled_from([f"--data.repair=[{word}]" for word in ("missing", "order", "duplicates", "gaps")]), max_size=1))
-        settings += draw(st.sampled_from([[], ["--data.repair=[missing, order, duplicates, gaps]"], ["--data.time=null"]]))
+        repairs = draw(st.lists(st.sampled_from(_REPAIRS), unique=True))
+        settings += [f"--data.repair=[{', '.join(repairs)}]", *draw(st.sampled_from([(), ("--data.time=null",)]))]
     return Command(("fit", reader, *settings, "--data.path=odd.csv", *QUIETLY), {"odd.csv": table})
 
 
@@ -50,8 +54,10 @@ def spreadsheets(draw: Callable[..., Any], columns: list[str]) -> bytes:
     """A table made of odd cells."""
     delimiter = draw(st.sampled_from([",", ",", ";", "\t", "|", " "]))
     end = draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
-    header = draw(st.sampled_from([columns, columns, columns[:1], [*columns, columns[0]], ["", *columns], [], ["1", "2"], [f" {one} " for one in columns]]))
-    usual = [st.sampled_from(["2024-01-01", "2024-01-02", "2024-01-03", "1", "2"]), st.sampled_from(["1", "2.5", "good", "bad"])]
+    spaced = [f" {name} " for name in columns]
+    headers = [columns, columns, spaced, columns[:1], [*columns, columns[0]], ["", *columns], ["1", "2"], []]
+    header = draw(st.sampled_from(headers))
+    usual = [either("2024-01-01 2024-01-02 2024-01-03 1 2"), either("1 2.5 good bad")]
     width = draw(st.sampled_from([2, 2, 2, 1, 3]))
     cells = st.one_of(_CELLS, words, *usual)
     rows = draw(st.lists(st.lists(cells, min_size=width, max_size=width) | st.lists(cells, max_size=4), max_size=8))

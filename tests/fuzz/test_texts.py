@@ -9,7 +9,24 @@ from .given import DATA, QUIETLY, TRAININGS
 from .harness import Command, Fuzz
 from .odd import damaged, words
 
-_ARPA = b"\\data\\\nngram 1=4\nngram 2=3\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\t-0.3\n-0.5\t</s>\n-0.7\ta\t-0.3\n\n\\2-grams:\n-0.2\t<s> a\n-0.4\ta a\n-0.6\ta </s>\n\n\\end\\\n"
+_ARPA = b"""\\data\\
+ngram 1=4
+ngram 2=3
+
+\\1-grams:
+-1\t<unk>
+-99\t<s>\t-0.3
+-0.5\t</s>
+-0.7\ta\t-0.3
+
+\\2-grams:
+-0.2\t<s> a
+-0.4\ta a
+-0.6\ta </s>
+
+\\end\\
+"""
+_PIECES = ["\n", "\r", "\0", " ", "\u2028", "\x85", "\ud800", "\U0010ffff", "<s>", "</s>", "<unk>", "x" * 9999]
 
 
 def test_texts(fuzz: Fuzz) -> None:
@@ -18,11 +35,13 @@ def test_texts(fuzz: Fuzz) -> None:
 
 def odd_texts() -> st.SearchStrategy[bytes]:
     """Bytes that may be a text."""
-    pieces = words | st.sampled_from(["\n", "\r", "\0", " ", "\u2028", "\x85", "\ud800", "a b c d e f g h\n" * 9, "\U0010ffff", "<s>", "</s>", "<unk>", "x" * 9999])
-    written = st.lists(pieces, max_size=20).map("".join)
-    encoded = st.builds(lambda text, name: text.encode(name, "surrogatepass" if name != "cp1252" else "replace"), written,
-                        st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "cp1252"]))
-    return st.one_of(encoded, damaged(DATA["tale.txt"]), st.binary(max_size=60))
+    written = st.lists(words | st.sampled_from([*_PIECES, "a b c d e f g h\n" * 9]), max_size=20).map("".join)
+    encodings = st.sampled_from(["utf-8", "utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    return st.one_of(st.builds(_encoded, written, encodings), damaged(DATA["tale.txt"]), st.binary(max_size=60))
+
+
+def _encoded(text: str, encoding: str) -> bytes:
+    return text.encode(encoding, "replace" if encoding == "cp1252" else "surrogatepass")
 
 
 @st.composite
@@ -44,7 +63,8 @@ def texts_given(draw: Callable[..., Any]) -> Command:
     if reader == "prompt":
         return Command(("generate", name, "--prompt=-", "--tokens=2"), given=content)
     if reader == "opinions":
-        return Command(("classify", "sentiment_average_reviews", "--text", "-", "--csv=out.csv"), {}, ("out.csv",), content)
+        arguments = ("classify", "sentiment_average_reviews", "--text", "-", "--csv=out.csv")
+        return Command(arguments, {}, ("out.csv",), content)
     arpa = draw(damaged(_ARPA) | st.just(content))
     verb = draw(st.sampled_from([("generate", "odd.arpa", "--tokens=2"), ("perplexity", "odd.arpa", "tale.txt")]))
     return Command(verb, {**DATA, "odd.arpa": arpa})

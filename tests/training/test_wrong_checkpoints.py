@@ -55,9 +55,7 @@ def test_weights_alone_are_not_trained_on(run: Path, forged: Callable[..., Path]
 
 
 @pytest.mark.parametrize("verb", ["validate", "test"])
-def test_nothing_but_a_state_dict_is_not_measured(
-    verb: str, run: Path, zoo_command: Zoo, tmp_path: Path
-) -> None:
+def test_nothing_but_a_state_dict_is_not_measured(verb: str, run: Path, zoo_command: Zoo, tmp_path: Path) -> None:
     state = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     torch.save({"state_dict": state}, tmp_path / "state.ckpt")
     _is_one_line(zoo_command(verb, "backprop_iris", "--ckpt_path", tmp_path / "state.ckpt"), "nothing but weights")

@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.arguments import parameters
 from datamodules.errors import UserError
 from zoo import names, registry
-from zoo.errors import ZooError, did_you_mean, shortened
+from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
 from zoo.training.facts import FACTS
 
 # Flags whose value is a class.
@@ -174,7 +174,10 @@ def _known_flags(args: list[str]) -> list[str]:
 
 def reason(error: BaseException) -> str:
     """What an error of a library says, in one line; of a report about a union the reason inside."""
-    text = str(error)
+    if (lack := lack_of_memory(error)) is not None:
+        return lack
+    # Below is where in its own code a library of C++ failed.
+    text = str(error).partition("\nException raised from")[0]
     inner = [line.strip() for line in re.findall(r"^ +- (.*)", text, re.MULTILINE) if "NoneType" not in line]
     return " ".join((inner[-1] if "Union subtypes" in text and inner else text).split())
 

@@ -38,7 +38,7 @@ def check_state(content: Mapping[str, Any], checkpoint: Path, verb: str, class_p
             "checkpoint of the whole training, such as last.ckpt of a run"
         )
     if _VERSION not in content:
-        raise ZooError(f"{checkpoint} holds nothing but weights; expected a checkpoint that a trainer of Lightning wrote")
+        raise ZooError(f"{checkpoint} holds nothing but weights; expected a checkpoint that a Lightning trainer wrote")
 
 
 def why_over(trainer: Trainer, checkpoint: Path) -> str | None:
