@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what makes ``tests/fuzz`` try for long, and tell what came of it."""
     group = parser.getgroup("fuzz")
     group.addoption("--fuzz-examples", type=int, metavar="N", help="try N other commands in all, instead of a few")
-    group.addoption("--fuzz-record", metavar="FILE", help="write how many ran and failed of each kind, as JSON")
+    group.addoption("--fuzz-record", metavar="FILE", help="write into this JSON how many ran and failed of each kind")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,15 +31,17 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Box:
 
 @pytest.fixture(scope="session")
 def counts(request: pytest.FixtureRequest) -> Iterator[dict[str, Counter[str]]]:
-    """How many commands of each kind ran and failed; goes into the file that ``--fuzz-record`` names."""
+    """How many commands of each kind ran and failed.
+
+    Goes into the file that ``--fuzz-record`` names, beside what it tells of kinds that were left out this time.
+    """
     found: dict[str, Counter[str]] = {}
-    begun = time.monotonic()
     yield found
-    record = request.config.getoption("--fuzz-record")
-    if record is not None:
-        kinds = {kind: dict(count) for kind, count in sorted(found.items())}
-        content = {"fuzz": {"kinds": kinds, "seconds": round(time.monotonic() - begun)}}
-        Path(record).write_text(json.dumps(content, indent=2) + "\n")
+    if record := request.config.getoption("--fuzz-record"):
+        file = Path(record)
+        kinds = json.loads(file.read_text())["fuzz"] if file.is_file() else {}
+        kinds |= {kind: dict(count) for kind, count in found.items()}
+        file.write_text(json.dumps({"fuzz": dict(sorted(kinds.items()))}, indent=2) + "\n")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def either(text: str) -> SearchStrategy[str]:
 
 
 # Of no text that reaches a program as an argument: no zero. How line breaks are shown is tested where they are.
-_CHARACTERS = st.characters(blacklist_characters="\0\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", blacklist_categories=("Cs",))
+_CHARACTERS = st.characters(exclude_characters="\0\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029", exclude_categories=["Cs"])
 # Numbers that are small or absurd: those between can be meant, and are work.
 _SMALL = st.integers(-3, 9)
 _ABSURD = st.sampled_from([-1 << 70, -1 << 63, -1 << 31, 1 << 31, 1 << 32, 1 << 63, 10**19, 10**20, 10**40, 10**400])

@@ -58,7 +58,7 @@ WRITTEN = ("samples.png", "walk.gif", "embedding.png", "out.arpa")
 
 
 def test_flags_of_training(fuzz: Fuzz) -> None:
-    fuzz.check("flags of training", 0.3, trainings())
+    fuzz.check("flags of training", 0.2, trainings())
 
 
 def test_flags_of_every_verb(fuzz: Fuzz) -> None:

@@ -23,7 +23,7 @@ _ENCODINGS = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32", "latin
 
 
 def test_tables(fuzz: Fuzz) -> None:
-    fuzz.check("tables", 0.2, tables())
+    fuzz.check("tables", 0.15, tables())
 
 
 @st.composite

@@ -30,7 +30,7 @@ _PIECES = ["\n", "\r", "\0", " ", "\u2028", "\x85", "\ud800", "\U0010ffff", "<s>
 
 
 def test_texts(fuzz: Fuzz) -> None:
-    fuzz.check("texts", 0.15, texts_given())
+    fuzz.check("texts", 0.1, texts_given())
 
 
 def odd_texts() -> st.SearchStrategy[bytes]:

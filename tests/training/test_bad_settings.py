@@ -20,6 +20,7 @@ FLAGS = {
     "--data.seed=99999999999999999999": "seed is 99999999999999999999, expected 0 to 4294967295",
     "--data.batch_size=99999999999999999999": "batch_size is 99999999999999999999, expected a whole number of 64 bits",
     "--data=null": "nothing to train on is named",
+    "--trainer.overfit_batches=2": "--trainer.overfit_batches takes the batches of Digits apart, which come as wholes",
     "--model.lr=null": "lr is null, expected float",
     "--model.channels=null": "channels is null",
     "--model.channels=[0]": "CNN cannot begin on Digits with these settings",
@@ -34,8 +35,9 @@ FILES = {
     "model: 5": "has model 5, expected settings by name",
     "data: [Digits]": "has data ['Digits'], expected settings by name",
     "data: {class_path: NoisyLine}": "CNN cannot begin on NoisyLine with these settings",
-    "trainer: {callbacks: [[]]}": "--trainer.callbacks has '[]', expected the name of a class",
+    "trainer: {callbacks: [[]]}": "--trainer.callbacks has '[[]]', expected the name of a class",
     "trainer: {callbacks: [{class_path: Timer}, 5]}": "--trainer.callbacks has '5', expected the name of a class",
+    "trainer: {callbacks: [{class_path: Timer, init_args: {duration: '(1'}}, 5]}": "--trainer.callbacks has",
     f"trainer: {{max_epochs: {'x' * 5000}}}": "xx...xx",
     "data: {class_path: {a: 1}}": "--data has \"{'class_path': {'a': 1}}\", expected the name of a class",
 }
@@ -45,6 +47,14 @@ MODEL = {"model": "model: {class_path: CNN}", "data": "data: {class_path: Digits
 @pytest.mark.parametrize("flag", FLAGS)
 def test_flag_that_cannot_be_is_one_line(flag: str, zoo_command: Zoo) -> None:
     _is_one_line(zoo_command("fit", "cnn_digits", "--quiet", flag), FLAGS[flag])
+
+
+def test_file_that_holds_no_settings_is_not_shown_whole(zoo_command: Zoo) -> None:
+    Path("table.csv").write_text("text,label\n" + "a dull film,bad\n" * 300)
+    code, _, error = zoo_command("fit", "cnn_digits", "--config=table.csv")
+    assert code == 2
+    assert "--config has 'text,label" in error
+    assert len(error) < 300
 
 
 @pytest.mark.parametrize("restarts", [12345678901234567890, 1_000_000_000, 0])

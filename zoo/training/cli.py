@@ -237,6 +237,12 @@ class ZooCLI(LightningCLI):
             return trainer
         if self.verb == "fit":
             _check_intervals(settings)
+            kind = type(self.datamodule)
+            if settings["overfit_batches"] and kind.__module__.startswith("datamodules."):
+                raise ZooError(
+                    f"--trainer.overfit_batches takes the batches of {kind.__name__} apart, which come as wholes; use "
+                    "--trainer.limit_train_batches, which draws other ones every epoch"
+                )
             self._check_optimization(settings)
         self._make_folder(settings)
         assert self.folder is not None

@@ -3,7 +3,7 @@
 import inspect
 import re
 from importlib import import_module
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -101,8 +101,7 @@ def one_line(message: str, args: list[str]) -> str:
             return f"--{key} is {value!r}, expected the name of a class{_class_hint(key, value)}"
         if f"--{key}" in _OF_CLASSES or "Not a valid subclass" in message:
             # Of a list it is one member that is wrong.
-            odd = _first(r"Not a valid subclass of \w+\. Got value: (.*)", message) or value
-            return f"--{key} has {shortened(odd)}, expected the name of a class, or its class_path and init_args"
+            return f"--{key} has {shortened(_odd_member(value))}, expected the name of a class, or its class_path and init_args"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
         return f"--{key} is {shortened(value)}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
@@ -110,7 +109,22 @@ def one_line(message: str, args: list[str]) -> str:
         return f"no flag '{flag}'{did_you_mean(flag, _known_flags(args))}; '--help' shows all"
     if path := _first(r"File does not exist: '?([^']+)'?", message):
         return f"no file {path}"
+    if content := _first(r"(?s)Unexpected config: (.*)", message):
+        return (
+            f"--config has {shortened(content.strip())}, expected the path of a YAML file that holds settings by name"
+        )
     return " ".join(message.split())
+
+
+def _odd_member(value: str) -> str:
+    """What is left of a list of classes behind those that were understood already, as they are written."""
+    start, rest = "Namespace", value.removeprefix("[")
+    while rest.startswith(f"{start}("):
+        depths = list(accumulate({"(": 1, ")": -1}.get(sign, 0) for sign in rest.removeprefix(start)))
+        if 0 not in depths:  # a text within has a parenthesis
+            return value
+        rest = rest[len(start) + depths.index(0) + 1 :].removeprefix(", ")
+    return rest.removesuffix("]") if value.startswith(f"[{start}(") else value
 
 
 def _class_hint(key: str, path: str) -> str:
