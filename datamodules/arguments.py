@@ -27,6 +27,8 @@ from datamodules.errors import UserError, did_you_mean
 
 # What a plain type is given as.
 _PLAIN: dict[Any, Any] = {int: Integral, float: Real, bool: (bool, np.bool_), str: (str, PathLike)}
+# Layers are built one by one: of more, that alone would last for ever.
+_DEEPEST = 1000
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -114,6 +116,8 @@ def _check_extent(name: str, value: Any) -> None:
     elif isinstance(value, int) and not isinstance(value, bool):
         if name == "seed" and not 0 <= value < 1 << 32:
             raise UserError(f"seed is {value}, expected 0 to {(1 << 32) - 1}")
+        if name == "num_layers" and value > _DEEPEST:
+            raise UserError(f"num_layers is {value}, expected at most {_DEEPEST:,}")
         if not -(1 << 63) <= value < 1 << 63:
             raise UserError(f"{name} is {value}, expected a whole number of 64 bits")
 

@@ -12,6 +12,17 @@ class DataError(UserError):
     """Bad or missing data."""
 
 
+def shortened(value: object, most: int = 100) -> str:
+    """What Python calls a value, without its middle where that is long: for messages about what may be anything.
+
+    Args:
+        value: The value.
+        most: Number of characters.
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
+
+
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the candidate closest to ``word``, or nothing."""
     close = difflib.get_close_matches(word, list(candidates), n=1)

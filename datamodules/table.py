@@ -41,8 +41,7 @@ def read_columns(
         DataError: The file is missing or malformed, or a column is not there.
     """
     text = _read_text(path)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
+    delimiter = _delimiter_of(text)
     literal = delimiter == "\t" and not quotes_in_tabs
     quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
@@ -73,6 +72,19 @@ def read_columns(
         raise DataError(f"{path} has no rows below its first line; expected some")
     cells = {name: column[:filled] for name, column in zip(wanted, columns, strict=True)}
     return Columns(cells, np.array(lines[:filled]), delimiter)
+
+
+def _delimiter_of(text: str) -> str:
+    """What parts the first line into the most cells; line breaks of any system end it."""
+    first = io.StringIO(text, newline="").readline()
+
+    def cells(delimiter: str) -> int:
+        try:
+            return len(next(csv.reader([first], delimiter=delimiter), []))
+        except csv.Error:
+            return 0
+
+    return max(",;\t", key=cells)
 
 
 def check_column(path: Path, header: list[str], name: str) -> None:

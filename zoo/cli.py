@@ -5,7 +5,7 @@ from importlib import import_module
 
 from datamodules.errors import UserError
 from zoo import __version__, terminal
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, lack_of_memory
 from zoo.terminal import say
 
 VERBS = {
@@ -67,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         except Exception as error:
             if traceback:
                 raise
-            terminal.warn(str(error) if isinstance(error, UserError | OSError) else _unexpected(error))
+            told = str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
+            terminal.warn(_unexpected(error) if told is None else told)
             return 2
 
 

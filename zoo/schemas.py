@@ -1,4 +1,4 @@
-"""What the JSON files of the zoo say: cards of published weights, and results of runs. Both may come from anywhere."""
+"""What the files of the zoo say: cards of published weights, results of runs, checkpoints; from wherever they come."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -84,6 +84,17 @@ _RESULTS: dict[str, Check] = {
     "test": _named(_NUMBER),
 }
 
+_CHECKPOINT: dict[str, Check] = {
+    "state_dict": lambda value: _is(dict)(value) and all(map(_TEXT, value)),
+    "class_path": _TEXT,
+    "hyper_parameters": lambda value: _is(dict)(value) and all(map(_TEXT, value)),
+    "callbacks": _is(dict),
+    "loops": _is(dict),
+    "epoch": _is_size,
+    "global_step": _is_size,
+    "pytorch-lightning_version": _TEXT,
+}
+
 
 def _is_known_data(data: Mapping[str, Any]) -> bool:
     kinds = {"class_path": _TEXT, "init_args": _is(dict), "source": _is(dict), "checksums": _CHECKSUMS}
@@ -104,6 +115,13 @@ def fault_of_card(card: Any) -> str | None:
 def fault_of_results(results: Any) -> str | None:
     """What is wrong with the results of a run, in words; None if they are as the command line writes them."""
     return _first_odd(results, _RESULTS) if isinstance(results, dict) else "it holds no results by name"
+
+
+def fault_of_checkpoint(checkpoint: Any) -> str | None:
+    """What is wrong with a checkpoint, in words; None if it is as Lightning, or ``torch.save``, writes it."""
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        return "it holds no 'state_dict'"
+    return _first_odd(checkpoint, _CHECKPOINT)
 
 
 def _first_odd(content: Mapping[str, Any], checks: Mapping[str, Check]) -> str | None:

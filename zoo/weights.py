@@ -23,11 +23,13 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from datamodules.arguments import parameters
+from datamodules.errors import UserError
 from datamodules.files import naming, write_whole
 from zoo import names, registry
 from zoo.base.module import ZooModule, unfilled
 from zoo.base.processor import find_device
 from zoo.errors import ZooError, did_you_mean
+from zoo.schemas import fault_of_checkpoint
 
 _SEAL = b"sha256:"
 
@@ -124,7 +126,13 @@ def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
     unknown = sorted(init_args.keys() - taken.keys())
     if unknown:
         raise ZooError(f"{kind.__name__} takes no argument {unknown[0]!r}{did_you_mean(unknown[0], taken)}")
-    return found(**init_args)
+    try:
+        return found(**init_args)
+    except UserError:
+        raise
+    except Exception as error:  # libraries raise anything for an argument that they did not expect
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ZooError(f"{kind.__name__} cannot be built of these arguments ({said})") from error
 
 
 def describe(model: ZooModule) -> dict[str, Any]:
@@ -316,9 +324,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ZooError(f"{path} was refused: loading it would execute code, not only read tensors. {found}") from error
     except (RuntimeError, EOFError, ValueError, KeyError) as error:
         raise ZooError(f"{path} is damaged ({str(error).splitlines()[0]}); nothing was loaded") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise ZooError(f"{path} is no Lightning checkpoint: it holds no 'state_dict'")
-    return checkpoint
+    if (fault := fault_of_checkpoint(checkpoint)) is not None:
+        raise ZooError(f"{path} is no Lightning checkpoint: {fault}")
+    return dict(checkpoint)
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:

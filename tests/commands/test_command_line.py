@@ -113,7 +113,7 @@ def test_print_config_shows_overridden_settings_and_writes_nothing(
         (["classify", "cnn_digits"], "name pictures to classify (IMAGE), or texts (--text TEXT)"),
         (["export", "cnn_digits", "--to", "tflite", "x"], "invalid choice: 'tflite'"),
         (["publish", "nowhere"], "nowhere is no run folder"),
-        (["lr-find", "cnn_digits", "--min_lr=2"], "expected at least 20 steps and 0 < min < max"),
+        (["lr-find", "cnn_digits", "--min_lr=2"], "expected 20 to 100,000 steps and 0 < min < max"),
     ],
 )
 def test_bad_input_is_told_in_one_line(zoo_command: Zoo, tmp_path: Path, arguments: list[str], told: str) -> None:

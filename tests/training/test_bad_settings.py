@@ -20,10 +20,13 @@ FLAGS = {
     "--data.seed=99999999999999999999": "seed is 99999999999999999999, expected 0 to 4294967295",
     "--data.batch_size=99999999999999999999": "batch_size is 99999999999999999999, expected a whole number of 64 bits",
     "--data=null": "nothing to train on is named",
+    "--trainer.overfit_batches=2": "--trainer.overfit_batches takes the batches of Digits apart, which come as wholes",
     "--model.lr=null": "lr is null, expected float",
     "--model.channels=null": "channels is null",
     "--model.channels=[0]": "CNN cannot begin on Digits with these settings",
     "--model.hidden_size=-1": "negative dimension",
+    "--model.hidden_size=10000000000000": "there is not enough memory",
+    "--model.hidden_size=9223372036854775807": "a number is too large",
 }
 FILES = {
     "trainer: true": "has trainer True, expected settings by name",
@@ -32,6 +35,11 @@ FILES = {
     "model: 5": "has model 5, expected settings by name",
     "data: [Digits]": "has data ['Digits'], expected settings by name",
     "data: {class_path: NoisyLine}": "CNN takes uint8 images (N, 1, 28, 28) from 0 (black) to 255, or pictures, not",
+    "trainer: {callbacks: [[]]}": "--trainer.callbacks has '[[]]', expected the name of a class",
+    "trainer: {callbacks: [{class_path: Timer}, 5]}": "--trainer.callbacks has '5', expected the name of a class",
+    "trainer: {callbacks: [{class_path: Timer, init_args: {duration: '(1'}}, 5]}": "--trainer.callbacks has",
+    f"trainer: {{max_epochs: {'x' * 5000}}}": "xx...xx",
+    "data: {class_path: {a: 1}}": "--data has \"{'class_path': {'a': 1}}\", expected the name of a class",
 }
 MODEL = {"model": "model: {class_path: CNN}", "data": "data: {class_path: Digits}"}
 
@@ -41,9 +49,68 @@ def test_flag_that_cannot_be_is_one_line(flag: str, zoo_command: Zoo) -> None:
     _is_one_line(zoo_command("fit", "cnn_digits", "--quiet", flag), FLAGS[flag])
 
 
+def test_file_that_holds_no_settings_is_not_shown_whole(zoo_command: Zoo) -> None:
+    Path("table.csv").write_text("text,label\n" + "a dull film,bad\n" * 300)
+    code, _, error = zoo_command("fit", "cnn_digits", "--config=table.csv")
+    assert code == 2
+    assert "--config has 'text,label" in error
+    assert len(error) < 300
+
+
 @pytest.mark.parametrize("restarts", [12345678901234567890, 1_000_000_000, 0])
 def test_number_that_would_take_for_ever_is_refused(restarts: int, zoo_command: Zoo) -> None:
     _is_one_line(zoo_command("fit", "kmeans_iris", f"--model.restarts={restarts}"), f"restarts is {restarts}, expected")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ["fit", "lstm_synthetic", "--model.num_layers=2147483648"],
+            "num_layers is 2147483648, expected at most 1,000",
+        ),
+        (["elbow", "kmeans_iris", "--k=1..2147483648"], "expected two numbers from 1 to 100,000"),
+        (["lr-find", "dense_iris", "--steps=2147483648"], "expected 20 to 100,000 steps"),
+        (["sample", "dcgan_digits", "--num=2147483648"], "2147483648 images, expected 1 to 1,000,000"),
+        (["interpolate", "dcgan_digits", "--frames=2147483648"], "expected 1, 2 and 1 at least, and 1,000,000 images"),
+        (["generate", "bigram_shakespeare", "--num=2147483648"], "--num is 2147483648, expected 1 to 100,000"),
+        (
+            ["generate", "bigram_shakespeare", "--tokens=2147483648"],
+            "tokens is 2147483648, expected 0 to 1,000,000,000",
+        ),
+        (["generate", "bigram_shakespeare", f"--seed={10**20}"], f"seed {10**20} is too large"),
+    ],
+)
+def test_number_that_nobody_can_mean_is_refused(arguments: list[str], expected: str, zoo_command: Zoo) -> None:
+    code, _, error = zoo_command(*arguments)
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert expected in error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "zoo: there is not enough memory; use smaller sizes\n"),
+        (
+            MemoryError("Unable to allocate 7.28 TiB for an array"),
+            "zoo: there is not enough memory, 7.28 TiB were asked",
+        ),
+        (
+            RuntimeError("can't allocate memory: you tried to allocate 64 bytes."),
+            "zoo: there is not enough memory, 64 bytes",
+        ),
+        (OverflowError("int too big to convert"), "zoo: a number is too large (int too big to convert)"),
+    ],
+)
+def test_lack_of_memory_is_told_wherever_it_comes(
+    error: Exception, expected: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: list[str]) -> int:
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["list"]) == 2
+    assert capsys.readouterr().err.startswith(expected)
 
 
 @pytest.mark.parametrize("section", FILES)

@@ -15,10 +15,10 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
 from zoo.commands.train import resolve
-from zoo.errors import ZooError
+from zoo.errors import ZooError, shortened
 from zoo.tabular.drawing import draw_elbow
 from zoo.tabular.features import rows as as_rows
-from zoo.tabular.kmeans import KMeans
+from zoo.tabular.kmeans import MOST_CLUSTERS, KMeans
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
@@ -70,10 +70,13 @@ def parse_range(text: str) -> list[int]:
     Raises:
         ZooError: It is no such range.
     """
-    match = re.fullmatch(r"(\d+)\.\.(\d+)", text)
+    match = re.fullmatch(r"(\d{1,9})\.\.(\d{1,9})", text)
     low, high = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= low <= high:
-        raise ZooError(f"--k is {text!r}, expected two numbers from 1 on, the smaller one first, such as 1..10")
+    if not 1 <= low <= high <= MOST_CLUSTERS:
+        raise ZooError(
+            f"--k is {shortened(text)}, expected two numbers from 1 to {MOST_CLUSTERS:,}, the smaller one first, "
+            "such as 1..10"
+        )
     return list(range(low, high + 1))
 
 

@@ -8,6 +8,7 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, read_standard_input
 from zoo.errors import ZooError
 from zoo.terminal import say, warn
+from zoo.text.generation import MOST_TEXTS
 from zoo.text.language_model import LanguageModel
 from zoo.text.ngram import NGramLM
 
@@ -40,8 +41,8 @@ def generate(argv: list[str]) -> None:
     parser.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default %(default)s)")
     parser.add_device()
     options = parser.parse_args(argv)
-    if options.num < 1:
-        raise ZooError(f"--num is {options.num}, expected at least 1")
+    if not 1 <= options.num <= MOST_TEXTS:
+        raise ZooError(f"--num is {options.num}, expected 1 to {MOST_TEXTS:,}")
     model = load_language_model(options.name, options.device)
     prompt = (
         read_standard_input().removesuffix("\n") if options.prompt == "-" else check_text(options.prompt, "--prompt")

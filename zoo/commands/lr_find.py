@@ -1,5 +1,6 @@
 """``zoo lr-find``: the learning-rate range test (Smith, 2015, arXiv:1506.01186)."""
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from zoo.training.run_folder import write_results
 
 # The first values of the smoothed loss say more about the smoothing than about the loss.
 _SETTLING = 10
+# More than any picture shows.
+_MOST_STEPS = 100_000
 
 
 def lr_find(argv: list[str]) -> None:
@@ -30,10 +33,10 @@ def lr_find(argv: list[str]) -> None:
     parser.add_argument("--max_lr", type=float, help="last learning rate (default 1, or ten times the recipe's)")
     parser.add_argument("--steps", type=int, default=100, help="training steps (default %(default)s)")
     options, flags = parser.parse_known_args(argv)
-    if options.steps < 20 or not 0 < options.min_lr < (options.max_lr or 1.0):
+    if not 20 <= options.steps <= _MOST_STEPS or not 0 < options.min_lr < (options.max_lr or 1.0) < inf:
         raise ZooError(
             f"{options.steps} steps from {options.min_lr:g} to {options.max_lr or 1.0:g}; "
-            "expected at least 20 steps and 0 < min < max"
+            f"expected 20 to {_MOST_STEPS:,} steps and 0 < min < max"
         )
     target = resolve("lr-find", [options.recipe, *flags])
     cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__)

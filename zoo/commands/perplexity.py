@@ -70,12 +70,14 @@ def perplexity(argv: list[str]) -> None:
 
     def read(source: str | Path) -> Text:
         if source in ("train", "val", "test"):
-            return read_split(names[0], str(source), options.data_root)
-        return read_file(models[0], Path(source))
+            text = read_split(names[0], str(source), options.data_root)
+        else:
+            text = read_file(models[0], Path(source))
+        if not len(text.tokens):
+            raise ZooError(f"{source} holds no token")
+        return text
 
     text = read(options.split or options.file)
-    if not len(text.tokens):
-        raise ZooError(f"{options.file or options.split} holds no token")
     found = torch.stack([score(model, text.tokens) for model in models])
     rows = {name: found[place] for place, name in enumerate(names)}
     if len(models) > 1:

@@ -1,6 +1,5 @@
 """``zoo publish``: a run becomes published weights with a card of measured facts."""
 
-import csv
 import math
 import statistics
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from zoo.registry import read_results
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.learnt_from import tell_changes
-from zoo.training.run_folder import write_results
+from zoo.training.run_folder import read_metrics, write_results
 
 # From so many parameters on the file is worth halving.
 LARGE = 1_000_000
@@ -139,8 +138,7 @@ def make_card(
 
 def validation(run: Path, epoch: int | None) -> dict[str, float]:
     """What a run measured on the validation split in the epoch that its checkpoint is of."""
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if any(row[key] for key in row if key.startswith("val_"))]
+    rows = [row for row in read_metrics(run / "metrics.csv") if any(row[key] for key in row if key.startswith("val_"))]
     of_epoch = [row for row in rows if epoch is None or int(row["epoch"]) + 1 == epoch]
     row: dict[str, str] = of_epoch[-1] if of_epoch else {}
     return {
@@ -150,8 +148,7 @@ def validation(run: Path, epoch: int | None) -> dict[str, float]:
 
 def curve(run: Path, column: str) -> dict[str, list[float]]:
     """How a figure went in a run: steps and values."""
-    with (run / "metrics.csv").open(newline="") as file:
-        rows = [(int(row["step"]) + 1, float(row[column])) for row in csv.DictReader(file) if row.get(column)]
+    rows = [(int(row["step"]) + 1, float(row[column])) for row in read_metrics(run / "metrics.csv") if row.get(column)]
     return {"steps": [step for step, _ in rows], column: [float(f"{value:.5g}") for _, value in rows]}
 
 

@@ -9,22 +9,6 @@ from zoo.errors import ZooError
 EVALUATION, SETTLED, PICTURES = 0, 1, 2
 
 
-def seeded(seed: int | None) -> torch.Generator:
-    """A source of random numbers, another one every time if there is no seed.
-
-    Raises:
-        ZooError: The seed is too large.
-    """
-    generator = torch.Generator()
-    if seed is None:
-        generator.seed()
-    elif not -(2**63) <= seed < 2**63:
-        raise ZooError(f"seed {seed} is too large, expected one of at most 18 digits")
-    else:
-        generator.manual_seed(seed)
-    return generator
-
-
 def draw_latent(count: int, size: int, generator: torch.Generator, truncation: float | None = None) -> Tensor:
     """Draws standard normal noise on the CPU, ``(count, size)``, so that a seed means the same on every device.
 

@@ -13,14 +13,17 @@ from torch.utils.data import Dataset
 
 from zoo.base.inputs import check_ids, to_tensor, told
 from zoo.base.optimization import Scheduled
+from zoo.base.seeds import seeded
 from zoo.drawing import draw_tiles, in_rows
 from zoo.errors import ZooError, did_you_mean
 from zoo.gan.averaging import normalisations, settle
-from zoo.gan.latent import PICTURES, SETTLED, draw_latent, seeded, walk
+from zoo.gan.latent import PICTURES, SETTLED, draw_latent, walk
 from zoo.gan.networks import Generator
 
 # Noise vectors that settle the normalisation statistics of the averaged generator.
 _SETTLING = 1024
+# Images at once, which are kept in memory; more than any sheet shows.
+_MOST = 1_000_000
 
 
 class ImageGenerator(Scheduled):
@@ -159,8 +162,8 @@ class ImageGenerator(Scheduled):
         Raises:
             ZooError: The count is below one, the model knows no such class, or none at all.
         """
-        if not isinstance(count, Integral) or count < 1:
-            raise ZooError(f"{count!r} images, expected a whole number of at least 1")
+        if not isinstance(count, Integral) or not 1 <= count <= _MOST:
+            raise ZooError(f"{count!r} images, expected a whole number from 1 to {_MOST:,}")
         generator, labels = seeded(seed), self.asked(count, classes)
         return self.make(draw_latent(count, self.latent_size, generator, truncation), labels)
 
@@ -189,8 +192,11 @@ class ImageGenerator(Scheduled):
         Raises:
             ZooError: There is nothing to walk between, or as in :meth:`sample`.
         """
-        if points < 2 or frames < 1 or count < 1:
-            raise ZooError(f"{count} walks of {points} points in {frames} steps; expected 1, 2 and 1 at least")
+        if points < 2 or frames < 1 or count < 1 or count * points * frames > _MOST:
+            raise ZooError(
+                f"{count} walks of {points} points in {frames} steps; expected 1, 2 and 1 at least, and {_MOST:,} "
+                "images in all"
+            )
         generator, labels = seeded(seed), self.asked(count, classes)
         passed = draw_latent(points * count, self.latent_size, generator, truncation).view(count, points, -1)
         walks = torch.stack([walk(one, frames) for one in passed], dim=1)

@@ -20,7 +20,7 @@ from zoo.tabular.seeding import Initialisation, initial_centroids, squared_dista
 # Rows that initial centroids are picked among; of more rows a random part.
 _MOST_TO_BEGIN_WITH = 20_000
 # Restarts, and clusters, by far more than anything has use for; each takes its time.
-_MOST = 100_000
+MOST_CLUSTERS = 100_000
 
 
 class LloydStep:
@@ -156,8 +156,8 @@ class KMeans(FlatInputs, GradientFree):
     ) -> None:
         super().__init__()
         for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
-            if not 1 <= value <= _MOST:
-                raise ZooError(f"{name} is {value}, expected 1 to {_MOST:,}")
+            if not 1 <= value <= MOST_CLUSTERS:
+                raise ZooError(f"{name} is {value}, expected 1 to {MOST_CLUSTERS:,}")
         self.in_features, self.num_clusters, self.restarts = in_features, num_clusters, restarts
         self.init, self.mini_batch = init, mini_batch
         self.classes = list(classes) if classes else None

@@ -9,9 +9,13 @@ from torch import Tensor
 from datamodules.text.tokenizer import PAD, START, Tokenizer
 from zoo.base.inputs import check_ids, told
 from zoo.base.module import ZooModule
+from zoo.base.seeds import seeded
 from zoo.errors import ZooError
 from zoo.text.sampling import Sampling
 from zoo.text.tokenizer import StoredTokenizer
+
+# Texts, and tokens of each, by far more than anybody reads.
+MOST_TEXTS, _LONGEST = 100_000, 1_000_000_000
 
 # What a model has read, whatever that is for it.
 State = Any
@@ -180,8 +184,8 @@ class TextGenerator(ZooModule):
         self, prompt: list[int], count: int, sampling: Sampling, generators: list[torch.Generator]
     ) -> Iterator[list[int]]:
         """Draws tokens one after the other, one for each generator at a time."""
-        if count < 0:
-            raise ZooError(f"tokens is {count}, expected a number of tokens to add")
+        if not 0 <= count <= _LONGEST:
+            raise ZooError(f"tokens is {count}, expected 0 to {_LONGEST:,} tokens to add")
         num, unwanted = len(generators), torch.tensor(self._unwanted(), dtype=torch.long, device=self.device)
         latest = torch.tensor([prompt] * num, device=self.device)
         occurred = None
@@ -218,14 +222,9 @@ def as_text(text: Any, name: str) -> str:
 
 def _generators(seed: int | None, num: int) -> list[torch.Generator]:
     """A source of random numbers for each text, so that the others change nothing about it."""
-    if num < 1:
-        raise ZooError(f"num is {num}, expected at least 1")
-    first = torch.Generator()
-    if seed is None:
-        first.seed()
-    else:
-        first.manual_seed(seed)
-    seeds = torch.randint(2**62, (num,), generator=first).tolist()
+    if not 1 <= num <= MOST_TEXTS:
+        raise ZooError(f"num is {num}, expected 1 to {MOST_TEXTS:,}")
+    seeds = torch.randint(2**62, (num,), generator=seeded(seed)).tolist()
     return [torch.Generator().manual_seed(each) for each in seeds]
 
 

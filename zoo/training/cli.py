@@ -43,7 +43,7 @@ from zoo.training.places import has_unsaid_places, settled
 from zoo.training.plugins import NoProfiler, quieten
 from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
 from zoo.training.processes import OneFolder, check_processes
-from zoo.training.resumption import why_over
+from zoo.training.resumption import check_state, why_over
 from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
 
 # What a disk that is full, or a user's share of it, says without naming a file.
@@ -156,6 +156,7 @@ class ZooCLI(LightningCLI):
         if checkpoint is not None:
             self.checkpoint = Path(checkpoint)
             read = weights.read_checkpoint(self.checkpoint)
+            check_state(read, self.checkpoint, self.verb, self.config["model"]["class_path"])
             self._trained = read.get("hyper_parameters", {})
             if self.verb == "fit" and ReconsiderPrecision.__qualname__ in read.get("callbacks", {}):
                 self.more_callbacks = [*self.more_callbacks, ReconsiderPrecision(0.0)]  # which takes up its state
@@ -242,6 +243,12 @@ class ZooCLI(LightningCLI):
             return trainer
         if self.verb == "fit":
             _check_intervals(settings)
+            kind = type(self.datamodule)
+            if settings["overfit_batches"] and kind.__module__.startswith("datamodules."):
+                raise ZooError(
+                    f"--trainer.overfit_batches takes the batches of {kind.__name__} apart, which come as wholes; use "
+                    "--trainer.limit_train_batches, which draws other ones every epoch"
+                )
             self._check_optimization(settings)
         self._make_folder(settings)
         assert self.folder is not None
@@ -363,8 +370,9 @@ class ZooCLI(LightningCLI):
             # What fails at once was not meant to go together.
             self.leave_no_trace(first_epoch=True)
             model, data = type(self.model).__name__, type(self.datamodule).__name__
+            begin = "begin" if self.checkpoint is None else f"go on from {self.checkpoint}"
             raise ZooError(
-                f"{model} cannot begin on {data} with these settings ({type(error).__name__}: {reason(error)}); "
+                f"{model} cannot {begin} on {data} with these settings ({type(error).__name__}: {reason(error)}); "
                 "'zoo list' shows which data a recipe's model takes, --traceback where it failed"
             ) from error
 

@@ -1,6 +1,5 @@
 """A callback that draws the pictures of a run into its folder."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from datamodules.files import write_whole, written_whole
 from zoo.base.module import ZooModule
 from zoo.drawing import as_png, draw_growth, draw_learning_curves, tile
+from zoo.training.run_folder import read_metrics
 
 # Rows of the picture of an image generator's progress.
 _MOST_STAGES = 10
@@ -68,8 +68,7 @@ class Figures(Callback):
             logger.save()
         metrics = self.folder.parent / "metrics.csv"
         if metrics.is_file():
-            with metrics.open(newline="") as file:
-                curves = draw_learning_curves(list(csv.DictReader(file)))
+            curves = draw_learning_curves(read_metrics(metrics))
             if curves is not None:
                 self._write("learning_curves", curves)
 

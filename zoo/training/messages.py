@@ -3,7 +3,7 @@
 import inspect
 import re
 from importlib import import_module
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.arguments import parameters
 from datamodules.errors import UserError
 from zoo import names, registry
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
 from zoo.training.facts import FACTS
 
 # Flags whose value is a class.
@@ -92,21 +92,40 @@ def one_line(message: str, args: list[str]) -> str:
         return f"{flag}: {found.__name__} takes no '{option}'{hint}"
     if match := re.search(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.*)', message):
         option, expected, value = match.groups()
-        return f"{_flag_of(option, args)} is {value.strip()!r}, expected {_plain_type(expected)}"
+        return f"{_flag_of(option, args)} is {shortened(value.strip())}, expected {_plain_type(expected)}"
     if match := re.search(r"Problem with given class_path '([^']+)':\s*(.*)", message):
         hint = _class_hint(key, match[1])
-        return f"--{key} is {match[1]!r}, expected the path of a class: {match[2].strip()}{hint}"
+        return f"--{key} is {shortened(match[1])}, expected the path of a class: {match[2].strip()}{hint}"
     if (value := _first(r"Given value: (.*)", message)) and key:
         if f"--{key}" in _OF_CLASSES and value.isidentifier():
             return f"--{key} is {value!r}, expected the name of a class{_class_hint(key, value)}"
+        if f"--{key}" in _OF_CLASSES or "Not a valid subclass" in message:
+            # Of a list it is one member that is wrong.
+            odd = shortened(_odd_member(value))
+            return f"--{key} has {odd}, expected the name of a class, or its class_path and init_args"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
-        return f"--{key} is {value!r}, expected {expected or 'something else'}"
+        return f"--{key} is {shortened(value)}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
         flag = flags.split()[0].partition("=")[0]
         return f"no flag '{flag}'{did_you_mean(flag, _known_flags(args))}; '--help' shows all"
     if path := _first(r"File does not exist: '?([^']+)'?", message):
         return f"no file {path}"
+    if content := _first(r"(?s)Unexpected config: (.*)", message):
+        return (
+            f"--config has {shortened(content.strip())}, expected the path of a YAML file that holds settings by name"
+        )
     return " ".join(message.split())
+
+
+def _odd_member(value: str) -> str:
+    """What is left of a list of classes behind those that were understood already, as they are written."""
+    start, rest = "Namespace", value.removeprefix("[")
+    while rest.startswith(f"{start}("):
+        depths = list(accumulate({"(": 1, ")": -1}.get(sign, 0) for sign in rest.removeprefix(start)))
+        if 0 not in depths:  # a text within has a parenthesis
+            return value
+        rest = rest[len(start) + depths.index(0) + 1 :].removeprefix(", ")
+    return rest.removesuffix("]") if value.startswith(f"[{start}(") else value
 
 
 def _class_hint(key: str, path: str) -> str:
@@ -170,7 +189,10 @@ def _known_flags(args: list[str]) -> list[str]:
 
 def reason(error: BaseException) -> str:
     """What an error of a library says, in one line; of a report about a union the reason inside."""
-    text = str(error)
+    if (lack := lack_of_memory(error)) is not None:
+        return lack
+    # Below is where in its own code a library of C++ failed.
+    text = str(error).partition("\nException raised from")[0]
     inner = [line.strip() for line in re.findall(r"^ +- (.*)", text, re.MULTILINE) if "NoneType" not in line]
     return " ".join((inner[-1] if "Union subtypes" in text and inner else text).split())
 

@@ -1,13 +1,44 @@
 """Where a run goes on, and whether it can."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping, Timer
 
-from zoo import weights
+from zoo import names, weights
+from zoo.errors import ZooError
 from zoo.training.checkpoints import resumed_from
 from zoo.training.duration import StopAfter
+
+# What Lightning measures a checkpoint by, and what a training goes on from.
+_VERSION = "pytorch-lightning_version"
+_STATE = (_VERSION, "epoch", "global_step", "loops", "callbacks", "optimizer_states", "lr_schedulers")
+
+
+def check_state(content: Mapping[str, Any], checkpoint: Path, verb: str, class_path: str) -> None:
+    """Refuses the checkpoint of another model, and weights that were kept without what a verb needs beside them.
+
+    Args:
+        content: What the checkpoint holds.
+        checkpoint: The file.
+        verb: ``fit``, or one that measures.
+        class_path: Of the model that is asked for.
+
+    Raises:
+        ZooError: It is another model's, or something is missing.
+    """
+    held, asked = (names.current(one).rpartition(".")[2] for one in (content.get("class_path", class_path), class_path))
+    if held != asked:
+        raise ZooError(f"{checkpoint} holds a {held}, expected a {asked}; name a checkpoint of the same model")
+    if verb == "fit" and any(name not in content for name in _STATE):
+        raise ZooError(
+            f"{checkpoint} holds weights without the state of their training, so none goes on from it; expected a "
+            "checkpoint of the whole training, such as last.ckpt of a run"
+        )
+    if _VERSION not in content:
+        raise ZooError(f"{checkpoint} holds nothing but weights; expected a checkpoint that a Lightning trainer wrote")
 
 
 def why_over(trainer: Trainer, checkpoint: Path) -> str | None:

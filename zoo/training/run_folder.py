@@ -21,7 +21,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.files import write_whole, written_whole
 from zoo import weights
-from zoo.errors import ZooError
+from zoo.errors import ZooError, shortened
 from zoo.registry import read_results
 from zoo.terminal import warn
 
@@ -66,6 +66,42 @@ def held(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The lines of a run's ``metrics.csv``: numbers as they are written, or nothing, by name of the column.
+
+    A line that was not written to its end is left out.
+
+    Raises:
+        ZooError: The file is missing or damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1]), restkey="", restval="", strict=True)
+        rows = []
+        for row in reader:
+            odd = next((name for name, value in row.items() if not name or not _is_figure(name, value)), None)
+            if odd is not None or "step" not in row:
+                told = "no step" if odd is None else f"{odd or 'a column without a name'} {shortened(row[odd])}"
+                raise ZooError(f"{path} line {reader.line_num} is damaged: it has {told}; mend the file, or delete it")
+            rows.append(row)
+    except OSError as error:
+        raise ZooError(f"cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ZooError(f"{path} is damaged: {error}") from error
+    return rows
+
+
+def _is_figure(name: str, text: str) -> bool:
+    """Whether a column of that name may hold a text: a number, or nothing."""
+    if name == "step":
+        return text.isdecimal()
+    try:
+        float(text or 0)
+    except ValueError:
+        return False
+    return True
+
+
 class MetricsWriter(ExperimentWriter):
     """Goes on with the ``metrics.csv`` that is there, as a run that is resumed needs it.
 
@@ -74,7 +110,8 @@ class MetricsWriter(ExperimentWriter):
 
     def __init__(self, log_dir: str) -> None:
         super().__init__(log_dir)
-        self.metrics_keys = list(self._rows()[0]) if self._rows() else []
+        rows = self._rows()
+        self.metrics_keys = list(rows[0]) if rows else []
 
     def keep_before(self, step: int) -> None:
         """Leaves out what was written at a step or later, for it will be written again."""
@@ -90,12 +127,9 @@ class MetricsWriter(ExperimentWriter):
         return any(int(row["step"]) == step and all(row.get(name) for name in figures) for row in self._rows())
 
     def _rows(self) -> list[dict[str, str]]:
-        """The lines there are, without one that was not written to its end."""
+        """The lines there are."""
         path = Path(self.metrics_file_path)
-        if not path.is_file():
-            return []
-        text = path.read_text(encoding="utf-8")
-        return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+        return read_metrics(path) if path.exists() else []
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         with written_whole(Path(self.metrics_file_path)) as scratch, scratch.open("w", newline="") as file:
