@@ -3,6 +3,7 @@
 import argparse
 from typing import NoReturn
 
+from zoo.docstrings import plain
 from zoo.errors import ZooError
 
 
@@ -16,6 +17,10 @@ class Arguments(argparse.ArgumentParser):
 
     def __init__(self, verb: str, description: str | None) -> None:
         super().__init__(prog=f"zoo {verb}", description=description, allow_abbrev=False)
+
+    def format_help(self) -> str:
+        """The help, as people read it."""
+        return plain(super().format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print."""
