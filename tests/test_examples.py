@@ -29,12 +29,17 @@ def figure(name: str, told: str) -> float:
     return float(found[1])
 
 
-def test_zoo_model_in_a_trainer_of_one_s_own(tmp_path: Path) -> None:
-    assert figure("test_accuracy", output(EXAMPLES / "own_trainer.py", folder=tmp_path)) > 0.97
-
-
-def test_model_of_one_s_own_on_data_of_the_zoo(tmp_path: Path) -> None:
-    assert figure("test_accuracy", output(EXAMPLES / "own_model.py", folder=tmp_path)) > 0.9
+@pytest.mark.parametrize(
+    ("program", "accuracy"),
+    [
+        ("own_trainer.py", 0.97),
+        pytest.param("own_model.py", 0.9, marks=pytest.mark.slow),
+        pytest.param("new_model.py", 0.9, marks=pytest.mark.slow),
+        pytest.param("new_data.py", 0.9, marks=pytest.mark.slow),
+    ],
+)
+def test_program_trains_a_model_that_is_good(program: str, accuracy: float, tmp_path: Path) -> None:
+    assert figure("test_accuracy", output(EXAMPLES / program, folder=tmp_path)) > accuracy
 
 
 @pytest.mark.slow
