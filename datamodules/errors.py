@@ -5,7 +5,13 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input that its user can mend, told in one line: what was found, what was expected, what to type."""
+    """Bad input that its user can mend, told in one line: what was found, what was expected, what to type.
+
+    Attributes:
+        exit_code: Of a command that ends with it.
+    """
+
+    exit_code = 2
 
 
 class DataError(UserError):

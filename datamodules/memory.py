@@ -136,9 +136,8 @@ class InMemory(DataModule):
         seed: Determines what is drawn: splits, and the order of the training batches.
     """
 
-    def __init__(self, batch_size: int = 32, eval_batch_size: int = 512, seed: int = 0) -> None:
-        super().__init__()
-        self.keep_arguments()
+    def __init__(self, batch_size: int = 32, eval_batch_size: int = 512, seed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
         for name, value in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise DataError(f"{name} is {value}, expected at least 1")
@@ -188,7 +187,7 @@ class InMemory(DataModule):
 
     def _loader(self, split: str, batch_size: int, shuffle: bool) -> DataLoader[Split]:
         rows = Rows(self.splits[split])
-        return load_batches(rows, EpochBatches(rows, batch_size, shuffle, self.seed, *processes(self)))
+        return load_batches(rows, EpochBatches(rows, batch_size, shuffle, self.seed, *processes(self)), self)
 
 
 def processes(data: LightningDataModule) -> tuple[int, int]:
@@ -196,11 +195,14 @@ def processes(data: LightningDataModule) -> tuple[int, int]:
     return (data.trainer.world_size, data.trainer.global_rank) if data.trainer else (1, 0)
 
 
-def load_batches(rows: Rows, batches: EpochBatches) -> DataLoader[Split]:
-    """Makes the loader that fetches whole batches of rows."""
+def load_batches(rows: Rows, batches: EpochBatches, data: DataModule | None = None) -> DataLoader[Split]:
+    """Makes the loader that fetches whole batches of rows, as a data module is set to."""
+    if data is not None and data.trainer is not None:
+        # A resumed trainer tells the epoch when workers are fetching already.
+        batches.set_epoch(data.trainer.current_epoch)
     # With a generator of its own the loader draws nothing from the one that dropout and augmentation use.
-    generator = torch.Generator()
-    return DataLoader(rows, sampler=batches, batch_size=None, generator=generator, pin_memory=torch.cuda.is_available())
+    loading = DataModule().loading() if data is None else data.loading()
+    return DataLoader(rows, sampler=batches, batch_size=None, generator=torch.Generator(), **loading)
 
 
 def stratified_split(labels: np.ndarray, held_out: int | float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,11 +1,14 @@
 """What every data module is: an object that its arguments rebuild, and that can be tried in seconds."""
 
+import os
 from typing import Any, ClassVar, Literal
 
+import torch
 from lightning import LightningDataModule
 
 from datamodules.arguments import KeepsArguments
 from datamodules.checksums import Checksum
+from datamodules.errors import DataError
 
 Needs = Literal["pictures", "series", "text", "sentences"]
 
@@ -13,15 +16,49 @@ Needs = Literal["pictures", "series", "text", "sentences"]
 class DataModule(KeepsArguments, LightningDataModule):
     """Base of every data module.
 
+    Args:
+        workers: Processes that fetch batches ahead, of each process that trains; chosen if left out. A batch of what
+            lies in memory is fetched in less time than it takes to hand it over, so there are none; where pictures are
+            read from disk for a graphics processor there are two, as far as there are processor cores to spare.
+        pin_memory: Copy batches from pinned memory, which a graphics processor reads while it computes; if left out,
+            where there is one that trains. They are copied as they are, pictures as uint8.
+
     Attributes:
         miniature: Arguments for a quick try, a little of everything: with few batches an epoch takes a second. A
             subclass adds to those of its base what it has more.
         needs: What a user brings, for a class that reads nothing else: ``pictures`` in a folder a class, ``series`` in
             a CSV file, ``text``, or a table of labelled ``sentences``.
+        on_disk: Whether batches are read from files that may be larger than memory.
+
+    Raises:
+        DataError: The number of workers is negative.
     """
 
     miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
     needs: ClassVar[Needs | None] = None
+    on_disk: ClassVar[bool] = False
+
+    def __init__(self, workers: int | None = None, pin_memory: bool | None = None) -> None:
+        super().__init__()
+        self.keep_arguments()
+        if workers is not None and workers < 0:
+            raise DataError(f"workers is {workers}, expected at least 0")
+        self.workers, self.pin_memory = workers, pin_memory
+
+    def loading(self) -> dict[str, Any]:
+        """How a ``DataLoader`` is to fetch batches: arguments of its constructor."""
+        trainer = self.trainer
+        on_gpu = torch.cuda.is_available() if trainer is None else trainer.strategy.root_device.type == "cuda"
+        workers = self.workers
+        if workers is None:
+            # Of the cores one computes in each process that trains here.
+            here = 1 if trainer is None else trainer.num_devices
+            workers = min(2, usable_cores() // here - 1) if on_gpu and self.on_disk and trainer is not None else 0
+        return {
+            "num_workers": max(workers, 0),
+            "persistent_workers": workers > 0,
+            "pin_memory": on_gpu if self.pin_memory is None else self.pin_memory,
+        }
 
     def checksums(self) -> dict[str, Checksum]:
         """What each split holds, in a few characters; of data that nothing tells of, nothing.
@@ -37,3 +74,8 @@ class DataModule(KeepsArguments, LightningDataModule):
         """
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.hparams.items())
         return f"{type(self).__name__}({arguments})"
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use, which a scheduler or a container may have limited."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

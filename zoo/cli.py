@@ -68,8 +68,8 @@ def main(argv: list[str] | None = None) -> int:
             if traceback:
                 raise
             told = str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
-            terminal.warn(_unexpected(error) if told is None else told)
-            return 2
+            terminal.tell(_unexpected(error) if told is None else told)
+            return getattr(error, "exit_code", 2)
 
 
 def _run(arguments: list[str]) -> int:

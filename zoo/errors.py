@@ -7,6 +7,10 @@ from datamodules.errors import did_you_mean as did_you_mean
 from datamodules.errors import shortened as shortened
 
 
+class ZooError(UserError):
+    """Bad input, told in one line: what was found, what was expected, what to type."""
+
+
 def lack_of_memory(error: BaseException) -> str | None:
     """What to say of an error if memory, or what numbers are kept in, did not suffice; None of any other."""
     text = str(error)
@@ -16,7 +20,3 @@ def lack_of_memory(error: BaseException) -> str | None:
     if isinstance(error, OverflowError) or re.search("(?i)size.*overflow|overflow when unpacking", text):
         return f"a number is too large ({text.splitlines()[0]}); use smaller ones"
     return None
-
-
-class ZooError(UserError):
-    """Bad input, told in one line: what was found, what was expected, what to type."""

@@ -37,7 +37,7 @@ def _is_size(value: Any) -> bool:
     return _is(int)(value) and value >= 0
 
 
-_TEXT, _NUMBER, _FIGURES = _is(str), _is(int, float), _named(_is(int, float, str, type(None)))
+_TEXT, _NUMBER, _FIGURES = _is(str), _is(int, float), _named(_is(int, float, bool, str, type(None)))
 _CHECKSUM = _record(shape=lambda value: _each(_is_size)(value) and len(value) > 0, sha256=_is_sha256)
 _CHECKSUMS = _named(lambda value: _CHECKSUM(value) and _TEXT(value.get("until", "")))
 _OBJECT = _record(class_path=_TEXT, init_args=_is(dict))

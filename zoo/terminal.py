@@ -11,10 +11,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from zoo.errors import ZooError
 
+# Names, in the environment of processes that another one has started, the folder where they tell it why they end.
+REPORTS = "ZOO_REPORTS"
 # Control characters but for line feed and tab; what ends a line or turns its direction; halves of characters.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -49,6 +52,14 @@ def say(text: str = "", end: str = "\n", flush: bool = False) -> None:
 def warn(text: str) -> None:
     """Prints what a user should know of, on standard error."""
     print(f"zoo: {visible(text)}", file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    """Prints why a command ends; of several processes the first one does so for all, and only once."""
+    if REPORTS in os.environ:
+        Path(os.environ[REPORTS], os.environ["LOCAL_RANK"]).write_text(text, encoding="utf-8", errors="replace")
+    else:
+        warn(text)
 
 
 @contextmanager

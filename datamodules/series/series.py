@@ -83,9 +83,9 @@ class Series(DataModule):
         seed: int = 0,
         fold: str | None = None,
         refit: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        self.keep_arguments()
+        super().__init__(**options)
         for name, value in (
             ("window", window),
             ("horizon", horizon),
@@ -256,9 +256,9 @@ class Series(DataModule):
                     f"{self.lanes} lanes cannot be shared by {count} processes; use --data.lanes {count} or "
                     f"--trainer.devices {self.lanes}"
                 )
-            return _walk(self._chunks(self._trained_by_lanes(), self.lanes).share(count, rank))
+            return self._walk(self._chunks(self._trained_by_lanes(), self.lanes).share(count, rank))
         windows = self._windows("train")
-        return load_batches(windows, EpochBatches(windows, self.batch_size, True, self.seed, count, rank))
+        return load_batches(windows, EpochBatches(windows, self.batch_size, True, self.seed, count, rank), self)
 
     def val_dataloader(self) -> DataLoader[Split] | list[DataLoader[Split]]:
         """The validation period in order; no loader if all was trained on, since that can tell nothing."""
@@ -276,9 +276,15 @@ class Series(DataModule):
 
     def _evaluate(self, split: str) -> DataLoader[Split]:
         if self.mode == "lanes":
-            return _walk(self._chunks(self.periods[split]))
+            return self._walk(self._chunks(self.periods[split]))
         windows = self._windows(split)
-        return load_batches(windows, EpochBatches(windows, self.eval_batch_size, False, self.seed, *processes(self)))
+        return load_batches(
+            windows, EpochBatches(windows, self.eval_batch_size, False, self.seed, *processes(self)), self
+        )
+
+    def _walk(self, lanes: Lanes) -> DataLoader[Split]:
+        """Walks lanes chunk by chunk; the sampler is one that Lightning leaves alone."""
+        return load_batches(lanes, Starts(lanes, lanes.chunk), self)
 
     def _windows(self, split: str) -> Windows:
         period, sequence = self.periods[split], self.mode == "sequence"
@@ -316,11 +322,6 @@ class DividedSeries(Series):
         self, recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1, **options: Any
     ) -> None:
         super().__init__(recording=recording, periods=divide(recording, val, test), **options)
-
-
-def _walk(lanes: Lanes) -> DataLoader[Split]:
-    """Walks lanes chunk by chunk; the sampler is one that Lightning leaves alone."""
-    return load_batches(lanes, Starts(lanes, lanes.chunk))
 
 
 def _to_tensor(recording: Recording) -> Tensor:

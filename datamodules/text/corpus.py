@@ -77,9 +77,9 @@ class RunningText(DataModule):
         eval_batch_size: int = 65_536,
         seed: int = 0,
         cache: str | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
-        self.keep_arguments()
+        super().__init__(**options)
         for name, value in (("window", window), ("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise DataError(f"{name} is {value}, expected at least 1")
@@ -163,12 +163,14 @@ class RunningText(DataModule):
         tokens = self.tokens.ids["train"]
         if self.batches == "windows":
             rows = Windows(tokens, self.window, sequence=True)
-            return load_batches(rows, Starts(rows, self.window, self.batch_size, True, True, self.seed, count, rank))
+            return load_batches(
+                rows, Starts(rows, self.window, self.batch_size, True, True, self.seed, count, rank), self
+            )
         number = count * self.batch_size
         length = len(tokens) // number
         lanes = Lanes(tokens[: number * length].view(number, length), self.window).share(count, rank)
         # Every process takes the same steps, each along its own lanes.
-        return load_batches(lanes, Starts(lanes, self.window, shifted=True, seed=self.seed))
+        return load_batches(lanes, Starts(lanes, self.window, shifted=True, seed=self.seed), self)
 
     def val_dataloader(self) -> DataLoader[Split]:
         """Chunks of the validation split, in order."""
@@ -181,7 +183,7 @@ class RunningText(DataModule):
     def _chunks(self, split: str, size: int) -> DataLoader[Split]:
         count, rank = processes(self)
         rows = Chunks(self.tokens.ids[split], size, self.tokens.tokenizer.end_id, CONTEXT, count)
-        return load_batches(rows, EpochBatches(rows, 1, False, self.seed, count, rank))
+        return load_batches(rows, EpochBatches(rows, 1, False, self.seed, count, rank), self)
 
 
 class Corpus(RunningText):

@@ -65,6 +65,7 @@ class ImageFolder(Images):
     in_channels = 3
     # What is published of a model must not show anybody's photos.
     private = True
+    on_disk = True
     needs = "pictures"
     miniature = Images.miniature | {"image_size": 48}
 

@@ -49,7 +49,7 @@ class Benchmark:
 
 
 # What every training by ``zoo fit`` runs through.
-FIT = ("zoo/base", "zoo/training", "zoo/commands/train.py", "datamodules/memory.py")
+FIT = ("zoo/base", "zoo/training", "zoo/commands/train.py", "datamodules/memory.py", "datamodules/module.py")
 IMAGES = ("zoo/vision", "datamodules/vision")
 SERIES = ("datamodules/series", "datamodules/windows.py")
 BENCHMARKS = {
@@ -82,6 +82,19 @@ BENCHMARKS = {
     ),
     "kmeans": Benchmark("tabular", "kmeans", ("zoo/base", "zoo/tabular", "datamodules/memory.py")),
     "pca": Benchmark("tabular", "pca", ("zoo/base", "zoo/tabular", "datamodules/memory.py")),
+    "scaling": Benchmark(
+        "commands",
+        "scaling",
+        (
+            *FIT,
+            *IMAGES,
+            "zoo/text",
+            "datamodules/text",
+            "datamodules/windows.py",
+            "zoo/recipes/cnn_fashion_mnist.yaml",
+            "zoo/recipes/char_rnn_shakespeare.yaml",
+        ),
+    ),
     "commands": Benchmark(
         "commands",
         "commands",

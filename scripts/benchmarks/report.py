@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 Size = Literal["full", "quick", "tiny"]
 
+# The section that scripts/gpu_check writes.
+GPU = "gpu"
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 _COMMIT = re.compile(r"\bcommit ([0-9a-f]{7,40})( with changes)?\b")
 _INTRODUCTION = """\
@@ -26,6 +28,10 @@ of its bare loop. Validation and the checkpoints written after it are left out, 
 accuracy; of transfer learning they are counted. Where other programs take the machine's cores, seconds and
 ratios both suffer: measure on a quiet one. The load is the average of the minute before a benchmark began, to
 which one that ran just before it has added.
+"""
+_NO_GPU = """\
+Nothing here was measured on a GPU: `scripts/gpu_check` has not been run on one yet. It adds a section that names the
+card.
 """
 
 
@@ -78,11 +84,13 @@ class Circumstances:
         size: How much it measures.
         commit: Of which code; None outside of a git checkout.
         load: Average number of processes that wanted a core in the minute before; None where no system tells.
+        device: What computes beside the processor.
     """
 
     size: Size
     commit: Commit | None
     load: float | None
+    device: str = ""
 
     @classmethod
     def now(cls, size: Size, commit: Commit | None) -> "Circumstances":
@@ -93,7 +101,7 @@ class Circumstances:
         told = [f"{date.today().isoformat()}{'' if self.size == 'full' else f' (--{self.size})'}"]
         if self.commit is not None:
             told.append(f"commit {self.commit.name}{' with changes' if self.commit.changed else ''}")
-        told.append(machine())
+        told += [self.device] * bool(self.device) + [machine()]
         if self.load is not None:
             told.append(f"load {self.load:.2f} before")
         return ", ".join(told)
@@ -151,4 +159,5 @@ def document(names: Iterable[str], measured: Mapping[str, str], before: str) -> 
         before: What the file has held so far.
     """
     known = {**sections(before), **measured}
-    return "\n".join([_INTRODUCTION, *(known[name].rstrip("\n") + "\n" for name in names if name in known)])
+    told = [_INTRODUCTION] if GPU in known else [_INTRODUCTION, _NO_GPU]
+    return "\n".join([*told, *(known[name].rstrip("\n") + "\n" for name in (*names, GPU) if name in known)])

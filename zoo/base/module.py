@@ -54,12 +54,14 @@ class ZooModule(KeepsArguments, LightningModule):
         watch_loss: Stop training with an error when the loss is NaN or infinite.
         rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
         learns: Whether training makes a difference to it.
+        takes_tf32: Whether training bears float32 products of 10 bits, as networks do that are large enough to gain.
     """
 
     metric: str
     watch_loss = True
     rounding_tolerance = 1e-4
     learns = True
+    takes_tf32 = False
 
     def __init__(self) -> None:
         super().__init__()

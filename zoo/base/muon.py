@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from zoo.base.processor import has_bfloat16
+from zoo.base.processor import gpu_has_bfloat16, has_bfloat16
 
 MOMENTUM = 0.95
 # A polynomial a x + b x^3 + c x^5 that takes singular values towards 1 in few steps (Jordan et al., 2024).
@@ -56,10 +56,10 @@ def orthogonalised(matrix: Tensor) -> Tensor:
         matrix: Of any two sizes, ``(M, N)``.
 
     Returns:
-        In bfloat16 on CUDA and on processors that compute in it, otherwise in the matrix' own precision, ``(M, N)``.
+        In bfloat16 on what computes in it, otherwise in the matrix' own precision, ``(M, N)``.
     """
     a, b, c = COEFFICIENTS
-    x = matrix.bfloat16() if matrix.is_cuda or has_bfloat16() else matrix
+    x = matrix.bfloat16() if (gpu_has_bfloat16() if matrix.is_cuda else has_bfloat16()) else matrix
     x = x.T if len(matrix) > len(matrix.T) else x
     x = x / x.norm().clamp(min=1e-7)
     for _ in range(STEPS):

@@ -61,3 +61,13 @@ def has_float64(device: torch.device) -> bool:
 def in_float64(tensor: Tensor) -> Tensor:
     """A tensor in double precision, on the CPU where its own device has none."""
     return (tensor if has_float64(tensor.device) else tensor.cpu()).double()
+
+
+def gpu_has_bfloat16() -> bool:
+    """Whether the graphics processor computes in bfloat16, instead of imitating it slowly."""
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def gpu_has_tf32(device: torch.device) -> bool:
+    """Whether a graphics processor multiplies float32 numbers of which it reads 10 bits of 23, many times as fast."""
+    return torch.version.hip is None and torch.cuda.get_device_capability(device) >= (8, 0)

@@ -49,6 +49,7 @@ class Adversarial(JudgedGenerator):
     """
 
     batch_norm = True
+    takes_tf32 = True
 
     def __init__(
         self,

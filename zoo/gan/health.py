@@ -70,11 +70,12 @@ class RealImages:
         self._parts.append(seen)
 
     def all(self) -> Seen:
-        """What all processes have seen in all batches."""
+        """What all processes have seen in all batches, in the order of the images, of which the first are compared."""
         if not self.known:
-            labels = [part.labels for part in self._parts if part.labels is not None]
-            joined = Seen(torch.cat([part.features for part in self._parts]), torch.cat(labels) if labels else None)
-            self._parts, self.known = [gathered(joined)], True
+            parts = [gathered(part) for part in self._parts]  # processes take turns, batch by batch
+            labels = [part.labels for part in parts if part.labels is not None]
+            joined = Seen(torch.cat([part.features for part in parts]), torch.cat(labels) if labels else None)
+            self._parts, self.known = [joined], True
         return self._parts[0]
 
 

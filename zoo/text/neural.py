@@ -88,6 +88,7 @@ class NeuralLanguageModel(LanguageModel, Optimized):
     stride: int
     context: int
     betas = (0.9, 0.99)
+    takes_tf32 = True
 
     def __init__(self, lr: float = 2e-3, compile: bool = False, **options: Any) -> None:
         super().__init__(lr=lr, **options)

@@ -34,6 +34,7 @@ from zoo.training.callbacks import (
     ValidateAtLastStep,
 )
 from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed_from, settle_choosers
+from zoo.training.company import Company
 from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
 from zoo.training.facts import FACTS, check_classes, check_given
 from zoo.training.figures import Figures
@@ -41,7 +42,14 @@ from zoo.training.learnt_from import RememberData
 from zoo.training.messages import ZooParser, reason, sections, told
 from zoo.training.places import has_unsaid_places, settled
 from zoo.training.plugins import NoProfiler, quieten
-from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_settings
+from zoo.training.precision import (
+    ReconsiderPrecision,
+    check_precision,
+    float32_products,
+    on_one_cpu,
+    settle_tf32,
+    time_settings,
+)
 from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import check_state, why_over
 from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
@@ -78,6 +86,7 @@ class ZooCLI(LightningCLI):
         self.args_given = args
         self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         self.checkpoint: Path | None = None
+        self.tf32 = self._tf32_when_measured = False
         self.duration: Duration | None = None
         # What a step takes in each precision and memory format, in milliseconds, if that was timed.
         self.step_times: dict[str, float] = {}
@@ -126,6 +135,13 @@ class ZooCLI(LightningCLI):
             help="On one CPU process, if neither precision nor channels_last is set, time a few training steps in "
             "float32, channels-last and bfloat16 first, and train with the quickest; what was chosen is written into "
             "the run's config.yaml.",
+        )
+        parser.add_argument(
+            "--tf32",
+            type=bool | None,
+            default=None,
+            help="Whether a GPU multiplies float32 matrices and kernels in TF32: many times as fast, of 10 bits. By "
+            "default where it has that and trains images, texts or GANs; what is measured is never rounded unasked.",
         )
         parser.add_argument(
             "--epochs_of",
@@ -238,9 +254,7 @@ class ZooCLI(LightningCLI):
         check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
         settings = self._get(self.config_init, "trainer")
         if settings.get("fast_dev_run"):
-            trainer = super().instantiate_trainer(**kwargs)
-            check_processes(trainer)
-            return trainer
+            return self._accompanied(super().instantiate_trainer(**kwargs))
         if self.verb == "fit":
             _check_intervals(settings)
             kind = type(self.datamodule)
@@ -275,8 +289,16 @@ class ZooCLI(LightningCLI):
         on_all = getattr(self.datamodule, "fit_on", "train") == "all"
         settings["callbacks"] = settle_choosers(_as_list(settings.get("callbacks")), on_all)
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks()}
-        trainer = super().instantiate_trainer(**kwargs)
+        return self._accompanied(super().instantiate_trainer(**kwargs))
+
+    def _accompanied(self, trainer: Trainer) -> Trainer:
+        """The trainer, whose processes are as many as were started, and watched."""
         check_processes(trainer)
+        check_precision(trainer)
+        asked, device = self._get(self.config, "tf32"), trainer.strategy.root_device
+        self.tf32 = settle_tf32(asked, self.model, device, self.verb == "fit")
+        self._tf32_when_measured = bool(asked)
+        self.company = Company(trainer, self.leave_no_trace)
         return trainer
 
     def _check_optimization(self, settings: Any) -> None:
@@ -345,7 +367,8 @@ class ZooCLI(LightningCLI):
             What belongs into ``results.json``.
         """
         try:
-            return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+            with self.company:
+                return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
         except UserError:
             self.leave_no_trace()
             raise
@@ -399,7 +422,8 @@ class ZooCLI(LightningCLI):
             checkpoint = resumed_from(checkpoint) if over is None else checkpoint
             callbacks = getattr(self.trainer, "callbacks", [])
             callbacks[:0] = [KeepMetrics(checkpoint), *([] if over is None else [Finish()])]
-        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        with float32_products(self.tf32):
+            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
         results: dict[str, Any] = {
             "fit": {
@@ -408,6 +432,7 @@ class ZooCLI(LightningCLI):
                 "steps": self.trainer.global_step,
                 "seconds": round(last.spent, 1) if last is not None else None,
                 "precision": str(self.trainer.precision),
+                **({"tf32": True} if self.tf32 else {}),
                 "processes": self.trainer.world_size,
                 "device": device_name(self.trainer),
             }
@@ -431,7 +456,10 @@ class ZooCLI(LightningCLI):
 
     def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)
-        figures = run(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        with float32_products(self._tf32_when_measured):
+            figures = run(
+                self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+            )
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
 
 

@@ -188,7 +188,7 @@ def _class_of(key: str, args: list[str]) -> type | None:
 
 def _known_flags(args: list[str]) -> list[str]:
     trainer = [f"--trainer.{name}" for name in inspect.signature(Trainer).parameters]
-    settings = ["--seed_everything", "--ckpt_path", "--tune_precision", "--epochs_of", "--figures"]
+    settings = ["--seed_everything", "--ckpt_path", "--tune_precision", "--tf32", "--epochs_of", "--figures"]
     return [*settings, "--config", "--quiet", "--test", "--print_config", *trainer]
 
 

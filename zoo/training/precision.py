@@ -1,8 +1,10 @@
 """In which precision to train: the quickest that was timed, and when to think again."""
 
+import contextlib
 import copy
 import statistics
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +14,8 @@ from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import rank_zero_warn
 
 from zoo.base.module import ZooModule
-from zoo.base.processor import has_bfloat16
+from zoo.base.processor import gpu_has_bfloat16, gpu_has_tf32, has_bfloat16
+from zoo.errors import ZooError
 
 
 def time_settings(model: ZooModule, batch: Any, steps: int = 8) -> dict[tuple[str, bool], float]:
@@ -46,6 +49,52 @@ def on_one_cpu(settings: Any) -> bool:
     placing = {name: settings[name] for name in ("accelerator", "devices", "num_nodes", "strategy")}
     trainer = Trainer(**placing, logger=False, enable_checkpointing=False, enable_progress_bar=False)
     return trainer.world_size == 1 and trainer.strategy.root_device.type == "cpu"
+
+
+def check_precision(trainer: Trainer) -> None:
+    """Refuses bfloat16 where a graphics processor would only imitate it.
+
+    Raises:
+        ZooError: It would.
+    """
+    device = trainer.strategy.root_device
+    if device.type == "cuda" and str(trainer.precision).startswith("bf16") and not gpu_has_bfloat16():
+        raise ZooError(
+            f"{torch.cuda.get_device_name(device)} does not compute in bfloat16; use --trainer.precision 32-true, or "
+            "16-mixed"
+        )
+
+
+def settle_tf32(asked: bool | None, model: ZooModule, device: torch.device, trains: bool) -> bool:
+    """Whether to multiply float32 numbers in TF32.
+
+    Args:
+        asked: What somebody said; if nobody did, networks that bear it are trained so.
+        model: What computes.
+        device: Where.
+        trains: Whether the model is trained, not measured.
+
+    Raises:
+        ZooError: It was asked for, and there is none.
+    """
+    has_it = device.type == "cuda" and gpu_has_tf32(device)
+    if asked and not has_it:
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"a device of type {device.type}"
+        raise ZooError(f"{name} has no TF32; leave --tf32 true out")
+    return has_it and (trains and model.takes_tf32 if asked is None else asked)
+
+
+@contextlib.contextmanager
+def float32_products(tf32: bool) -> Iterator[None]:
+    """Inside, a GPU multiplies float32 matrices and kernels in TF32, or rounds nothing."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
 
 
 class ReconsiderPrecision(Callback):

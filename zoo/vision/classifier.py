@@ -38,6 +38,7 @@ class Classifier(ImageInputs, Classification):
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
+    takes_tf32 = True
     network: nn.Module
     mean: Tensor
     std: Tensor

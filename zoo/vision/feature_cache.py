@@ -107,4 +107,9 @@ def _rows(loader: Any) -> _Rows:
             f"features can be cached only of data held in tensors, as the zoo's data modules have it, not of a "
             f"{type(dataset).__name__}; compute them anew in every epoch with --model.cache_features false"
         )
+    if loader.num_workers:
+        raise ZooError(
+            f"features are cached by the process that trains, and {loader.num_workers} workers would go on fetching "
+            "pictures; use --data.workers 0, or compute features anew with --model.cache_features false"
+        )
     return dataset

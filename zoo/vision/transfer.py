@@ -181,6 +181,9 @@ class Transfer(Classifier):
     def on_fit_start(self) -> None:
         """Starts without features, for the data may be other than before."""
         self._cache.begin(torch.initial_seed())
+        data = getattr(self.trainer, "datamodule", None)
+        if self.cache_features and getattr(data, "workers", 0) is None:
+            data.workers = 0  # features lie in memory
 
     def on_train_epoch_start(self) -> None:
         """Unfreezes when it is time; until then the epoch is one of features."""
