@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 RECORD, PAGE = ROOT / "docs" / "reliability.json", ROOT / "docs" / "reliability.md"
 ATTACKS = ("tests/attacks", "tests/fuzz")
 # Of the attacks of a kind that takes milliseconds; others are tried in proportion, see tests/attacks.
-TRIES = 2000
+TRIES = 5000
 
 
 class Promise(NamedTuple):

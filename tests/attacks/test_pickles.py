@@ -124,7 +124,7 @@ def test_pickles_execute_nothing_in_a_run(
             return "it was executed"
         return None if code == 2 and error.count("\n") == 1 else f"exit code {code}: {error}"
 
-    attack("pickles", 5, 0.05, attempt)
+    attack("pickles", 5, 0.02, attempt)
 
 
 def test_pickles_are_dangerous_without_the_zoo(pickled: Callable[[random.Random], Path], tmp_path: Path) -> None:

@@ -111,4 +111,4 @@ def test_run_folders_run_nothing(
             return f"exit code {code}: {error}"
         return None
 
-    attack("run folders", 25, 0.3, attempt)
+    attack("run folders", 25, 0.1, attempt)
