@@ -87,7 +87,17 @@ PROMISES = (
         " line that says what was found and what was expected: no traceback, no hang, nothing written outside "
         "of the run.",
         "Made-up flags, YAML, run folders, tables, texts and pictures, by a fuzzer.",
-        ("tests/training/test_bad_settings.py",),
+        (
+            "made-up flags of training",
+            "made-up flags of every verb",
+            "made-up recipes",
+            "made-up run folders",
+            "made-up tables",
+            "made-up texts",
+            "made-up pictures",
+            "tests/training/test_bad_settings.py",
+            "tests/base/test_inputs.py",
+        ),
     ),
     Promise(
         "Outputs are whole, names are harmless",
@@ -113,6 +123,29 @@ PROMISES = (
         "Checkpoints, published weights and runs of former versions load, resume and answer as they did.",
         "Files that former versions wrote are kept.",
         ("tests/test_former.py",),
+    ),
+    Promise(
+        "Several processes give what one gives",
+        "Every kind of training works with several processes, on one computer or more: measured on the same "
+        "rows, resumed, published. One that is lost ends all of them, with a line.",
+        "Two processes of the CPU for every kind, four for three kinds, two nodes by torchrun; processes that "
+        "raise, hang and are killed.",
+        (
+            "tests/test_several_processes.py",
+            "tests/training/test_lost_processes.py",
+            "tests/training/test_processes.py",
+        ),
+    ),
+    Promise(
+        "A GPU gives what the CPU gives",
+        "Training, measuring and every public method work on a CUDA device and agree with the CPU as far as "
+        "rounding allows; bit-identical is promised of CPUs only.",
+        "A pretended CUDA device, which computes on the CPU and raises where devices mix, over all recipes and "
+        "public methods; `scripts/gpu_check` does so on a real one, and `benchmarks.md` says whether it was run.",
+        (
+            "tests/devices/test_pretended_cuda.py",
+            "tests/training/test_device_settings.py",
+        ),
     ),
 )
 
