@@ -55,9 +55,10 @@ def lead(name: str, out: Path) -> dict[str, Any]:
     torch.manual_seed(int(os.environ["RANK"]))  # fresh weights would differ if nothing synchronised them
     run, left = out / name / "run", out / name / "left"
     trained = start(name, run, "fit", callbacks=(PullThePlug(run, left),))
-    found = {"results": trained.run(), "whole": digest(trained.model)}
+    results = trained.run()
+    found: dict[str, Any] = {"results": results, "whole": digest(trained.model)}
     if trained.trainer.is_global_zero:
-        write_results(run, name, found["results"])
+        write_results(run, name, results)
     for verb in ("validate", "test"):
         found |= start(name, run, verb, "--ckpt_path", str(run / "checkpoints" / "best.ckpt")).run()
     resumed = start(name, left, "fit", "--ckpt_path", str(left / "checkpoints" / "last.ckpt"))

@@ -36,9 +36,6 @@ KINDS = {
     "linear_minibatch": "a line",
     "backprop_iris": "gradients by hand",
 }
-# A nudge in float32 leads to another place where many steps follow each other.
-IN_MINIATURE = {"rel": 1e-4, "abs": 1e-5}
-
 Launch = tuple[int, int]
 TWO, FOUR, TWO_NODES = (1, 2), (1, 4), (2, 1)
 CASES = [
@@ -63,7 +60,9 @@ cases = pytest.mark.parametrize(
 def launched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[Launch], Path]:
     """Leads the recipes that are tested with a number of processes, which are started once for all of them."""
     tests = [item for item in request.session.items if "launched" in getattr(item, "fixturenames", ())]
-    chosen = {test.callspec.params["case"]: None for test in tests if isinstance(test, pytest.Function)}
+    chosen: dict[Any, None] = {
+        test.callspec.params["case"]: None for test in tests if isinstance(test, pytest.Function)
+    }
 
     @cache
     def launch(how: Launch) -> Path:
@@ -105,8 +104,8 @@ def test_several_processes_lead_a_run(
     assert first["results"]["fit"]["processes"] == nodes * processes
 
     alone = one_process(name, run, tmp_path)
-    assert first["validate"] == pytest.approx(alone["validate"], **IN_MINIATURE)
-    assert first["test"] == pytest.approx(alone["test"], **IN_MINIATURE)
+    assert first["validate"] == pytest.approx(alone["validate"], rel=1e-4, abs=1e-5)
+    assert first["test"] == pytest.approx(alone["test"], rel=1e-4, abs=1e-5)
 
     code, _, error = zoo_command("publish", run, "--to", tmp_path / "published")
     assert code == 0, error

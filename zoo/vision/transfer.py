@@ -181,7 +181,7 @@ class Transfer(Classifier):
     def on_fit_start(self) -> None:
         """Starts without features, for the data may be other than before."""
         self._cache.begin(torch.initial_seed())
-        data = getattr(self.trainer, "datamodule", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
         if self.cache_features and getattr(data, "workers", 0) is None:
             data.workers = 0  # features lie in memory
 
