@@ -72,7 +72,7 @@ def parse_range(text: str) -> list[int]:
     low, high = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= low <= high <= MOST_CLUSTERS:
         raise ZooError(
-            f"--k is {shortened(text)}, expected two numbers from 1 to {MOST_CLUSTERS:,}, the smaller one first, such as "
+            f"--k is {shortened(text)}, expected two numbers from 1 to {MOST_CLUSTERS:,}, the smaller first, such as "
             "1..10"
         )
     return list(range(low, high + 1))
