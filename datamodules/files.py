@@ -9,6 +9,19 @@ from datamodules.errors import UserError
 
 
 @contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names what could not be written, which a full disk does not.
+
+    Raises:
+        UserError: Something could not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yields a file to write beside ``path``, which takes its place when all is written, and is removed otherwise.
 
@@ -19,10 +32,9 @@ def written_whole(path: Path) -> Iterator[Path]:
     """
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        yield scratch
-        scratch.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        with naming(path):
+            yield scratch
+            scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -1,8 +1,8 @@
 """Data that fits in memory, indexed a batch at a time: no Python runs per sample.
 
-The batches of an epoch depend on (seed, epoch) alone, so an interrupted run resumes bit-identically, and they are dealt
-out to the processes of a distributed run without repeats or padding, so that an evaluation by two processes sees what
-one process sees.
+The batches of an epoch depend on (seed, epoch) alone, so an interrupted run resumes with the same ones, and they are
+dealt out to the processes of a distributed run without repeats or padding, so that an evaluation by two processes sees
+what one process sees.
 """
 
 from collections.abc import Iterator

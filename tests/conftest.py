@@ -7,11 +7,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from record import Tally
 
 # A terminal wide enough that no table is cut.
 os.environ["COLUMNS"] = "200"
@@ -25,10 +26,37 @@ CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)(-[
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds what makes ``tests/fuzz`` try for long, and tell what came of it."""
-    group = parser.getgroup("fuzz")
-    group.addoption("--fuzz-examples", type=int, metavar="N", help="try N other commands in all, instead of a few")
-    group.addoption("--fuzz-record", metavar="FILE", help="write into this JSON how many ran and failed of each kind")
+    """Adds what makes the attacks on the zoo long, and keeps what came of them."""
+    group = parser.getgroup("reliability")
+    group.addoption(
+        "--tries", type=int, metavar="N", help="try N times instead of a few; kinds that take long less often"
+    )
+    group.addoption("--record", type=Path, metavar="FILE", help="write how many tries of each kind failed, as JSON")
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """Counts what is tried; goes into the file that ``--record`` names."""
+    found = Tally(request.config.getoption("--record"))
+    yield found
+    found.write()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Records how many tests of each file passed and failed, too."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    record: Path | None = session.config.getoption("--record")
+    if record is None or terminal is None or hasattr(session.config, "workerinput"):
+        return
+    tally = Tally(record)
+    for outcome in ("passed", "failed", "error"):
+        for report in terminal.stats.get(outcome, []):
+            if report.when == "call" or outcome == "error":
+                count = tally.of(report.nodeid.partition("::")[0])
+                count.tries += 1
+                count.failures += outcome != "passed"
+                count.seconds += report.duration
+    tally.write()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

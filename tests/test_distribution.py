@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -13,25 +14,69 @@ from conftest import ROOT
 import zoo
 from zoo import registry
 
+PACKAGES = ROOT / "checkpoints" / "packages"
+FAMILIES = sorted(path.name for path in PACKAGES.iterdir() if path.name != "all")
+
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's wheel."""
-    out = tmp_path_factory.mktemp("wheel")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The project's wheel, and those of large weights by family."""
+    out = tmp_path_factory.mktemp("wheels")
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(out)]
-    subprocess.run([*build, str(ROOT)], check=True, timeout=120, capture_output=True)
-    (path,) = out.glob("*.whl")
-    return path
+    subprocess.run([*build, ROOT, *PACKAGES.iterdir()], check=True, timeout=240, capture_output=True)
+    found = {path.name.partition("-")[0].removeprefix("lightning_zoo"): path for path in out.glob("*.whl")}
+    return {name.removeprefix("_weights_"): path for name, path in found.items()}
+
+
+@pytest.fixture(scope="module")
+def wheel(wheels: dict[str, Path]) -> Path:
+    """The project's wheel."""
+    return wheels[""]
 
 
 def test_wheel_is_small_and_complete(wheel: Path) -> None:
-    assert wheel.stat().st_size < 100_000_000
+    assert wheel.stat().st_size < 20_000_000
     names = set(zipfile.ZipFile(wheel).namelist())
     for recipe in registry.list_recipes():
         assert f"zoo/recipes/{recipe}.yaml" in names
     for published in zoo.list_models(pretrained=True):
-        assert {f"zoo/checkpoints/{published}/{file}" for file in ("card.json", "model.safetensors")} <= names
+        assert f"zoo/checkpoints/{published}/card.json" in names
     assert not [name for name in names if name.startswith(("tests", "scripts", "checkpoints"))]
+
+
+def test_every_published_file_is_in_one_wheel(wheels: dict[str, Path]) -> None:
+    found = []
+    for wheel in wheels.values():
+        assert wheel.stat().st_size < 100_000_000
+        names = (name.split("/")[-2:] for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name)
+        found += ["/".join(name) for name in names if name[-1].endswith(".safetensors")]
+    published = list(registry.CHECKPOINTS.glob("*/*.safetensors"))
+    assert sorted(found) == sorted(f"{path.parent.name}/{path.name}" for path in published)
+
+
+def test_distributions_of_weights_have_the_zoo_s_version() -> None:
+    projects = {path.parent.name: tomllib.loads(path.read_text())["project"] for path in PACKAGES.glob("*/*.toml")}
+    assert {project["version"] for project in projects.values()} == {zoo.__version__}
+    assert projects["all"]["dependencies"] == [f"lightning-zoo-weights-{family}" for family in FAMILIES]
+    assert {registry.entry(name).family for name in zoo.list_models()} >= set(FAMILIES)
+
+
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_large_weights_are_found_or_told_what_to_install(
+    wheels: dict[str, Path], tmp_path: Path, has_weights: bool
+) -> None:
+    for name in ("", "gan") if has_weights else ("",):
+        zipfile.ZipFile(wheels[name]).extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-P", "-m", "zoo.cli", "sample", "dcgan_digits", "--num", "1"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if has_weights:
+        assert (done.returncode, done.stdout) == (0, "wrote samples.png (1 images)\n")
+    else:
+        told = (
+            "model.safetensors of 'dcgan_digits' is not installed; it comes with: pip install lightning-zoo-weights-gan"
+        )
+        assert (done.returncode, done.stderr) == (2, f"zoo: {told}\n")
 
 
 @pytest.mark.slow

@@ -4,8 +4,9 @@ import sys
 from importlib import import_module
 
 from datamodules.errors import UserError
-from zoo import __version__
+from zoo import __version__, terminal
 from zoo.errors import ZooError, did_you_mean, lack_of_memory
+from zoo.terminal import say
 
 VERBS = {
     "list": ("zoo.commands.listing:list_recipes", "list the recipes and what their published weights reach"),
@@ -25,8 +26,14 @@ VERBS = {
     "interpolate": ("zoo.commands.sample:interpolate", "let a GAN walk from image to image"),
     "import-keras": ("zoo.commands.import_keras:import_keras", "turn a Keras MobileNetV2 into weights of the zoo"),
     "export": ("zoo.commands.export:export", "export a model to ONNX, an n-gram model to ARPA"),
+    "runs": ("zoo.commands.runs:runs", "list what was trained, and remove what may go"),
+    "doctor": ("zoo.commands.doctor:doctor", "say what is installed, what there is to compute with, and what is wrong"),
+    "completion": ("zoo.commands.completion:completion", "let a shell complete what is typed"),
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
+
+# Exit codes that shells know: ended by Ctrl-C (signal 2), and because nobody reads the output any more (signal 13).
+INTERRUPTED, HUNG_UP = 130, 141
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,25 +48,37 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
-    try:
-        return _run(arguments)
-    except KeyboardInterrupt:
-        return 130
-    except Exception as error:
-        if traceback:
+    with terminal.guarded():
+        try:
+            code = _run(arguments)
+            with terminal.printing():
+                sys.stdout.flush()
+            return code
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        except SystemExit as stop:
+            # Lightning ends what Ctrl-C stopped with a code of its own.
+            if isinstance(stop.__context__, KeyboardInterrupt):
+                return INTERRUPTED
             raise
-        told = str(error) if _is_told(error) else lack_of_memory(error)
-        print(_unexpected(error) if told is None else f"zoo: {told}", file=sys.stderr)
-        return 2
+        except BrokenPipeError:
+            terminal.hang_up()
+            return HUNG_UP
+        except Exception as error:
+            if traceback:
+                raise
+            told = str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
+            terminal.warn(_unexpected(error) if told is None else told)
+            return 2
 
 
 def _run(arguments: list[str]) -> int:
     verb, *rest = arguments or ["--help"]
     if verb in ("-h", "--help", "help"):
-        print(_usage())
+        say(_usage())
         return 0
     if verb in ("-V", "--version"):
-        print(f"zoo {__version__}")
+        say(f"zoo {__version__}")
         return 0
     if verb not in VERBS:
         raise ZooError(f"no verb '{verb}'{did_you_mean(verb, VERBS)}; 'zoo --help' shows all")
@@ -81,13 +100,9 @@ def _unexpected(error: Exception) -> str:
     """One line about what the zoo did not foresee, and how to see more."""
     said = " ".join(str(error).split())
     return (
-        f"zoo: unexpected {type(error).__name__}: {said}; --traceback shows where; if what was given is right, it is a "
+        f"unexpected {type(error).__name__}: {said}; --traceback shows where; if what was given is right, it is a "
         "fault of the zoo: please report it"
     )
-
-
-def _is_told(error: Exception) -> bool:
-    return isinstance(error, UserError | OSError)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Pictures that several wings draw; every function returns a matplotlib figure and shows nothing by itself."""
 
+import io
 import textwrap
 from collections.abc import Sequence
 from math import ceil
@@ -12,6 +13,13 @@ from torch import Tensor
 
 COLOURS = ("#1f6fb2", "#d1495b", "#3c8d5a", "#8a5fb5")
 _SPLIT_COLOURS = {"train": COLOURS[0], "val": COLOURS[1], "learning": COLOURS[2]}
+
+
+def as_png(figure: Figure) -> bytes:
+    """A drawing as the content of a picture file."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
 
 
 def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[str]) -> Figure:

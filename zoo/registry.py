@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ _PACKAGE = Path(__file__).parent
 RECIPES = _PACKAGE / "recipes"
 # In an installed wheel inside the package, in a checkout beside it.
 CHECKPOINTS = _PACKAGE / "checkpoints" if (_PACKAGE / "checkpoints").is_dir() else _PACKAGE.parent / "checkpoints"
+# Where the distributions lie that hold what is too large for this one, a folder for each family.
+_LARGE = "lightning_zoo_weights"
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # How deep YAML may be nested, and for how many values its aliases may stand, by far more than a recipe needs.
 _DEPTH, _REPEATED = 50, 10_000
@@ -99,6 +102,29 @@ class Imported(Recipe):
     def summary(self) -> str:
         """What the card says."""
         return read_card(self.folder).get("summary", "Imported weights.")
+
+
+def published_file(folder: Path, name: str) -> Path:
+    """A file of published weights: in their folder or, if it is large, in the distribution of their family.
+
+    Args:
+        folder: That of the card.
+        name: Such as ``model.safetensors``.
+
+    Raises:
+        ZooError: The distribution is not installed.
+    """
+    path = folder / name
+    if path.exists() or folder.parent != CHECKPOINTS:
+        return path
+    family = read_card(folder)["family"]
+    found = find_spec(_LARGE)
+    for root in (found and found.submodule_search_locations) or ():
+        if (large := Path(root) / family / folder.name / name).is_file():
+            return large
+    raise ZooError(
+        f"{name} of '{folder.name}' is not installed; it comes with: pip install lightning-zoo-weights-{family}"
+    )
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -203,13 +229,18 @@ def list_models(pattern: str = "*", pretrained: bool = False) -> list[str]:
     """
     imported = (path.parent.name for path in CHECKPOINTS.glob("*/card.json"))
     imported = (name for name in imported if not Recipe(name).path.is_file())
-    names = [*list_recipes(pattern), *(name for name in imported if fnmatch.fnmatchcase(name, _anywhere(pattern)))]
+    names = [*list_recipes(pattern), *(name for name in imported if matches(name, pattern))]
     return sorted(name for name in names if not pretrained or (CHECKPOINTS / name / "card.json").is_file())
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
     """Lists what can be trained; :func:`list_models` lists imported weights, too."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml") if fnmatch.fnmatchcase(path.stem, _anywhere(pattern)))
+    return sorted(path.stem for path in RECIPES.glob("*.yaml") if matches(path.stem, pattern))
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a name fits a shell pattern; a plain word matches anywhere."""
+    return fnmatch.fnmatchcase(name, _anywhere(pattern))
 
 
 def _anywhere(pattern: str) -> str:

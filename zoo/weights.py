@@ -24,9 +24,10 @@ from torch import Tensor
 
 from datamodules.arguments import parameters
 from datamodules.errors import UserError
-from datamodules.files import write_whole
+from datamodules.files import naming, write_whole
 from zoo import names, registry
 from zoo.base.module import ZooModule, unfilled
+from zoo.base.processor import find_device
 from zoo.errors import ZooError, did_you_mean
 from zoo.schemas import fault_of_checkpoint
 
@@ -45,15 +46,18 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu", *, ki
     Args:
         name: A published model (``"cnn_fashion_mnist"``), a folder of published weights, the folder of a run (its best
             checkpoint; of one on everything its last), or a Lightning checkpoint file.
-        device: Where to put it.
+        device: Where to put it and let it compute: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto`` for the first
+            accelerator, if there is one. What it is given may lie anywhere; what it gives back lies there.
         kind: The class that it must be of, which type checkers then know, too: ``zoo.load(run, kind=CNN)``.
 
     Returns:
         The model in evaluation mode: a LightningModule that takes raw inputs.
 
     Raises:
-        ZooError: It is not there, is damaged, holds something that is not a model of the zoo, or one of another class.
+        ZooError: It is not there, is damaged, holds something that is not a model of the zoo, or one of another class;
+            or the device is not there.
     """
+    device = find_device(device)
     path = Path(name)
     if str(name) in registry.list_models(pretrained=True):
         model = load_published(registry.entry(str(name)).folder)
@@ -72,18 +76,6 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu", *, ki
     if not isinstance(model, kind):
         raise ZooError(f"{name} holds a {type(model).__name__}, expected a {kind.__name__}")
     return model.to(device).eval()
-
-
-def check_device(device: str) -> None:
-    """Tells that there is no such device.
-
-    Raises:
-        ZooError: It cannot be used.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ZooError(f"--device is {device!r}, which cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _unknown(name: str) -> str:
@@ -202,8 +194,10 @@ def save(
         "sha256": hashlib.sha256(weights).hexdigest(),
         "sha256_golden": hashlib.sha256(golden_file).hexdigest(),
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+    with naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    scratches = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-")
+    with naming(folder), scratches as scratch:
         fresh = Path(scratch) / "new"
         fresh.mkdir()
         (fresh / "model.safetensors").write_bytes(weights)
@@ -227,10 +221,11 @@ def load_published(folder: Path) -> ZooModule:
         ZooError: A file is missing or damaged.
     """
     card = registry.read_card(folder)
-    content = _read_whole(folder / "model.safetensors", card["sha256"])
+    path = registry.published_file(folder, "model.safetensors")
+    content = _read_whole(path, card["sha256"])
     with unfilled():
         model = build(card["model"]["class_path"], card["model"]["init_args"])
-    state = _parse_safetensors(content, folder / "model.safetensors")
+    state = _parse_safetensors(content, path)
     for prefix, lender in card.get("borrows", {}).items():
         state |= _lent(folder, prefix, lender["from"], lender["sha256"])
     fill(model, state, folder)
@@ -264,7 +259,7 @@ def load_golden(folder: Path) -> dict[str, Tensor]:
     Raises:
         ZooError: The file is missing or damaged.
     """
-    path = folder / "golden.safetensors"
+    path = registry.published_file(folder, "golden.safetensors")
     return _parse_safetensors(_read_whole(path, registry.read_card(folder).get("sha256_golden")), path)
 
 
@@ -274,7 +269,8 @@ def _read_whole(path: Path, sha256: str | None) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if sha256 not in (None, found):
         raise ZooError(
-            f"{path} is damaged: sha256 {found[:12]}..., the card says {str(sha256)[:12]}...; fetch it again"
+            f"{path} is damaged, or of another version than its card: sha256 {found[:12]}..., the card says "
+            f"{str(sha256)[:12]}...; fetch it again"
         )
     return content
 

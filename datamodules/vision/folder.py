@@ -170,6 +170,8 @@ class ImageFolder(Images):
             hint = f"; did you mean --data.root {deeper}?" if len(_folders(deeper)) > 1 else ""
             raise DataError(f"{folder} holds one class only, {_printable(only)}; expected at least two{hint}")
         for name, files in classes.items():
+            if name != name.encode(errors="replace").decode():
+                raise DataError(f"{folder} holds a folder called {_printable(name)}, which is no UTF-8; rename it")
             if not files:
                 raise DataError(f"{folder / name} holds no pictures; put some there, or delete the folder")
         return classes

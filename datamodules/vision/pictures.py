@@ -42,8 +42,8 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 _opening = Lock()
 
 
-def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
-    """Reads an image file and brings it to one size and one or three channels.
+def read_picture(source: str | os.PathLike[str] | Image.Image, size: int, channels: int) -> Tensor:
+    """Reads an image file, or an image of Pillow, and brings it to one size and one or three channels.
 
     Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the
     first frame is taken. Height and width are scaled each by itself: nothing is cut off.
@@ -51,7 +51,7 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
     PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, ICO and, where Pillow can, AVIF are read, whatever the file's name.
 
     Args:
-        path: The file.
+        source: The file, or the image.
         size: Height and width of the result.
         channels: 1 for grey, 3 for colour.
 
@@ -61,12 +61,17 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
     Raises:
         DataError: The file is missing, no image of these formats, truncated, or would unpack to an excessive size.
     """
+    if isinstance(source, Image.Image):
+        try:
+            return _to_pixels(source, size, channels)
+        except OSError as error:  # of a file that was opened and is decoded only now
+            raise DataError(f"the picture is damaged: {error}") from error
+    path = Path(source)
     try:
         with _open(path) as file:
             # A JPEG many times too large is decoded at a half, a quarter or an eighth, which saves most of the time.
             file.draft(None, (2 * size, 2 * size))
-            picture = ImageOps.exif_transpose(file)
-            picture = _opaque(picture).convert("L" if channels == 1 else "RGB")
+            return _to_pixels(file, size, channels)
     except FileNotFoundError as error:
         raise DataError(f"no file {path}") from error
     except IsADirectoryError as error:
@@ -81,7 +86,11 @@ def read_picture(path: str | Path, size: int, channels: int) -> Tensor:
         raise DataError(f"{path} would unpack to an excessive size: {error}") from error
     except Exception as error:  # a damaged file can make a decoder of Pillow raise almost anything
         raise DataError(f"{path} is damaged: {error}") from error
-    pixels = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def _to_pixels(picture: Image.Image, size: int, channels: int) -> Tensor:
+    upright = _opaque(ImageOps.exif_transpose(picture)).convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
     return torch.from_numpy(pixels.reshape(size, size, channels).copy()).movedim(2, 0)
 
 

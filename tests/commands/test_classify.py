@@ -140,7 +140,7 @@ def test_failure_leaves_the_files_of_an_earlier_call_alone(zoo_command: Zoo, tmp
 
 @pytest.mark.usefixtures("photos")
 def test_model_that_names_no_classes_is_refused(zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "load", lambda name: SimpleNamespace(image_size=8, in_channels=1))
+    monkeypatch.setattr(weights, "load", lambda name, device: SimpleNamespace(image_size=8, in_channels=1))
     code, _, err = zoo_command("classify", "backbone", "photos")
     assert (code, "'backbone' names no classes" in err) == (2, True)
 
@@ -217,6 +217,9 @@ class Brightness(nn.Module):
         self.network = nn.Sequential(
             keep, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), squeezed, nn.Flatten(), decide
         )
+
+    def take(self, images: Tensor) -> Tensor:
+        return images
 
     def normalise(self, images: Tensor) -> Tensor:
         return images / 255

@@ -15,6 +15,7 @@ from PIL import Image
 
 import zoo
 from zoo import registry, weights
+from zoo.base.processor import devices
 from zoo.cli import main
 from zoo.vision import CNN
 
@@ -121,6 +122,25 @@ def test_bad_input_is_told_in_one_line(zoo_command: Zoo, tmp_path: Path, argumen
     assert told in err
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.rglob("*")), "bad input leaves nothing behind"
+
+
+COMPUTES = {
+    "classify pictures": ["classify", "cnn_digits", "gone.png"],
+    "classify texts": ["classify", "sentiment_average_reviews", "--text", "a film"],
+    "embed": ["embed", "pca_iris"],
+    "forecast": ["forecast", "lstm_sunspots", "--horizon", "3"],
+    "generate": ["generate", "char_rnn_shakespeare"],
+    "perplexity": ["perplexity", "char_rnn_shakespeare", "gone.txt"],
+    "sample": ["sample", "dcgan_digits"],
+    "interpolate": ["interpolate", "dcgan_digits"],
+}
+
+
+@pytest.mark.parametrize("verb", COMPUTES)
+def test_absent_device_is_told_with_those_that_are_there(zoo_command: Zoo, tmp_path: Path, verb: str) -> None:
+    code, _, err = zoo_command(*COMPUTES[verb], "--device", "cuda:9")
+    assert (code, err) == (2, f"zoo: no device 'cuda:9'; this machine has {', '.join(devices())}\n")
+    assert not list(tmp_path.rglob("*"))
 
 
 def test_traceback_on_request() -> None:
@@ -289,3 +309,20 @@ def test_facts_of_the_data_cannot_stand_in_a_recipe(zoo_command: Zoo, tmp_path: 
     code, _, err = zoo_command("fit", "mine.yaml")
     assert code == 2
     assert "model.init_args.mean is for the data to say" in err
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_card_is_shown_as_people_read_it(name: str, zoo_command: Zoo) -> None:
+    code, out, _ = zoo_command("show", name, "--markdown")
+    assert code == 0
+    assert out.startswith(f"# {name}\n\n")
+    card = registry.entry(name).card
+    if card is not None and card.get("metric"):
+        assert f"**{card['metrics'][card['metric']]:.5g}**" in out
+    assert "None" not in out
+
+
+def test_one_view_at_a_time(zoo_command: Zoo) -> None:
+    code, _, err = zoo_command("show", "cnn_digits", "--card", "--markdown")
+    assert code == 2
+    assert "each show something else" in err

@@ -63,10 +63,14 @@ def test_what_cannot_be_drawn_is_told_in_one_line(
 
 
 @pytest.mark.parametrize(("fitted", "told"), [(True, "one component, and"), (False, "learnt nothing")])
-def test_a_plane_takes_two_components(zoo_command: Zoo, tmp_path: Path, fitted: bool, told: str) -> None:
+def test_a_plane_takes_two_components(
+    zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fitted: bool, told: str
+) -> None:
     model = PCA(4, 1)
     if fitted:
         model.components[0, 0] = 1.0
-    weights.save(model, tmp_path / "some_pca", {"recipe": "some_pca"}, {"input": torch.zeros(1, 4)})
+    with monkeypatch.context() as patch:
+        patch.setattr(PCA, "is_fitted", True)  # or it would not be saved
+        weights.save(model, tmp_path / "some_pca", {"recipe": "some_pca"}, {"input": torch.zeros(1, 4)})
     code, _, err = zoo_command("embed", tmp_path / "some_pca", "--plot", "p.png")
     assert (code, told in err) == (2, True)

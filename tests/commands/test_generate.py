@@ -102,7 +102,7 @@ def test_mixed_models_are_told_with_each(zoo_command: Zoo, trained: Path) -> Non
         (["generate", "{model}", "--top-p", "2"], "top_p is 2.0"),
         (["generate", "{model}", "--num", "0"], "--num is 0"),
         (["generate", "{model}", "--tokens", "-3"], "tokens is -3"),
-        (["generate", "{model}", "--device", "abacus"], "--device is 'abacus', which cannot be used"),
+        (["generate", "{model}", "--device", "abacus"], "no device 'abacus'; this machine has cpu"),
         (["perplexity", "{model}"], "name a text to measure"),
         (["perplexity", "{model}", "gone.txt"], "no file gone.txt"),
         (["perplexity", "{model}", "."], "is a folder, expected a text file"),

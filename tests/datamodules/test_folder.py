@@ -1,5 +1,6 @@
 """Folders of pictures: what their layout says, honest splits, and what is wrong is told by name."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,16 @@ def test_unfit_folder_is_refused(case: str, folder: Folder, tmp_path: Path) -> N
 def test_class_may_be_absent_from_validation(folder: Folder, tmp_path: Path) -> None:
     root = fill(tmp_path / "x", train_cat=3, train_dog=4, val_dog=1, test_cat=0, test_dog=2)
     assert folder(root).splits["val"][1].tolist() == [1]
+
+
+def test_class_whose_name_is_no_text_is_refused(folder: Folder, tmp_path: Path) -> None:
+    root = fill(tmp_path / "x", cat=3, dog=3)
+    try:
+        (root / "dog").rename(os.fsdecode(os.fsencode(root) + b"/d\xf6g"))
+    except OSError:
+        pytest.skip("this file system takes names of UTF-8 only")
+    with pytest.raises(DataError, match=r"holds a folder called 'd\\udcf6g', which is no UTF-8; rename it"):
+        folder(root)
 
 
 def test_class_of_bad_files_only_is_refused(folder: Folder, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import resource
 import shutil
 import signal
 import sys
+import time
 import traceback
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis.strategies import SearchStrategy
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback as LightningCallback
+from record import Tally
 
 from zoo.cli import main
 
@@ -115,7 +116,7 @@ class Box:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.work = folder, folder / "work"
-        self.watching = self.refused = False
+        self.watching = False
         self.strayed: list[str] = []
         sys.addaudithook(self._look)  # which stays for as long as Python runs
 
@@ -129,7 +130,7 @@ class Box:
             if content is not None:
                 path.write_bytes(content)
         before = self._contents()
-        self.strayed, self.refused = [], False
+        self.strayed = []
         out, error = _stream("strict"), _stream("backslashreplace")
         raised = ""
         code: object = 0
@@ -149,7 +150,6 @@ class Box:
                 self.watching = False
         if raised:
             return f"raised {raised}"
-        self.refused = code == 2
         return self._judge(command, code, _text(error), before)
 
     def _judge(self, command: Command, code: object, error: str, before: Mapping[str, bytes]) -> str | None:
@@ -212,12 +212,12 @@ class Fuzz:
     Args:
         box: Where they are run.
         examples: How many to try in all kinds together.
-        counts: Where it is counted: commands that ran, and those that failed, by kind.
+        tally: Where it is counted: commands that ran, and those that failed, by kind.
         quick: Whether they are always the same.
     """
 
-    def __init__(self, box: Box, examples: int, counts: dict[str, Counter[str]], quick: bool) -> None:
-        self.box, self.examples, self.counts, self.quick = box, examples, counts, quick
+    def __init__(self, box: Box, examples: int, tally: Tally, quick: bool) -> None:
+        self.box, self.examples, self.tally, self.quick = box, examples, tally, quick
 
     def check(self, kind: str, share: float, commands: SearchStrategy[Command], known: Sequence[Command] = ()) -> None:
         """Asserts that commands end well.
@@ -228,15 +228,14 @@ class Fuzz:
             commands: What to try.
             known: What once failed, and is tried always.
         """
-        counts = self.counts.setdefault(kind, Counter(examples=0, refused=0, failures=0))
+        count, begun = self.tally.of(f"made-up {kind}"), time.monotonic()
         faults: dict[str, tuple[str, Command]] = {}
 
         def try_one(command: Command) -> None:
             fault = self.box.run(command)
-            counts["examples"] += 1
-            counts["refused"] += self.box.refused
+            count.tries += 1
             if fault is not None:
-                counts["failures"] += 1
+                count.failures += 1
                 faults.setdefault(_signature(fault), (fault, command))
 
         test: Callable[[Command], None] = try_one
@@ -250,8 +249,9 @@ class Fuzz:
             suppress_health_check=list(HealthCheck),
         )
         few(given(commands)(test))()
+        count.seconds += time.monotonic() - begun
         told = [f"{fault}\n    {command!r}" for fault, command in faults.values()]
-        assert not faults, f"{counts['failures']} of {counts['examples']} commands failed:\n" + "\n".join(told)
+        assert not faults, f"{count.failures} of {count.tries} commands failed:\n" + "\n".join(told)
 
 
 def _signature(fault: str) -> str:

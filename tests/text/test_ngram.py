@@ -275,7 +275,7 @@ def test_senseless_models_are_refused(arguments: dict[str, Any], told: str) -> N
 
 
 def test_model_that_has_counted_nothing_says_so() -> None:
-    with pytest.raises(ZooError, match="has counted nothing yet; train it for an epoch"):
+    with pytest.raises(ZooError, match="has learnt nothing yet"):
         NGramLM(vocab_size=9).score(torch.tensor([3, END]))
     with pytest.raises(ZooError, match="no n-gram was counted"):
         NGramCounts(2, 9, START, END).levels()

@@ -34,7 +34,7 @@ FILES = {
     "trainer: [1]": "has trainer [1], expected settings by name",
     "model: 5": "has model 5, expected settings by name",
     "data: [Digits]": "has data ['Digits'], expected settings by name",
-    "data: {class_path: NoisyLine}": "CNN cannot begin on NoisyLine with these settings",
+    "data: {class_path: NoisyLine}": "CNN takes uint8 images (N, 1, 28, 28) from 0 (black) to 255, or pictures, not",
     "trainer: {callbacks: [[]]}": "--trainer.callbacks has '[[]]', expected the name of a class",
     "trainer: {callbacks: [{class_path: Timer}, 5]}": "--trainer.callbacks has '5', expected the name of a class",
     "trainer: {callbacks: [{class_path: Timer, init_args: {duration: '(1'}}, 5]}": "--trainer.callbacks has",

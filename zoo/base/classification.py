@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from zoo.base.optimization import Optimized
+from zoo.base.processor import in_float64
 from zoo.drawing import draw_confusion_matrix
 from zoo.errors import ZooError
 
@@ -62,8 +63,8 @@ class Classification(Optimized):
 
     @torch.inference_mode()
     def probabilities(self, inputs: Any) -> Tensor:
-        """Class probabilities of raw inputs, ``(N, num_classes)``, rows summing to one."""
-        logits = self(inputs.to(self.device)).float()
+        """Class probabilities of raw inputs, ``(N, num_classes)``, rows summing to one, on the model's device."""
+        logits = self(inputs).float()
         if self.num_logits == 1:
             positive = logits.sigmoid()
             return torch.cat([1 - positive, positive], dim=1)
@@ -101,7 +102,7 @@ class Classification(Optimized):
 
     def log_evaluation(self, split: str) -> None:
         """Logs ``accuracy``, ``balanced_accuracy`` and ``loss`` of a split."""
-        confusion = self.confusion.compute().double()
+        confusion = in_float64(self.confusion.compute())
         hits, members = confusion.diagonal(), confusion.sum(1)
         recalls = (hits / members)[members > 0]
         self.log(f"{split}_accuracy", (hits.sum() / members.sum()).float(), prog_bar=True, sync_dist=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from zoo.base.loss_watch import LossWatch
 from zoo.base.module import ZooModule
 from zoo.base.processes import leave_unwrapped
+from zoo.errors import ZooError
 
 
 class GradientFree(ZooModule):
@@ -19,8 +20,32 @@ class GradientFree(ZooModule):
     several processes each sees its share of the data; a subclass adds up what they have found.
     """
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it has learnt anything."""
+        raise NotImplementedError(f"{type(self).__name__} does not say whether it has learnt anything")
+
+    def check_fitted(self) -> None:
+        """Refuses to be asked before it has learnt.
+
+        Raises:
+            ZooError: It has not.
+        """
+        if not torch.compiler.is_compiling() and not self.is_fitted:
+            raise ZooError(f"this {type(self).__name__} has learnt nothing yet; train it first, or load a trained one")
+
+    def take(self, inputs: Any) -> Tensor:
+        """What a public method is given, see :meth:`ZooModule.take`, if the model has learnt anything."""
+        self.check_fitted()
+        return super().take(inputs)
+
     def setup(self, stage: str) -> None:
-        """Keeps Lightning from wrapping the model for gradients, which refuses one without parameters."""
+        """Keeps Lightning from wrapping the model for gradients, which refuses one without parameters.
+
+        Raises:
+            ZooError: The device has no float64, in which sums are exact enough.
+        """
+        self.need_float64(self.trainer.strategy.root_device)
         leave_unwrapped(self.trainer.strategy)
 
     def configure_callbacks(self) -> list[Callback]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from itertools import chain
+from typing import Any, Self
 
 import torch
 from lightning import LightningDataModule, LightningModule
@@ -14,7 +15,10 @@ from torch.utils.data import Dataset
 
 from datamodules.arguments import KeepsArguments
 from zoo import names
+from zoo.base.inputs import to_tensor, told
 from zoo.base.loss_watch import LossWatch
+from zoo.base.processor import find_device, has_float64
+from zoo.errors import ZooError
 
 _unfilled = ContextVar("unfilled", default=False)
 
@@ -42,6 +46,9 @@ class ZooModule(KeepsArguments, LightningModule):
     :mod:`datamodules.arguments` for how those of bases are handed on. ``training_step`` returns the loss or a dict with
     the key ``loss``, which :class:`LossWatch` looks after.
 
+    What public methods are given may lie anywhere: :meth:`take` brings it to the device of the model, where their
+    results lie, too, but for names, texts and plain numbers.
+
     Attributes:
         metric: Name of the figure that the model is judged by, as in the model's card.
         watch_loss: Stop training with an error when the loss is NaN or infinite.
@@ -68,6 +75,76 @@ class ZooModule(KeepsArguments, LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Moves or converts the model as torch does; ``auto`` is the first accelerator, or the CPU.
+
+        Raises:
+            ZooError: There is no such device, or the model computes in float64 and it does not.
+        """
+        if "device" in kwargs:
+            args = (kwargs.pop("device"), *args)
+        if args and isinstance(args[0], str | torch.device) and str(args[0]) != "meta":
+            device = find_device(args[0])
+            if any(one.dtype == torch.float64 for one in chain(self.parameters(), self.buffers())):
+                self.need_float64(device)
+            args = (device, *args[1:])
+        return super().to(*args, **kwargs)
+
+    def need_float64(self, device: torch.device) -> None:
+        """Refuses to compute in float64 on a device that has none.
+
+        Raises:
+            ZooError: It has none.
+        """
+        if not has_float64(device):
+            raise ZooError(
+                f"{type(self).__name__} computes in float64, which {device.type} does not have; use the CPU: "
+                "--trainer.accelerator cpu, or --device cpu"
+            )
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Self:
+        """Notes where the weights went, whoever moved them: Lightning misses what a module around the model does."""
+        super()._apply(*args, **kwargs)
+        for tensor in chain(self.parameters(), self.buffers()):
+            self._device = tensor.device
+            break
+        return self
+
+    @property
+    def takes(self) -> str:
+        """What public methods take, in words."""
+        return "numbers"
+
+    def take(self, inputs: Any) -> Tensor:
+        """What a public method is given, on the device of the model: the one door that inputs come in by.
+
+        Args:
+            inputs: A tensor on any device, an array or a list of numbers, or what else :meth:`as_tensor` understands.
+
+        Raises:
+            ZooError: It is something else, or of a wrong shape or type.
+        """
+        given = self.as_tensor(inputs)
+        if given is None:
+            raise self.refusal(inputs)
+        self.check(given)
+        return given.to(self.device)
+
+    def as_tensor(self, inputs: Any) -> Tensor | None:
+        """What was given as a tensor, wherever it lies; None of what the model does not understand."""
+        return to_tensor(inputs)
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses inputs of a wrong shape or type.
+
+        Raises:
+            ZooError: They are.
+        """
+
+    def refusal(self, inputs: Any) -> ZooError:
+        """The error that says what the model takes and what it was given."""
+        return ZooError(f"{type(self).__name__} takes {self.takes}, not {told(inputs)}")
 
     def configure_callbacks(self) -> list[Callback]:
         """The watch over the loss, for any trainer."""

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from datamodules.errors import DataError
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.outputs import write_figure
+from zoo.commands.tables import show_table
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.series.backtesting import KeepForecasts, Piece, draw_backtest, naive_errors, over_all_points
 from zoo.series.forecaster import Forecaster
+from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 
@@ -53,14 +55,12 @@ def backtest(argv: list[str]) -> int:
         raise
     folder, command = whole.folder or Path(), shlex.join(["zoo", "backtest", *argv])
     if not target.quiet:
-        print(f"{target.recipe} in {options.folds} folds; folder {folder}", flush=True)
+        say(f"{target.recipe} in {options.folds} folds; folder {folder}", flush=True)
     pieces: list[Piece] = []
     model: Any = None
     for number, fold in enumerate(folds, start=1):
         if not target.quiet:
-            print(
-                f"fold {number}: trains on {len(fold.periods['train']):,} points, forecasts {_span(fold)}", flush=True
-            )
+            say(f"fold {number}: trains on {len(fold.periods['train']):,} points, forecasts {_span(fold)}", flush=True)
         flags = [f"--data.fold={number}/{options.folds}", f"--data.refit={str(not options.goes_on).lower()}"]
         run = folder / f"fold-{number}"
         try:
@@ -72,7 +72,7 @@ def backtest(argv: list[str]) -> int:
             write_results(run, name, {"command": command})
             results = cli.run(then_test=True)
         except (KeyboardInterrupt, SystemExit):
-            print(f"\nstopped in fold {number} of {options.folds}{_told(pieces, folder)}")
+            say(f"\nstopped in fold {number} of {options.folds}{_told(pieces, folder)}")
             raise
         except (ZooError, DataError) as error:
             whole.leave_no_trace()
@@ -87,10 +87,10 @@ def backtest(argv: list[str]) -> int:
     picture.parent.mkdir(exist_ok=True)
     data = whole.datamodule
     times = np.append(data.times, data.future_times(1))
-    draw_backtest(data.values, times, pieces, data.names).savefig(picture)
+    write_figure(picture, draw_backtest(data.values, times, pieces, data.names))
     _print(pieces, errors, data)
     if not target.quiet:
-        print(f"run       {folder}\ntable     {folder / 'backtest.csv'}\npicture   {picture}")
+        say(f"run       {folder}\ntable     {folder / 'backtest.csv'}\npicture   {picture}")
     return 0
 
 
@@ -157,7 +157,7 @@ def _print(pieces: Sequence[Piece], errors: dict[str, float | None], whole: Seri
         )  # fmt: skip
     everything = (_ends(pieces[0], whole.times)[0], _ends(pieces[-1], whole.times)[1])
     table.add_row("all", *everything, "", "", *_figures(errors), style="bold")
-    Console(width=None if Console().is_terminal else 200).print(table)
+    show_table(table)
 
 
 def _ends(piece: Piece, times: np.ndarray) -> tuple[str, str]:

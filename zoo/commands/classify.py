@@ -1,10 +1,5 @@
 """``zoo classify``: pictures or texts in, class names and probabilities out."""
 
-import csv
-import io
-import shutil
-import sys
-import tempfile
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +10,6 @@ from typing import Any, NamedTuple
 import torch
 from PIL import ExifTags, Image
 from rich.cells import cell_len
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -24,9 +18,11 @@ from datamodules.vision.pictures import read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, find_files, read_standard_input
-from zoo.commands.outputs import check_outputs, write_output
+from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
+from zoo.commands.tables import Screen
 from zoo.drawing import SheetPicture, draw_contact_sheet
 from zoo.errors import ZooError
+from zoo.terminal import visible, warn
 from zoo.text.sentiment import SentimentClassifier
 from zoo.vision.grad_cam import GradCAM
 
@@ -35,6 +31,11 @@ _BATCH = 32
 _ON_SHEET, _THUMBNAIL = 48, 192
 # Skipped files that are told by name.
 _NAMED = 3
+
+
+# A line of the table in a file: what was classified, then these columns.
+_COLUMNS = ("rank", "class", "probability")
+Cells = tuple[str, int, str, str]
 
 
 class Row(NamedTuple):
@@ -66,8 +67,9 @@ def classify(argv: list[str]) -> None:
         metavar="TEXT",
         help="texts instead of pictures; - reads them from standard input, a line each",
     )
+    parser.add_device()
     parser.add_argument("--top", type=int, help="how many classes to name (default 3)")
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the table to this file, too")
+    add_csv_flags(parser, "the table")
     parser.add_argument(
         "--plot", type=Path, metavar="OUT.png", help=f"draw the first {_ON_SHEET} pictures with their predicted classes"
     )
@@ -82,7 +84,7 @@ def classify(argv: list[str]) -> None:
         return
     if not options.images:
         raise ZooError("name pictures to classify (IMAGE), or texts (--text TEXT); 'zoo classify --help' shows more")
-    model = load_classifier(options.name)
+    model = load_classifier(options.name, options.device)
     options.top = _checked_top(options.top, model)
     grad_cam = GradCAM(model) if options.explain else None
     files = find_files(options.images)
@@ -93,46 +95,39 @@ def classify(argv: list[str]) -> None:
     skipped: list[Path] = []
     sheet: list[SheetPicture] = []
     count = 0
-    # Results go through a temporary file, so that a failure half-way leaves the file of an earlier call alone.
-    with tempfile.TemporaryFile("w+", newline="", encoding="utf-8") as spool:
-        writer = csv.writer(spool)
-        writer.writerow(("image", "rank", "class", "probability"))
-        for paths, images in _read_batches(files, model.image_size, model.in_channels, skipped):
-            rows = _classify_batch(model, paths, images, options.top)
-            printer.print(rows)
-            writer.writerows((row.image, row.rank, row.name, f"{row.probability:.6f}") for row in rows)
-            if options.plot is not None and len(sheet) < _ON_SHEET:
-                chosen = slice(_ON_SHEET - len(sheet))
-                heats = None if grad_cam is None else grad_cam(images[chosen])
-                sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], heats)
-            count += len(paths)
-        if not count:
-            raise ZooError(f"none of the {len(files)} files found can be read as a picture, such as {skipped[0]}")
+    cells: list[Cells] = []
+    for paths, images in _read_batches(files, model.image_size, model.in_channels, skipped):
+        rows = _classify_batch(model, paths, images, options.top)
+        printer.print(rows)
         if options.csv is not None:
-            spool.seek(0)
-            with options.csv.open("w", newline="", encoding="utf-8") as file:
-                shutil.copyfileobj(spool, file)
+            cells += map(_cells, rows)
+        if options.plot is not None and len(sheet) < _ON_SHEET:
+            chosen = slice(_ON_SHEET - len(sheet))
+            heats = None if grad_cam is None else grad_cam(images[chosen]).cpu()
+            sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], heats)
+        count += len(paths)
+    if not count:
+        raise ZooError(f"none of the {len(files)} files found can be read as a picture, such as {skipped[0]}")
+    if options.csv is not None:
+        write_csv(options.csv, ("image", *_COLUMNS), cells, options.csv_safe)
     if options.plot is not None:
         of_all = f"the first {len(sheet)} of {count:,} pictures" if count > len(sheet) else f"{count} pictures"
         heading = f"{options.name}: {of_all if count > 1 else '1 picture'}"
         if options.explain:
             heading += "\ncoloured where the predicted class is seen (Grad-CAM)"
-        draw_contact_sheet(sheet, heading).savefig(options.plot)
+        write_figure(options.plot, draw_contact_sheet(sheet, heading))
     if skipped:
         names = [str(path) for path in skipped[:_NAMED]] + [f"{len(skipped) - _NAMED} more"] * (len(skipped) > _NAMED)
-        print(
-            f"zoo: skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}",
-            file=sys.stderr,
-        )
+        warn(f"skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}")
 
 
-def load_classifier(name: str) -> Any:
+def load_classifier(name: str, device: str = "cpu") -> Any:
     """Loads a model that names classes of images.
 
     Raises:
-        ZooError: The model takes something else, or names no classes.
+        ZooError: The model takes something else, or names no classes, or there is no such device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     kind = type(model).__name__
     if isinstance(model, SentimentClassifier):
         raise ZooError(f"'{name}' takes texts, not images: zoo classify {name} --text TEXT")
@@ -156,7 +151,7 @@ def _classify_texts(options: Namespace) -> None:
     """Names the classes of texts."""
     if options.images or options.plot is not None:
         raise ZooError("--text is instead of pictures; leave out the names of pictures, --plot and --explain")
-    model = weights.load(options.name)
+    model = weights.load(options.name, options.device)
     if not isinstance(model, SentimentClassifier):
         raise ZooError(f"'{options.name}' takes no texts: {type(model).__name__} was trained on other data")
     top = _checked_top(options.top, model)
@@ -169,11 +164,12 @@ def _classify_texts(options: Namespace) -> None:
         printer.print(found)
         rows += found
     if options.csv is not None:
-        table = io.StringIO(newline="")
-        writer = csv.writer(table)
-        writer.writerow(("text", "rank", "class", "probability"))
-        writer.writerows((row.image, row.rank, row.name, f"{row.probability:.6f}") for row in rows)
-        write_output(options.csv, table.getvalue().encode())
+        write_csv(options.csv, ("text", *_COLUMNS), map(_cells, rows), options.csv_safe)
+
+
+def _cells(row: Row) -> Cells:
+    """A line of the table in a file."""
+    return str(row.image), row.rank, row.name, f"{row.probability:.6f}"
 
 
 def _read_texts(given: list[str]) -> list[str]:
@@ -236,11 +232,12 @@ class _Printer:
 
     def __init__(self, inputs: Iterable[Path | str], classes: Iterable[str], kind: str = "image") -> None:
         self.kind = kind
-        image = max(cell_len(str(one)) for one in inputs)
-        name = max(cell_len(word) for word in ("class", *classes))
+        image = max(cell_len(visible(str(one))) for one in inputs)
+        name = max(cell_len(visible(word)) for word in ("class", *classes))
         others = name + len("probability") + 4
-        terminal = Console()
-        self.console = Console(markup=False, width=None if terminal.is_terminal else max(image, 5) + others)
+        self.console = Screen()
+        if not self.console.is_terminal:
+            self.console = Screen(width=max(image, 5) + others)
         self.widths = max(min(image, self.console.width - others), 5), name
         self.header = True
 

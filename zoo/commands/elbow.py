@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
-from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import silhouette_score
 
 from zoo.commands.arguments import Arguments
+from zoo.commands.outputs import write_figure
+from zoo.commands.tables import show_table
 from zoo.commands.train import resolve
 from zoo.errors import ZooError, shortened
 from zoo.tabular.drawing import draw_elbow
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import MOST_CLUSTERS, KMeans
+from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 
@@ -49,17 +51,17 @@ def elbow(argv: list[str]) -> None:
     at = knee(counts, inertias)
     (cli.folder / "figures").mkdir(exist_ok=True)
     picture = cli.folder / "figures" / "elbow.png"
-    draw_elbow(counts, inertias, at, f"{target.recipe}: how many clusters?").savefig(picture)
+    write_figure(picture, draw_elbow(counts, inertias, at, f"{target.recipe}: how many clusters?"))
     table = Table("clusters", "inertia", "silhouette", box=None, header_style="")
     for count, inertia, silhouette in zip(counts, inertias, silhouettes, strict=True):
         table.add_row(str(count), f"{inertia:.5g}", "-" if silhouette is None else f"{silhouette:.4f}")
-    Console(highlight=False).print(table)
+    show_table(table)
     figures = {
         str(count): {"inertia": one, "silhouette": other} for count, (one, other) in zip(counts, found, strict=True)
     }
     write_results(cli.folder, target.recipe, {"elbow": {"knee": at, "clusters": figures}})
-    print(f"knee      {at if at is not None else 'none: three numbers of clusters are needed to see a bend'}")
-    print(f"picture   {picture}")
+    say(f"knee      {at if at is not None else 'none: three numbers of clusters are needed to see a bend'}")
+    say(f"picture   {picture}")
 
 
 def parse_range(text: str) -> list[int]:
@@ -72,8 +74,8 @@ def parse_range(text: str) -> list[int]:
     low, high = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= low <= high <= MOST_CLUSTERS:
         raise ZooError(
-            f"--k is {shortened(text)}, expected two numbers from 1 to {MOST_CLUSTERS:,}, the smaller first, such as "
-            "1..10"
+            f"--k is {shortened(text)}, expected two numbers from 1 to {MOST_CLUSTERS:,}, the smaller one first, "
+            "such as 1..10"
         )
     return list(range(low, high + 1))
 

@@ -1,7 +1,5 @@
 """``zoo embed``: rows of data in the plane, along the components that PCA found or among the clusters of k-means."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,12 +10,12 @@ from torch import Tensor
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.origin import find_data
-from zoo.commands.outputs import check_outputs, write_output
+from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
-from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import KMeans
 from zoo.tabular.pca import PCA
+from zoo.terminal import say
 
 # Rows that are looked at together.
 _PORTION = 4096
@@ -52,41 +50,39 @@ def embed(argv: list[str]) -> None:
         "--plot", type=Path, nargs="?", const=default, default=default, metavar="OUT.png",
         help="picture to draw (default %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the coordinates to this file, too")
+    add_csv_flags(parser, "the coordinates")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
     parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
+    parser.add_device()
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
     options = parser.parse_args(argv)
     check_outputs(options.csv, options.plot)
-    model = load_embedder(options.name)
+    model = load_embedder(options.name, options.device)
     inputs, labels = _read(options.name, options.split, options.root, options.trust)
     with torch.inference_mode():
         plane = _of_components(model, inputs) if isinstance(model, PCA) else _of_clusters(model, inputs)
-    outputs: dict[Path, bytes] = {}
-    if options.csv is not None:
-        outputs[options.csv] = _to_csv(plane, labels, model.classes)
     names: Sequence[str] | None = model.classes
     colours = torch.zeros(len(plane.coordinates), dtype=torch.long) if labels is None else labels
     if plane.clusters is not None:
         colours, names = plane.clusters, [f"cluster {number}" for number in range(model.num_clusters)]
-    picture = io.BytesIO()
     figure = draw_embedding(plane.coordinates, colours, names, plane.shares, plane.centroids)
     title = f"{options.name}: {len(colours):,} rows of the {options.split} split"
     figure.axes[0].set_title(title, fontsize=10, parse_math=False)
-    figure.savefig(picture)
-    outputs[options.plot] = picture.getvalue()
-    for path, content in outputs.items():
-        write_output(path, content)
-    print(f"picture   {options.plot}")
+    if options.csv is not None:
+        columns = _columns(plane, labels, model.classes)
+        write_csv(options.csv, list(columns), zip(*columns.values(), strict=True), options.csv_safe)
+    write_figure(options.plot, figure)
+    say(f"picture   {options.plot}")
 
 
-def load_embedder(name: str) -> Any:
+def load_embedder(name: str, device: str = "cpu") -> Any:
     """Loads a model that has a plane to draw in.
 
     Raises:
-        ZooError: It does something else, has learnt nothing yet, or knows one direction only.
+        ZooError: It does something else, has learnt nothing yet, or knows one direction only; or there is no such
+            device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     if not isinstance(model, PCA | KMeans):
         raise ZooError(
             f"'{name}' has no plane to draw in: {type(model).__name__} is neither PCA nor k-means; use such as pca_iris"
@@ -114,18 +110,18 @@ def _read(name: str, split: str, root: str | None, trust: bool) -> tuple[Any, Te
 
 
 def _of_components(model: PCA, inputs: Any) -> Plane:
-    found = [model.transform(part)[:, :2] for part in inputs.split(_PORTION)]
+    found = [model.transform(part)[:, :2].cpu() for part in inputs.split(_PORTION)]
     return Plane(torch.cat(found), None, model.explained_variance_ratio[:2].tolist(), None)
 
 
 def _of_clusters(model: KMeans, inputs: Any) -> Plane:
-    clusters = torch.cat([model.cluster(part) for part in inputs.split(_PORTION)])
-    points = as_rows(inputs[:], model.in_features, model.centroids.dtype)
-    coordinates, centroids = model.in_plane(points)
+    clusters = torch.cat([model.cluster(part).cpu() for part in inputs.split(_PORTION)])
+    coordinates, centroids = (points.cpu() for points in model.in_plane(inputs[:]))
     return Plane(coordinates, clusters, [], centroids)
 
 
-def _to_csv(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) -> bytes:
+def _columns(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) -> dict[str, list[Any]]:
+    """The table, a list for each column."""
     columns: dict[str, list[Any]] = {"row": list(range(len(plane.coordinates)))}
     for number in (0, 1):
         columns[f"component_{number + 1}"] = [f"{value:.7g}" for value in plane.coordinates[:, number].tolist()]
@@ -134,8 +130,4 @@ def _to_csv(plane: Plane, labels: Tensor | None, classes: Sequence[str] | None) 
     if labels is not None:
         numbers = labels.tolist()
         columns["class"] = [classes[number] for number in numbers] if classes else numbers
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(columns)
-    writer.writerows(zip(*columns.values(), strict=True))
-    return table.getvalue().encode()
+    return columns

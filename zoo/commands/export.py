@@ -8,10 +8,12 @@ from pathlib import Path
 
 import torch
 
+from datamodules.files import written_whole
 from zoo import weights
 from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
+from zoo.terminal import say
 from zoo.text.ngram import NGramLM
 
 
@@ -37,7 +39,7 @@ def export(argv: list[str]) -> None:
         raise ZooError(f"'{options.name}' is a table of n-grams, which ONNX cannot hold; use --to arpa")
     else:
         export_onnx(model, options.out)
-    print(f"wrote {options.out} ({options.out.stat().st_size:,} bytes)")
+    say(f"wrote {options.out} ({options.out.stat().st_size:,} bytes)")
 
 
 def export_onnx(model: ZooModule, out: Path) -> None:
@@ -68,4 +70,5 @@ def export_onnx(model: ZooModule, out: Path) -> None:
         raise ZooError(f"{type(model).__name__} could not be exported to ONNX")
     if getattr(model, "classes", None):
         program.model.metadata_props["classes"] = json.dumps(model.classes)
-    program.save(out, external_data=False)
+    with written_whole(out) as scratch:
+        program.save(scratch, external_data=False)

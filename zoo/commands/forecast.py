@@ -1,8 +1,5 @@
 """``zoo forecast``: how a series goes on, and how far that may be off."""
 
-import csv
-import io
-import sys
 import textwrap
 from argparse import Namespace
 from collections.abc import Iterator
@@ -11,27 +8,28 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.measure import Measurement
+from matplotlib.figure import Figure
 from rich.table import Table
 from torch import Tensor
 
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
-from zoo.commands.outputs import check_outputs, write_output
+from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
+from zoo.commands.tables import show_table
 from zoo.commands.unseen import Source, find_series
 from zoo.errors import ZooError
 from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
 from zoo.series.drawing import draw_future
 from zoo.series.forecaster import Forecaster
+from zoo.terminal import say, warn
 
 # Of the intervals, in per cent.
 LEVELS = (80, 95)
 # More forecasts than the latest so many change no interval that one would notice.
 _CALIBRATION = 10_000
-# More steps than anybody reads, and more columns than any table has.
-_LONGEST, _WIDE = 1_000_000, 100_000
+# More steps than anybody reads.
+_LONGEST = 1_000_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
 _FACTS = {"mean", "std", "naive_mae"}
@@ -84,13 +82,14 @@ def forecast(argv: list[str]) -> None:
         help="take the intervals from this model of the same architecture and data, which kept a validation period",
     )
     parser.add_argument("--no-intervals", action="store_true", help="forecasts only")
-    parser.add_argument("--csv", type=Path, metavar="OUT", help="write the forecasts to this file, too")
+    add_csv_flags(parser, "the forecasts")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw them behind the end of the series")
+    parser.add_device()
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
     options = parser.parse_args(argv)
     _check(options)
 
-    model = load_forecaster(options.name)
+    model = load_forecaster(options.name, options.device)
     source = find_series(options.name, options.trust, options)
     data, horizon = source.data, options.horizon
     if data.num_series != model.num_series:
@@ -101,10 +100,9 @@ def forecast(argv: list[str]) -> None:
         )
     model.check(data.values[None])
     if len(data.values) < model.window:
-        print(
-            f"zoo: {data.recording.name} has {len(data.values)} points, '{options.name}' was trained on windows of "
-            f"{model.window}; its forecasts may be poor",
-            file=sys.stderr,
+        warn(
+            f"{data.recording.name} has {len(data.values)} points, '{options.name}' was trained on windows of "
+            f"{model.window}; its forecasts may be poor"
         )
     if options.plot is not None:
         _check_dates(data, horizon)
@@ -112,7 +110,7 @@ def forecast(argv: list[str]) -> None:
     if not options.no_intervals:
         judge, judged = model, source
         if options.calibrate is not None:
-            judge = load_forecaster(options.calibrate)
+            judge = load_forecaster(options.calibrate, options.device)
             judged = find_series(options.calibrate, options.trust)
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
@@ -123,25 +121,25 @@ def forecast(argv: list[str]) -> None:
 
     future = data.future_times(horizon)
     rows = list(_rows(_written(future), data.names, ahead, widths))
-    outputs: dict[Path, bytes] = {}
+    picture = None if options.plot is None else _draw(options.name, model, data, ahead, widths)
     if options.csv is not None:
-        outputs[options.csv] = _to_csv(rows, widths)
-    if options.plot is not None:
-        outputs[options.plot] = _draw(options.name, model, data, ahead, widths)
-    for path, content in outputs.items():
-        write_output(path, content)
+        ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
+        cells = ((row.time, row.series, row.step, row.forecast, *row.bounds) for row in rows)
+        write_csv(options.csv, ("time", "series", "step", "forecast", *ends), cells, options.csv_safe)
+    if picture is not None:
+        write_figure(options.plot, picture)
     _print(rows, data, widths)
     if widths:
-        print(told)
+        say(told)
 
 
-def load_forecaster(name: str) -> Forecaster:
+def load_forecaster(name: str, device: str = "cpu") -> Forecaster:
     """Loads a model that forecasts series.
 
     Raises:
-        ZooError: It does something else.
+        ZooError: It does something else, or there is no such device.
     """
-    model = weights.load(name)
+    model = weights.load(name, device)
     if not isinstance(model, Forecaster):
         raise ZooError(
             f"'{name}' forecasts nothing: {type(model).__name__} is no forecaster; 'zoo list' shows the family of each "
@@ -232,16 +230,7 @@ def _written(times: np.ndarray) -> list[str]:
     return [str(time).replace("T", " ") for time in times]
 
 
-def _to_csv(rows: list[Row], widths: dict[int, Tensor]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
-    writer.writerow(("time", "series", "step", "forecast", *ends))
-    writer.writerows((row.time, row.series, row.step, row.forecast, *row.bounds) for row in rows)
-    return text.getvalue().encode()
-
-
-def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dict[int, Tensor]) -> bytes:
+def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dict[int, Tensor]) -> Figure:
     steps = f"{len(ahead)} step{'s' if len(ahead) > 1 else ''}" + (f" of {data.step}" if data.step else "")
     heading = textwrap.fill(f"Forecast of {Path(data.recording.name).name}, {steps} ahead, by {name}", 100)
     bands = {level: half.numpy() for level, half in widths.items()}
@@ -249,9 +238,7 @@ def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dic
         data.values.numpy(), data.times, ahead.numpy(), data.future_times(len(ahead)), bands, data.names, heading,
         model.period,
     )  # fmt: skip
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
+    return figure
 
 
 def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
@@ -265,12 +252,7 @@ def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
     for row in rows:
         numbers = [f"{number:.{decimals[row.series]}f}" for number in (row.forecast, *row.bounds)]
         table.add_row(row.time, *([row.series] if len(data.names) > 1 else []), *numbers)
-    console = Console(markup=False)
-    if not console.is_terminal:
-        # Measured without bounds, or columns would be dropped.
-        wide = Measurement.get(console, console.options.update(width=_WIDE), table).maximum
-        console = Console(markup=False, width=max(console.width, wide))
-    console.print(table)
+    show_table(table)
 
 
 def _decimals(data: Series) -> list[int]:

@@ -1,13 +1,13 @@
 """``zoo generate``: a language model goes on with a text."""
 
-import os
-import sys
 from typing import Any
 
 from zoo import weights
+from zoo.base.processor import find_device
 from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, read_standard_input
 from zoo.errors import ZooError
+from zoo.terminal import say, warn
 from zoo.text.generation import MOST_TEXTS
 from zoo.text.language_model import LanguageModel
 from zoo.text.ngram import NGramLM
@@ -39,7 +39,7 @@ def generate(argv: list[str]) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="S", help="equal seeds give equal texts (default: always another)")
     parser.add_argument("--num", type=int, default=1, metavar="N", help="number of texts (default %(default)s)")
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
     options = parser.parse_args(argv)
     if not 1 <= options.num <= MOST_TEXTS:
         raise ZooError(f"--num is {options.num}, expected 1 to {MOST_TEXTS:,}")
@@ -48,23 +48,19 @@ def generate(argv: list[str]) -> None:
         read_standard_input().removesuffix("\n") if options.prompt == "-" else check_text(options.prompt, "--prompt")
     )
     _warn_of_unknown(model, prompt)
-    try:
-        for number in range(options.num):
-            if number:
-                print("-" * 20)
-            print(prompt, end="", flush=True)
-            pieces = model.stream(
-                prompt, options.tokens, options.temperature, options.top_k, options.top_p,
-                options.repetition_penalty, options.stop, options.seed, number,
-            )  # fmt: skip
-            for place, piece in enumerate(pieces):
-                # A word does not begin with the space that parts it from the prompt.
-                joined = place == 0 and prompt[-1:].isalnum() and piece[:1].isalnum() and not is_characters(model)
-                print(f" {piece}" if joined else piece, end="", flush=True)
-            print(flush=True)
-    except BrokenPipeError:
-        # Whoever read has seen enough; what Python flushes at its end goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    for number in range(options.num):
+        if number:
+            say("-" * 20)
+        say(prompt, end="", flush=True)
+        pieces = model.stream(
+            prompt, options.tokens, options.temperature, options.top_k, options.top_p,
+            options.repetition_penalty, options.stop, options.seed, number,
+        )  # fmt: skip
+        for place, piece in enumerate(pieces):
+            # A word does not begin with the space that parts it from the prompt.
+            joined = place == 0 and prompt[-1:].isalnum() and piece[:1].isalnum() and not is_characters(model)
+            say(f" {piece}" if joined else piece, end="", flush=True)
+        say(flush=True)
 
 
 def is_characters(model: LanguageModel) -> bool:
@@ -78,8 +74,8 @@ def load_language_model(name: str, device: str = "cpu") -> Any:
     Raises:
         ZooError: It is of another kind, or there is no such device.
     """
-    weights.check_device(device)
-    model = NGramLM.from_arpa(name).to(device) if name.endswith(".arpa") else weights.load(name, device)
+    place = find_device(device)
+    model = NGramLM.from_arpa(name).to(place) if name.endswith(".arpa") else weights.load(name, place)
     if not isinstance(model, LanguageModel):
         raise ZooError(
             f"'{name}' is no language model but a {type(model).__name__}; 'zoo list' shows the family of each model"
@@ -92,4 +88,4 @@ def _warn_of_unknown(model: LanguageModel, prompt: str) -> None:
     count = 0 if unknown is None else model.tokenizer.encode_text(prompt).count(unknown)
     if count:
         kind = "characters" if model.tokenizer.is_characters else "words"
-        print(f"zoo: {count} of the prompt's {kind} are out of the model's vocabulary", file=sys.stderr)
+        warn(f"{count} of the prompt's {kind} are out of the model's vocabulary")

@@ -13,6 +13,7 @@ from zoo import __version__, weights
 from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
+from zoo.terminal import say
 from zoo.vision import keras
 from zoo.vision.backbone import Backbone
 from zoo.vision.keras_model import KerasMobileNetV2
@@ -71,14 +72,14 @@ def import_keras(argv: list[str]) -> None:
     summary = f"{type(model).__name__} imported from the Keras file {options.file.name}."
     golden = {"input": example_images(found.image_size)}
     weights.save(model, folder, imported_card(folder.name, model, summary, source, differences), golden)
-    print(
+    say(
         f"imported {found.name} with {sum(p.numel() for p in model.parameters()):,} parameters into {folder}; "
         f"its {agreement}"
     )
     if isinstance(model, Transfer):
-        print(f"try: zoo classify {folder} photo.jpg")
+        say(f"try: zoo classify {folder} photo.jpg")
     else:
-        print(f"try: zoo fit mobilenetv2_folder --data.root PHOTOS --model.weights {folder}")
+        say(f"try: zoo fit mobilenetv2_folder --data.root PHOTOS --model.weights {folder}")
 
 
 def backbone(found: KerasMobileNetV2) -> Backbone:

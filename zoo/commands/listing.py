@@ -3,13 +3,15 @@
 import json
 from typing import Any
 
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
 
 from zoo import registry
 from zoo.commands.arguments import Arguments
+from zoo.commands.card import markdown
+from zoo.commands.tables import Screen, show_table
 from zoo.errors import ZooError
+from zoo.terminal import say, visible
 
 
 def list_recipes(argv: list[str]) -> None:
@@ -22,7 +24,7 @@ def list_recipes(argv: list[str]) -> None:
     names = registry.list_models(options.pattern, options.pretrained)
     rows = [summarise(registry.entry(name)) for name in names]
     if options.json:
-        print(json.dumps(rows, indent=2))
+        say(json.dumps(rows, indent=2))
         return
     if not rows:
         raise ZooError(f"no recipe matches '{options.pattern}'; 'zoo list' shows all")
@@ -38,7 +40,7 @@ def list_recipes(argv: list[str]) -> None:
             "-" if row["parameters"] is None else f"{row['parameters']:,}",
             "-" if row["bytes"] is None else human_size(row["bytes"]),
         )  # fmt: skip
-    Console(width=None if Console().is_terminal else 200).print(table)
+    show_table(table)
 
 
 def summarise(recipe: registry.Recipe) -> dict[str, Any]:
@@ -74,23 +76,29 @@ def show(argv: list[str]) -> None:
     parser.add_argument("name", help="a recipe")
     parser.add_argument("--recipe", action="store_true", help="only the recipe: zoo show NAME --recipe > mine.yaml")
     parser.add_argument("--card", action="store_true", help="only the card, as JSON")
+    parser.add_argument("--markdown", action="store_true", help="what is published, as people read it")
     options = parser.parse_args(argv)
+    if options.recipe + options.card + options.markdown > 1:
+        raise ZooError("--recipe, --card and --markdown each show something else; leave out all but one")
     recipe = registry.recipe(options.name) if options.recipe else registry.entry(options.name)
     if options.card:
-        print(json.dumps(registry.card(options.name), indent=2, ensure_ascii=False))
+        say(json.dumps(registry.card(options.name), indent=2, ensure_ascii=False))
         return
-    console = Console()
+    if options.markdown:
+        say(markdown(recipe), end="")
+        return
+    console = Screen()
     if options.recipe or not console.is_terminal:
-        print(recipe.text, end="")
+        say(recipe.text, end="")
     else:
-        console.print(Syntax(recipe.text, "yaml", theme="ansi_light", background_color="default"))
+        console.print(Syntax(visible(recipe.text), "yaml", theme="ansi_light", background_color="default"))
     if options.recipe:
         return
     if recipe.card is None:
-        print(f"\nNothing is published of {recipe.name} yet: 'zoo fit {recipe.name}' trains it.")
+        say(f"\nNothing is published of {recipe.name} yet: 'zoo fit {recipe.name}' trains it.")
     else:
-        print(f"\ncard of {recipe.folder}")
-        print(
+        say(f"\ncard of {recipe.folder}")
+        say(
             json.dumps(
                 {key: value for key, value in recipe.card.items() if key != "model"}, indent=2, ensure_ascii=False
             )

@@ -8,9 +8,11 @@ from lightning.pytorch.tuner import Tuner
 from matplotlib.figure import Figure
 
 from zoo.commands.arguments import Arguments
+from zoo.commands.outputs import write_figure
 from zoo.commands.train import resolve
 from zoo.drawing import COLOURS
 from zoo.errors import ZooError
+from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 
@@ -59,11 +61,11 @@ def lr_find(argv: list[str]) -> None:
         raise ZooError("too few steps for a suggestion; try more with --steps, or a lower --max_lr")
     (cli.folder / "figures").mkdir(exist_ok=True)
     picture = cli.folder / "figures" / "learning_rate.png"
-    draw_range_test(finder.results, suggestion, f"{target.recipe}: learning-rate range test").savefig(picture)
+    write_figure(picture, draw_range_test(finder.results, suggestion, f"{target.recipe}: learning-rate range test"))
     write_results(cli.folder, target.recipe, {"lr_find": {"suggestion": suggestion, "recipe_lr": cli.model.lr}})
-    print(f"suggested learning rate {suggestion:.3g} (the recipe has {cli.model.lr:g})")
-    print(f"picture   {picture}")
-    print(f"try       zoo fit {options.recipe} --model.lr {suggestion:.2g}")
+    say(f"suggested learning rate {suggestion:.3g} (the recipe has {cli.model.lr:g})")
+    say(f"picture   {picture}")
+    say(f"try       zoo fit {options.recipe} --model.lr {suggestion:.2g}")
 
 
 def steepest_fall(results: dict[str, Any]) -> float | None:

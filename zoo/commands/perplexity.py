@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
@@ -15,7 +14,9 @@ from datamodules.text.corpus import CONTEXT, read_lines
 from zoo.commands.arguments import Arguments
 from zoo.commands.generate import load_language_model
 from zoo.commands.origin import find_class, find_settings
+from zoo.commands.tables import show_table
 from zoo.errors import ZooError
+from zoo.terminal import say
 from zoo.text.language_model import LanguageModel
 from zoo.text.mixture import fit_weights, mix, same_vocabulary
 from zoo.text.surprise import measures
@@ -56,7 +57,7 @@ def perplexity(argv: list[str]) -> None:
         "--fit-weights", metavar="FILE|val", help="weights that are best for this text, which should be another one"
     )
     parser.add_argument("--json", action="store_true", help="print an array of objects")
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
     options = parser.parse_args(argv)
     if (options.file is None) == (options.split is None):
         raise ZooError("name a text to measure: a FILE, or --split val for the data that the model was trained on")
@@ -89,7 +90,7 @@ def perplexity(argv: list[str]) -> None:
     unknown = models[0].is_unknown(text.tokens.long())
     table = {name: measures(log_probs, unknown, text.characters) for name, log_probs in rows.items()}
     if options.json:
-        print(json.dumps([{"name": name, **figures} for name, figures in table.items()], indent=2))
+        say(json.dumps([{"name": name, **figures} for name, figures in table.items()], indent=2))
     else:
         _print(table)
 
@@ -111,8 +112,7 @@ def score(model: LanguageModel, tokens: Tensor) -> Tensor:
     """The log-probability of every token of a text of any length, ``(T,)``, on the CPU."""
     found = []
     for start, stop in pieces(tokens, model.tokenizer.end_id):
-        context = tokens[max(start - CONTEXT, 0) : start].to(model.device, torch.int64)
-        found.append(model.score(tokens[start:stop].to(model.device, torch.int64), context).cpu())
+        found.append(model.score(tokens[start:stop], tokens[max(start - CONTEXT, 0) : start]).cpu())
     return torch.cat(found)
 
 
@@ -174,7 +174,7 @@ def _print(table: dict[str, dict[str, float]]) -> None:
         shown.add_column(title, justify="right", no_wrap=True)
     for name, figures in table.items():
         shown.add_row(name, *_cells(figures, columns))
-    Console(markup=False, width=None if Console().is_terminal else 200).print(shown)
+    show_table(shown)
 
 
 def _cells(figures: dict[str, float], columns: Iterable[tuple[str, str, Callable[[float], str]]]) -> list[str]:

@@ -13,6 +13,7 @@ from zoo.commands.origin import find_checksums
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.registry import read_results
+from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.learnt_from import tell_changes
 from zoo.training.run_folder import read_metrics, write_results
@@ -48,8 +49,8 @@ def publish(argv: list[str]) -> None:
             raise ZooError(f"{run} was trained on everything, so nothing is left to measure it on; zoo.load takes it")
     if options.to == registry.CHECKPOINTS:
         registry.recipe(name)
-    if Path(name).name != name:
-        raise ZooError(f"{name!r} is no name for a folder")
+    if not name or name.startswith(".") or Path(name).name != name or "\\" in name:
+        raise ZooError(f"{options.run} is a run of {name!r}, which is no name for a folder")
     folder = options.to / name
     if folder.exists() and not options.overwrite:
         raise ZooError(f"{folder} exists; --overwrite replaces it")
@@ -62,7 +63,7 @@ def publish(argv: list[str]) -> None:
     model, metrics, is_half = in_half_precision(cli, metrics)
     card = make_card(cli, name, options.run, metrics, spread)
     weights.save(model, folder, card, model.golden(cli.datamodule), is_half, borrow=options.to == registry.CHECKPOINTS)
-    print(f"published {folder}: " + ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()))
+    say(f"published {folder}: " + ", ".join(f"{key} {value:.5g}" for key, value in metrics.items()))
 
 
 def measure(run: Path, name: str) -> tuple[ZooCLI, dict[str, float]]:

@@ -12,6 +12,7 @@ from zoo.commands.outputs import check_folder, check_output, write_output
 from zoo.drawing import in_rows, tile
 from zoo.errors import ZooError
 from zoo.gan.adversarial import Adversarial
+from zoo.terminal import say
 
 
 def sample(argv: list[str]) -> None:
@@ -29,14 +30,14 @@ def sample(argv: list[str]) -> None:
     images = model.sample(options.num, options.seed, options.classes, options.truncation)
     columns = min(len(images), model.columns if not options.classes else 8)
     write_output(options.out, _encode(Image.fromarray(enlarge(tile(in_rows(images.cpu(), columns)))), format="PNG"))
-    print(f"wrote {options.out} ({len(images)} images)")
+    say(f"wrote {options.out} ({len(images)} images)")
     if options.files is not None:
         options.files.mkdir(exist_ok=True)
         digits = len(str(len(images)))
         for number, image in enumerate(images.cpu(), start=1):
             path = options.files / f"{number:0{digits}d}.png"
             write_output(path, _encode(Image.fromarray(tile(image[None, None])), format="PNG"))
-        print(f"wrote {len(images)} files into {options.files}")
+        say(f"wrote {len(images)} files into {options.files}")
 
 
 def interpolate(argv: list[str]) -> None:
@@ -57,7 +58,7 @@ def interpolate(argv: list[str]) -> None:
     pictures = [Image.fromarray(enlarge(tile(in_rows(images, columns)))) for images in steps]
     content = _encode(pictures[0], format="GIF", save_all=True, append_images=pictures[1:], duration=60, loop=0)
     write_output(options.out, content)
-    print(f"wrote {options.out} ({len(pictures)} frames, {options.num} walks)")
+    say(f"wrote {options.out} ({len(pictures)} frames, {options.num} walks)")
 
 
 def _add_common(parser: Arguments) -> None:
@@ -71,7 +72,7 @@ def _add_common(parser: Arguments) -> None:
         "--truncation", type=float, metavar="T",
         help="draw no noise farther than this from zero: more typical, less various",
     )  # fmt: skip
-    parser.add_argument("--device", default="cpu", help="where to compute, such as cuda (default %(default)s)")
+    parser.add_device()
 
 
 def load_generator(name: str, device: str = "cpu") -> Any:
@@ -80,7 +81,6 @@ def load_generator(name: str, device: str = "cpu") -> Any:
     Raises:
         ZooError: It is of another kind, or there is no such device.
     """
-    weights.check_device(device)
     model = weights.load(name, device)
     if not isinstance(model, Adversarial):
         raise ZooError(f"'{name}' makes no images, it is a {type(model).__name__}; 'zoo list gan' shows what does")

@@ -11,6 +11,7 @@ from zoo import registry, weights
 from zoo.commands.origin import find_checksums
 from zoo.errors import ZooError
 from zoo.registry import read_results
+from zoo.terminal import say
 from zoo.text.projector import check_embedding, write_embedding
 from zoo.training.cli import ZooCLI
 from zoo.training.learnt_from import tell_changes
@@ -131,10 +132,10 @@ def fit(argv: list[str]) -> int:
     _announce(cli, shlex.join(["zoo", "fit", *argv]))
     try:
         results = cli.run(then_test=target.test)
-    except SystemExit as stop:
+    except SystemExit:
         if cli.folder is not None and (cli.folder / "checkpoints" / "last.ckpt").is_file():
             _say(f"\nstopped; resume with: zoo fit {cli.folder}")
-        return int(stop.code) if isinstance(stop.code, int) and stop.code else 1
+        raise
     _report(cli, results)
     if target.projector:
         _project(cli)
@@ -146,7 +147,7 @@ def _project(cli: ZooCLI) -> None:
     if cli.folder is not None:
         write_embedding(weights.load(cli.folder), cli.folder)
         if not cli.quiet:
-            print(f"projector tensorboard --logdir {cli.folder}   (tab PROJECTOR)")
+            say(f"projector tensorboard --logdir {cli.folder}   (tab PROJECTOR)")
 
 
 def validate(argv: list[str]) -> int:
@@ -192,7 +193,7 @@ def _continued_run(checkpoint: Path | None) -> Path | None:
 
 @rank_zero_only
 def _say(text: str) -> None:
-    print(text, flush=True)
+    say(text, flush=True)
 
 
 @rank_zero_only
@@ -203,12 +204,12 @@ def _announce(cli: ZooCLI, command: str) -> None:
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__
-        print(
+        say(
             f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
         )
         if cli.duration is not None:
             epochs, _, origin = cli.duration
-            print(
+            say(
                 f"training on everything for {epochs} epochs, as many as the best checkpoint of {origin} had",
                 flush=True,
             )
@@ -225,10 +226,10 @@ def _report(cli: ZooCLI, results: dict[str, Any]) -> None:
         line = "  ".join(
             f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
         )
-        print(f"{verb:9s} {line}")
+        say(f"{verb:9s} {line}")
     if not cli.quiet:
         if cli.trainer.world_size > 1:
-            print(f"measure   zoo test {cli.folder}   (on one device)")
-        print(f"run       {cli.folder}")
+            say(f"measure   zoo test {cli.folder}   (on one device)")
+        say(f"run       {cli.folder}")
         for picture in sorted((cli.folder / "figures").glob("*.png")):
-            print(f"picture   {picture}")
+            say(f"picture   {picture}")

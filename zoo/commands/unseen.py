@@ -1,7 +1,6 @@
 """Which points of a series a model was not trained on: only these tell how far its forecasts may be off."""
 
 import re
-import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from datamodules.series.series import Series
 from datamodules.series.timeline import Timeline
 from zoo.commands.origin import find_checksums, find_class, find_settings
 from zoo.errors import ZooError
+from zoo.terminal import warn
 
 # What is said of the points that tell how far a forecast may be off.
 _NOT_SEEN, _TAKEN = "which it was not trained on", "taken to be new to the model"
@@ -76,7 +76,7 @@ def _told_apart(name: str, data: Series, learnt_from: Mapping[str, Checksum]) ->
     new = _after_the_same(data, learnt_from["train"])
     if new is not None:
         return Source(data, None if data.fit_on == "all" and not new else new, _NOT_SEEN)
-    print(f"zoo: {data.recording.name} has changed since '{name}' was trained on it", file=sys.stderr)
+    warn(f"{data.recording.name} has changed since '{name}' was trained on it")
     new = _after(data, learnt_from["train"].get("until"))
     if new is not None:
         return Source(data, new, "which are later than what it was trained on")
@@ -127,7 +127,7 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
     except DataError as error:
         raise DataError(_in_own_flags(str(error))) from error
     if recording.repaired:
-        print(f"zoo: {file.data} was repaired: {recording.repaired}", file=sys.stderr)
+        warn(f"{file.data} was repaired: {recording.repaired}")
     if len(recording.values) < 4:
         raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
     data = Series(recording, {}, window=1, fit_on="all")

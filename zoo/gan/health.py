@@ -16,6 +16,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from zoo import weights
 from zoo.base.processes import gather_rows
+from zoo.base.processor import has_float64
 from zoo.errors import ZooError
 
 INCEPTION = "inception"
@@ -33,6 +34,10 @@ class Seen(NamedTuple):
 
     features: Tensor
     labels: Tensor | None
+
+    def cpu(self) -> "Seen":
+        """The same on the CPU."""
+        return Seen(self.features.cpu(), None if self.labels is None else self.labels.cpu())
 
 
 def gathered(seen: Seen) -> Seen:
@@ -151,6 +156,8 @@ def compare(real: Seen, fake: Seen, kind: str, num_classes: int) -> dict[str, Te
         Fréchet and kernel distance, precision, recall, density, coverage and, where there are classes, how many the
         generated images cover and the divergence of their shares, in nats.
     """
+    if not has_float64(real.features.device):
+        real, fake = real.cpu(), fake.cpu()
     found = {
         f"{kind}_fid": frechet_distance(real.features, fake.features),
         f"{kind}_kid": kernel_distance(real.features, fake.features),
@@ -224,8 +231,9 @@ def prdc(real: Tensor, fake: Tensor, neighbours: int = _NEIGHBOURS) -> dict[str,
 
 def _radius(features: Tensor, reach: int) -> Tensor:
     # The nearest of all is the image itself.
-    parts = [torch.cdist(part, features).kthvalue(reach + 1, dim=1).values for part in features.split(1000)]
-    return torch.cat(parts)
+    # Not kthvalue, which CUDA refuses where it has to be deterministic.
+    nearest = (torch.cdist(part, features).topk(reach + 1, largest=False).values for part in features.split(1000))
+    return torch.cat([distances[:, -1] for distances in nearest])
 
 
 def missing_classes(real: Seen, fake: Seen, classes: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from zoo.base.inputs import check_ids, to_tensor, told
 from zoo.base.optimization import Scheduled
 from zoo.base.seeds import seeded
 from zoo.drawing import draw_tiles, in_rows
@@ -71,10 +73,35 @@ class ImageGenerator(Scheduled):
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Makes images of noise; of models with classes by labels ``(N,)``, all classes in turn if left out."""
-        if self.num_classes and labels is None:
-            labels = torch.arange(len(latent), device=latent.device) % self.num_classes
+        latent = self.take(latent)
         self.settle()
-        return (self.average(latent, labels).float() + 1) / 2
+        return (self.average(latent.to(self.dtype), self._numbers(labels, len(latent))).float() + 1) / 2
+
+    @property
+    def takes(self) -> str:
+        """Noise."""
+        return f"noise (N, {self.latent_size})"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what is no noise.
+
+        Raises:
+            ZooError: It is not.
+        """
+        if inputs.ndim != 2 or inputs.shape[1] != self.latent_size:
+            raise self.refusal(inputs)
+
+    def _numbers(self, labels: Any, count: int) -> Tensor | None:
+        """Labels on the device of the model; None where it knows no classes."""
+        if not self.num_classes:
+            return None
+        if labels is None:
+            return torch.arange(count, device=self.device) % self.num_classes
+        given = to_tensor(labels)
+        if given is None or given.shape != (count,) or given.is_floating_point():
+            raise ZooError(f"labels are {told(labels)}, expected a whole number for each row of noise ({count},)")
+        check_ids(given, self.num_classes, "class")
+        return given.to(self.device).long()
 
     def settle(self) -> None:
         """Computes the normalisation statistics of the averaged generator, which no batch has ever passed."""
@@ -124,7 +151,7 @@ class ImageGenerator(Scheduled):
         classes: Sequence[str] | str | None = None,
         truncation: float | None = None,
     ) -> Tensor:
-        """Makes images, uint8 ``(count, C, S, S)``.
+        """Makes images, uint8 ``(count, C, S, S)`` on the model's device.
 
         Args:
             count: Number of images.
@@ -135,8 +162,8 @@ class ImageGenerator(Scheduled):
         Raises:
             ZooError: The count is below one, the model knows no such class, or none at all.
         """
-        if not 1 <= count <= _MOST:
-            raise ZooError(f"{count} images, expected 1 to {_MOST:,}")
+        if not isinstance(count, Integral) or not 1 <= count <= _MOST:
+            raise ZooError(f"{count!r} images, expected a whole number from 1 to {_MOST:,}")
         generator, labels = seeded(seed), self.asked(count, classes)
         return self.make(draw_latent(count, self.latent_size, generator, truncation), labels)
 

@@ -71,8 +71,7 @@ class Baseline(Forecaster):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit; normalising would only round them."""
-        self.check(inputs)
-        return self.network(inputs)
+        return self.network(self.take(inputs))
 
     def setup(self, stage: str) -> None:
         """Refuses to be trained by several processes.

@@ -216,7 +216,7 @@ class CausalConv(TrainedForecaster):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit; a long sequence part by part, in the memory that one of them takes."""
-        self.check(inputs)
+        inputs = self.take(inputs)
         steps = inputs.shape[1]
         if self.output == "vector" or torch.is_grad_enabled() or steps <= self.LONG:
             return super().forward(inputs)

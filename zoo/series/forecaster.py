@@ -82,7 +82,12 @@ class Forecaster(Rolling, ZooModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit."""
-        return self.denormalise(self.predict(self.normalise(inputs)))
+        return self.denormalise(self.predict(self.normalise(self.take(inputs))))
+
+    @property
+    def takes(self) -> str:
+        """Windows."""
+        return f"numbers (N, T, {self.num_series})"
 
     def normalise(self, values: Tensor) -> Tensor:
         """Brings each series to zero mean and unit variance in the model's own precision."""

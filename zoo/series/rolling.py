@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from zoo.base.inputs import to_tensor, told
 from zoo.errors import ZooError
 
 # Steps of windows that are looked at together, which bounds the memory of forecasts from many points.
@@ -42,12 +44,12 @@ class Rolling(LightningModule):
             horizon: Steps to forecast.
 
         Returns:
-            float32 ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``.
+            float32 ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``, on the model's device.
 
         Raises:
-            ZooError: The history is too short, has gaps or another number of series.
+            ZooError: The history is too short, has gaps or another number of series, or holds no numbers.
         """
-        values = torch.as_tensor(history)
+        values = _numbers(history)
         if values.ndim == 1 and self.num_series == 1:
             return self.forecast(values[:, None], horizon)[:, 0]
         known = self._known(values[None] if values.ndim == 2 else values, horizon)
@@ -56,7 +58,7 @@ class Rolling(LightningModule):
         return ahead[0] if values.ndim == 2 else ahead
 
     @torch.inference_mode()
-    def forecast_from(self, series: Tensor, origins: range, horizon: int) -> Tensor:
+    def forecast_from(self, series: Any, origins: range, horizon: int) -> Tensor:
         """Forecasts a series from many of its points, each time knowing only what lies before, as many at once as fit.
 
         Args:
@@ -66,13 +68,13 @@ class Rolling(LightningModule):
             horizon: Steps to forecast.
 
         Returns:
-            float32 ``(len(origins), horizon, C)``; row ``i`` is what :meth:`forecast` makes of
+            float32 ``(len(origins), horizon, C)`` on the model's device; row ``i`` is what :meth:`forecast` makes of
             ``series[:origins[i]]``.
 
         Raises:
             ZooError: An origin is not within the series or too early, or the series has gaps.
         """
-        known = self._known(series[None], horizon)[0]
+        known = self._known(_numbers(series)[None], horizon)[0]
         if not origins or origins.step < 1 or not self.window <= origins[0] <= origins[-1] <= len(known):
             raise ZooError(
                 f"origins are {origins}; expected them to ascend from the window, {self.window}, up to {len(known)}"
@@ -82,10 +84,10 @@ class Rolling(LightningModule):
 
     def _known(self, history: Tensor, horizon: int) -> Tensor:
         """A history that has been checked, ``(N, T, C)``."""
-        if horizon < 1:
-            raise ZooError(f"horizon is {horizon}, expected at least 1")
-        known = history.to(self.device, torch.float32)
-        self.check(known)
+        if not isinstance(horizon, Integral) or horizon < 1:
+            raise ZooError(f"horizon is {horizon!r}, expected a whole number of at least 1")
+        self.check(history)
+        known = history.to(torch.float32).to(self.device)
         if not known.isfinite().all():
             raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
         return known
@@ -113,3 +115,10 @@ class Rolling(LightningModule):
         at_once = max(1, STEPS_AT_ONCE // self.window)
         parts = [origins[start : start + at_once] for start in range(0, len(origins), at_once)]
         return torch.cat([self.extend(windows[[origin - self.window for origin in part]], horizon) for part in parts])
+
+
+def _numbers(series: Any) -> Tensor:
+    values = to_tensor(series)
+    if values is None:
+        raise ZooError(f"the series is {told(series)}, expected numbers (T, C), or (T,) of a single one")
+    return values

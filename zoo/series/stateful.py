@@ -68,7 +68,7 @@ class Stateful(Carrying):
 
     def read(self, inputs: Tensor) -> Tensor:
         """Forecasts the step after each input, going on from :attr:`state`, ``(N, T, C)``."""
-        return self.denormalise(self._read(self.normalise(inputs)))
+        return self.denormalise(self._read(self.normalise(self.take(inputs))))
 
     def _read(self, inputs: Tensor) -> Tensor:
         self._check_lanes(self.state, inputs)

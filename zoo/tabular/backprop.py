@@ -15,6 +15,7 @@ from torchmetrics import MeanMetric
 from zoo.base.optimization import Optimized, OptimizerName
 from zoo.drawing import draw_confusion_matrix, draw_curve
 from zoo.errors import ZooError
+from zoo.tabular.features import RowInputs
 
 Activation = Literal["sigmoid", "relu"]
 
@@ -70,18 +71,19 @@ class BackpropNet(nn.Module):
         return outputs
 
     @torch.no_grad()
-    def gradients(self, activations: list[Tensor], targets: Tensor) -> list[Tensor]:
+    def gradients(self, activations: list[Tensor], targets: Tensor, scale: Tensor | float = 1.0) -> list[Tensor]:
         """Back-propagates the squared error.
 
         Args:
             activations: What :meth:`activations` returned.
             targets: Wanted outputs, ``(N, architecture[-1])``.
+            scale: All gradients are multiplied by it, from the output on, so that in half precision none is too small.
 
         Returns:
             The gradients of all weights, then of all biases, first layer first, as :meth:`parameters` has them.
         """
         outputs = activations[-1]
-        error = 2 * (outputs - targets) / len(outputs)
+        error = 2 * (outputs - targets) / len(outputs) * scale
         delta = error * outputs * (1 - outputs) if self.activation == "sigmoid" else error
         by_weight, by_bias = [], []
         for layer in reversed(range(len(self.weights))):
@@ -94,7 +96,7 @@ class BackpropNet(nn.Module):
         return by_weight[::-1] + by_bias[::-1]
 
 
-class Backprop(Optimized):
+class Backprop(RowInputs, Optimized):
     """Trains :class:`BackpropNet` by gradient descent; classifies when it has classes, else fits numbers.
 
     Args:
@@ -147,17 +149,17 @@ class Backprop(Optimized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The outputs for raw features."""
-        return self.network(self.normalise(inputs))
+        return self.network(self.normalise(self.take(inputs)))
 
     def normalise(self, inputs: Tensor) -> Tensor:
-        """Brings raw features to zero mean and unit variance."""
-        return (inputs - self.mean) / self.std
+        """Brings raw features to zero mean and unit variance in the model's own precision."""
+        return (inputs.to(self.mean.dtype) - self.mean) / self.std
 
     def targets(self, labels: Tensor) -> Tensor:
         """Wanted outputs: one-hot for class numbers ``(N,)``, else the numbers themselves ``(N, outputs)``."""
         return labels if self.classes is None else F.one_hot(labels, len(self.classes)).to(self.mean.dtype)
 
-    def classify(self, features: Tensor) -> list[str]:
+    def classify(self, features: Any) -> list[str]:
         """Names the class of each row of raw features.
 
         Raises:
@@ -166,15 +168,21 @@ class Backprop(Optimized):
         if self.classes is None:
             raise ZooError("this model fits numbers and has no classes; call it instead")
         with torch.inference_mode():
-            return [self.classes[index] for index in self(features.to(self.device)).argmax(1).tolist()]
+            return [self.classes[index] for index in self(features).argmax(1).tolist()]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The squared error of a batch; works the gradients out on the way."""
         with torch.no_grad():
             targets = self.targets(batch[1])
             activations = self.network.activations(self.normalise(batch[0]))
-            self._gradients = self.network.gradients(activations, targets)
-            return (activations[-1] - targets).square().sum(1).mean()
+            loss = (activations[-1] - targets).square().sum(1).mean()
+            self._gradients = self.network.gradients(activations, targets, self._scale(loss))
+            return loss
+
+    def _scale(self, loss: Tensor) -> Tensor | float:
+        """What the optimizer will divide gradients by: under 16-mixed the factor of the gradient scaler."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None) if self._trainer is not None else None
+        return 1.0 if scaler is None else scaler.scale(torch.ones_like(loss))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Hands the hand-made gradients to the optimizer, averaged over the processes and over accumulated batches."""

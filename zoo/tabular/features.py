@@ -5,10 +5,53 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from zoo.base.module import ZooModule
 from zoo.errors import ZooError
 
 # Numbers that a processor works on at a time, few enough to stay in its cache.
 _CACHED = 2**18
+
+
+class RowInputs(ZooModule):
+    """Base of the models that take rows of features, ``(N, F)``.
+
+    Attributes:
+        in_features: Length of a row, ``F``.
+    """
+
+    in_features: int
+
+    @property
+    def takes(self) -> str:
+        """Rows of features."""
+        return f"features (N, {self.in_features})"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are no rows of features.
+
+        Raises:
+            ZooError: They are not.
+        """
+        if inputs.ndim != 2 or inputs.shape[1] != self.in_features:
+            raise self.refusal(inputs)
+
+
+class FlatInputs(RowInputs):
+    """Base of the models that take rows, or images for rows of pixels."""
+
+    @property
+    def takes(self) -> str:
+        """Rows, or images."""
+        return f"rows (N, {self.in_features}), or images of as many pixels"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are no rows.
+
+        Raises:
+            ZooError: They are not.
+        """
+        if inputs.ndim < 2 or inputs.shape[1:].numel() != self.in_features:
+            raise self.refusal(inputs)
 
 
 def rows(inputs: Tensor, in_features: int, dtype: torch.dtype, check: bool = True) -> Tensor:

@@ -10,9 +10,10 @@ from torch.utils.data import Dataset
 
 from zoo.base.gradient_free import GradientFree
 from zoo.base.processes import add_up, broadcast, gather, shared_seed
+from zoo.base.processor import in_float64
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
-from zoo.tabular.features import check_finite, portion_size
+from zoo.tabular.features import FlatInputs, check_finite, portion_size
 from zoo.tabular.features import rows as as_rows
 from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
 
@@ -111,7 +112,7 @@ class LloydStep:
         members[members == -1] = 1
 
 
-class KMeans(GradientFree):
+class KMeans(FlatInputs, GradientFree):
     """Groups rows around ``K`` centroids; an epoch is one of Lloyd's iterations.
 
     Several restarts run side by side and share every pass; the best of them is the model. Training has found all that
@@ -176,13 +177,17 @@ class KMeans(GradientFree):
         return bool(self.centroids.any())
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Squared distances of raw rows to the centroids, ``(N, K)``."""
-        rows = as_rows(inputs, self.in_features, self.centroids.dtype)
+        """Squared distances of raw rows to the centroids, ``(N, K)``.
+
+        Raises:
+            ZooError: The model has learnt nothing yet, or they are no rows of ``F`` finite numbers.
+        """
+        rows = as_rows(self.take(inputs), self.in_features, self.centroids.dtype)
         # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
         middle = self.centroids.mean(0)
         return squared_distances(rows - middle, self.centroids - middle)
 
-    def cluster(self, inputs: Tensor) -> Tensor:
+    def cluster(self, inputs: Any) -> Tensor:
         """Number of the nearest centroid of each raw row, ``(N,)``."""
         return self(inputs).argmin(1)
 
@@ -325,13 +330,14 @@ class KMeans(GradientFree):
         names = [f"cluster {number}" for number in range(self.num_clusters)]
         return {"clusters": draw_embedding(coordinates, outputs["clusters"], names, (), centroids)}
 
-    def in_plane(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def in_plane(self, rows: Any) -> tuple[Tensor, Tensor]:
         """Coordinates of rows ``(N, F)``, ``F`` at least 2, along the first two principal components of these rows.
 
         Returns:
             Those of the rows, float64 ``(N, 2)``, and of the centroids, ``(K, 2)``.
         """
-        points = rows.double()
+        given = self.take(rows)
+        points = in_float64(as_rows(given, self.in_features, given.dtype))
         middle = points.mean(0)
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)

@@ -12,9 +12,11 @@ from torchmetrics import MeanMetric
 
 from zoo.base.optimization import Optimized, OptimizerName
 from zoo.base.processes import shared_mean
+from zoo.base.processor import in_float64
 from zoo.errors import ZooError
 from zoo.tabular.descent import DescentPath, Surface
 from zoo.tabular.drawing import draw_descent, draw_line
+from zoo.tabular.features import RowInputs
 
 
 class Affine(NamedTuple):
@@ -60,14 +62,14 @@ class LinearNet(nn.Sequential):
     def collapsed(self) -> Affine:
         """The one layer that all are together, in float64."""
         first, *others = self.layers
-        weight, bias = first.weight.double(), first.bias.double()
+        weight, bias = in_float64(first.weight), in_float64(first.bias)
         for layer in others:
-            weight = layer.weight.double() @ weight
-            bias = layer.weight.double() @ bias + layer.bias.double()
+            weight = in_float64(layer.weight) @ weight
+            bias = in_float64(layer.weight) @ bias + in_float64(layer.bias)
         return Affine(weight[0], bias[0])
 
 
-class LinearRegression(Optimized):
+class LinearRegression(RowInputs, Optimized):
     """Fits a line, or a plane, by gradient descent on the squared error.
 
     Of one feature, where there are two numbers to learn, the path that they take is recorded: a row an epoch in
@@ -129,22 +131,22 @@ class LinearRegression(Optimized):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Predictions for raw features, in the unit of the targets."""
-        return self.network(self.normalised(inputs)) * self.target_std + self.target_mean
+        return self.network(self.normalised(self.take(inputs))) * self.target_std + self.target_mean
 
     def normalised(self, inputs: Tensor) -> Tensor:
-        """Brings raw features to zero mean and unit variance."""
-        return (inputs - self.mean) / self.std
+        """Brings raw features to zero mean and unit variance in the model's own precision."""
+        return (inputs.to(self.mean.dtype) - self.mean) / self.std
 
     @property
     def weight(self) -> Tensor:
         """What a prediction rises by with each raw feature, float64 ``(F,)``; of several layers that of all."""
-        return self.network.collapsed().weight * self.target_std.double() / self.std.double()
+        return self.network.collapsed().weight * in_float64(self.target_std) / in_float64(self.std)
 
     @property
     def bias(self) -> Tensor:
         """The prediction where all raw features are zero, float64 ``()``."""
-        bias = self.network.collapsed().bias * self.target_std.double() + self.target_mean.double()
-        return bias - self.weight @ self.mean.double().expand(self.in_features)
+        bias = self.network.collapsed().bias * in_float64(self.target_std) + in_float64(self.target_mean)
+        return bias - self.weight @ in_float64(self.mean).expand(self.in_features)
 
     @property
     def is_line(self) -> bool:
@@ -210,7 +212,7 @@ class LinearRegression(Optimized):
         advice = super().advice()
         if self.optimizer == "sgd" and not self.momentum and self.is_line and len(self.network) == 1:
             inputs, targets = self.trainer.train_dataloader.dataset[:]  # type: ignore[union-attr]
-            highest = Surface.of(self.normalised(inputs.to(self.device)), targets).highest_rate
+            highest = Surface.of(self.normalised(inputs.to(self.device)).cpu(), targets).highest_rate
             advice += f": of this data, in full batches, one below {highest:.3g} converges"
         return advice
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.base.gradient_free import GradientFree
+from zoo.base.inputs import to_tensor, told
 from zoo.base.processes import add_up, shared_seed
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding, draw_spectrum
-from zoo.tabular.features import portions
+from zoo.tabular.features import FlatInputs, portions
 from zoo.tabular.features import rows as as_rows
 
 Solver = Literal["covariance", "randomized"]
@@ -81,7 +82,7 @@ class Moments:
         return vector if self.basis is None else vector @ self.basis
 
 
-class PCA(GradientFree):
+class PCA(FlatInputs, GradientFree):
     """Finds the directions in which rows vary most.
 
     Args:
@@ -162,15 +163,27 @@ class PCA(GradientFree):
         """The same as :meth:`transform`."""
         return self.transform(inputs)
 
-    def transform(self, inputs: Tensor) -> Tensor:
-        """Coordinates of raw rows along the components, float64 ``(N, K)``."""
-        found = (as_rows(inputs, self.in_features, torch.float64) - self.mean) @ self.components.T
+    def transform(self, inputs: Any) -> Tensor:
+        """Coordinates of raw rows along the components, float64 ``(N, K)``.
+
+        Raises:
+            ZooError: The model has learnt nothing yet, or they are no rows of ``F`` finite numbers.
+        """
+        found = (as_rows(self.take(inputs), self.in_features, torch.float64) - self.mean) @ self.components.T
         return found / self._deviations() if self.whiten else found
 
-    def inverse_transform(self, coordinates: Tensor) -> Tensor:
-        """The rows that coordinates ``(N, K)`` stand for, float64 ``(N, F)``."""
-        scaled = coordinates * self._deviations() if self.whiten else coordinates
-        return scaled.to(torch.float64) @ self.components + self.mean
+    def inverse_transform(self, coordinates: Any) -> Tensor:
+        """The rows that coordinates ``(N, K)`` stand for, float64 ``(N, F)``.
+
+        Raises:
+            ZooError: The model has learnt nothing yet, or they are no coordinates.
+        """
+        self.check_fitted()
+        given, count = to_tensor(coordinates), len(self.components)
+        if given is None or given.ndim != 2 or given.shape[1] != count:
+            raise ZooError(f"coordinates are {told(coordinates)}, expected numbers (N, {count})")
+        given = given.to(self.device, torch.float64)
+        return (given * self._deviations() if self.whiten else given) @ self.components + self.mean
 
     def _deviations(self) -> Tensor:
         """Standard deviation along each component, above zero, so that nothing along a constant one stays nothing."""

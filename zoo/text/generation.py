@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.text.tokenizer import PAD, START, Tokenizer
+from zoo.base.inputs import check_ids, told
 from zoo.base.module import ZooModule
 from zoo.base.seeds import seeded
 from zoo.errors import ZooError
@@ -71,7 +72,34 @@ class TextGenerator(ZooModule):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """What may follow after each text: log-probabilities up to a constant in each row, ``(N, V)``."""
-        return self.advance(tokens)[0]
+        return self.advance(self.ids(tokens, 2))[0]
+
+    @property
+    def takes(self) -> str:
+        """Ids of tokens."""
+        return f"ids of tokens, whole numbers below {self.vocab_size:,}"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are no ids.
+
+        Raises:
+            ZooError: They are not.
+        """
+        if inputs.is_floating_point() or inputs.dtype == torch.bool:
+            raise self.refusal(inputs)
+        check_ids(inputs, self.vocab_size, "token")
+
+    def ids(self, tokens: Any, dimensions: int) -> Tensor:
+        """What a public method is given as ids, int64 on the device of the model: one text ``(T,)`` or several.
+
+        Raises:
+            ZooError: They are no ids, or of another shape.
+        """
+        given = self.take(tokens)
+        if given.ndim != dimensions or (dimensions == 2 and not given.shape[1]):
+            wanted = "(N, T), T at least 1" if dimensions == 2 else "(T,)"
+            raise ZooError(f"ids of tokens have shape {tuple(given.shape)}, expected {wanted}")
+        return given.long()
 
     def generate(
         self,
@@ -142,7 +170,7 @@ class TextGenerator(ZooModule):
             yield rest
 
     def _read_prompt(self, prompt: str) -> list[int]:
-        return [self.boundary, *self.tokenizer.encode_text(prompt)]
+        return [self.boundary, *self.tokenizer.encode_text(as_text(prompt, "the prompt"))]
 
     def _unwanted(self) -> list[int]:
         """Tokens that are no text."""
@@ -179,6 +207,17 @@ class TextGenerator(ZooModule):
                 yield drawn.tolist()
         finally:
             self.train(was_training)
+
+
+def as_text(text: Any, name: str) -> str:
+    """Refuses what is no text.
+
+    Raises:
+        ZooError: It is not.
+    """
+    if not isinstance(text, str):
+        raise ZooError(f"{name} is {told(text)}, expected a text")
+    return text
 
 
 def _generators(seed: int | None, num: int) -> list[torch.Generator]:

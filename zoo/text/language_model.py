@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from zoo.errors import ZooError
 from zoo.text.drawing import draw_surprise
-from zoo.text.generation import TextGenerator
+from zoo.text.generation import TextGenerator, as_text
 from zoo.text.surprise import Surprise, measures
 
 # Tokens of the text that a golden file holds, and of the passage that is drawn.
@@ -47,7 +47,10 @@ class LanguageModel(TextGenerator):
             context: The ids before, ``(C,)``, as many as there are; nothing at the start of a text.
 
         Returns:
-            In nats, ``(T,)``.
+            In nats, ``(T,)``, on the model's device.
+
+        Raises:
+            ZooError: They are no ids of tokens.
         """
         raise NotImplementedError(f"{type(self).__name__} does not say what it thinks of a text")
 
@@ -97,7 +100,7 @@ class LanguageModel(TextGenerator):
         Raises:
             ZooError: The text holds no token.
         """
-        tokens = torch.tensor(self.tokenizer.encode_text(text), device=self.device)
+        tokens = torch.tensor(self.tokenizer.encode_text(as_text(text, "the text")), device=self.device)
         if not len(tokens):
             raise ZooError("the text holds no token")
         return measures(self.score(tokens), self.is_unknown(tokens), len(text))

@@ -105,7 +105,8 @@ class NeuralLanguageModel(LanguageModel, Optimized):
     def score(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
         """The log-probability of every token, each after at least ``context`` tokens where there are as many."""
         lead = self.context + 1
-        before = tokens[:0] if context is None else context[-lead:]
+        tokens = self.ids(tokens, 1)
+        before = tokens[:0] if context is None else self.ids(context, 1)[-lead:]
         # What is missing before a text, and after it, is filled up with ends of lines.
         filled = tokens.new_full((lead - len(before),), self.boundary)
         behind = tokens.new_full((-len(tokens) % self.stride,), self.boundary)

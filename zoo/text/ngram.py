@@ -115,7 +115,12 @@ class NGramLM(GradientFree, LanguageModel):
 
     def score(self, tokens: Tensor, context: Tensor | None = None) -> Tensor:
         """The log-probability of every token of a text that begins with a sentence; the context does not matter."""
-        return self.table.score(tokens)
+        return self.table.score(self.ids(tokens, 1))
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether anything was counted."""
+        return not self.table.is_empty
 
     def advance(self, tokens: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Log-probabilities of what follows, float64 ``(N, V)``; the state are the last tokens of each row."""

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.base.processor import in_float64
 from zoo.errors import ZooError
 
 
@@ -86,7 +87,7 @@ class Sampling(NamedTuple):
         """
         if self.temperature == 0 and self.repetition_penalty == 1:
             return log_probs.argmax(1)
-        sums = self.distribution(log_probs, occurred).double().cumsum(1)
+        sums = in_float64(self.distribution(log_probs, occurred)).cumsum(1)
         # What rounding leaves above the last sum belongs to the last token that has any probability.
-        place = torch.searchsorted(sums, uniform.double() * sums[:, -1:], right=True).squeeze(1)
-        return torch.minimum(place, (sums < sums[:, -1:]).sum(1))
+        place = torch.searchsorted(sums, in_float64(uniform) * sums[:, -1:], right=True).squeeze(1)
+        return torch.minimum(place, (sums < sums[:, -1:]).sum(1)).to(log_probs.device)

@@ -1,5 +1,6 @@
 """Classifiers of short texts: an embedding and five ways to make one vector of many."""
 
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import Dataset
 
 from datamodules.text.tokenizer import Tokenizer
 from zoo.base.classification import Classification
+from zoo.base.inputs import check_ids
 from zoo.errors import ZooError, did_you_mean
 from zoo.text.drawing import draw_mistakes
 from zoo.text.tokenizer import StoredTokenizer
@@ -228,7 +230,7 @@ class SentimentClassifier(Classification):
         dropout: Probability of dropping a unit before the last layers.
 
     Shape:
-        - Input: int64 ``(N, length)``.
+        - Input: int64 ``(N, length)``; or texts.
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
@@ -276,14 +278,32 @@ class SentimentClassifier(Classification):
         return self.network.embedding
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Returns the logits of rows of ids."""
-        return self.network(ids)
+        """Returns the logits of rows of ids, or of texts."""
+        return self.network(self.take(ids).long())
 
-    def probabilities(self, inputs: Any) -> Tensor:
-        """Class probabilities of texts, or of rows of ids, ``(N, num_classes)``, rows summing to one."""
-        if not isinstance(inputs, Tensor):
-            inputs = torch.from_numpy(self.tokenizer.rows([inputs] if isinstance(inputs, str) else list(inputs)))
-        return super().probabilities(inputs)
+    @property
+    def takes(self) -> str:
+        """Texts, or rows of ids."""
+        return f"texts, or rows of ids (N, {self.length}), whole numbers below {self.vocab_size:,}"
+
+    def as_tensor(self, inputs: Any) -> Tensor | None:
+        """Rows of ids, also of a text or of several."""
+        texts = [inputs] if isinstance(inputs, str) else inputs
+        if not isinstance(texts, Tensor) and isinstance(texts, Iterable):
+            texts = list(texts)
+            if all(isinstance(one, str) for one in texts):
+                return torch.from_numpy(self.tokenizer.rows(texts))
+        return super().as_tensor(inputs)
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are no rows of ids.
+
+        Raises:
+            ZooError: They are not.
+        """
+        if inputs.ndim != 2 or inputs.is_floating_point() or inputs.dtype == torch.bool or not inputs.shape[1]:
+            raise self.refusal(inputs)
+        check_ids(inputs, self.vocab_size, "token")
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Loss of a batch."""

@@ -1,10 +1,14 @@
 """What a text costs a model: perplexity, with and without what is out of vocabulary, and bits a character."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from zoo.base.processor import has_float64, in_float64
 
 
 class Surprise(Metric):
@@ -23,10 +27,15 @@ class Surprise(Metric):
 
     def update(self, log_probs: Tensor, unknown: Tensor) -> None:
         """Adds tokens: their log-probabilities, and which of them are out of vocabulary, both ``(T,)``."""
-        nats = -log_probs.double()
+        nats, unknown = -in_float64(log_probs), unknown.to(self.sums.device)
         theirs = torch.where(unknown, nats, 0.0)
         count = torch.tensor(len(nats), device=nats.device)
         self.sums += torch.stack([nats.sum(), count.double(), theirs.sum(), unknown.sum().double()])
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *rest: Any) -> Any:
+        """Leaves the sums on the CPU where the device that they would go to has no float64."""
+        stays = not has_float64(fn(torch.empty(0)).device)
+        return super()._apply((lambda tensor: tensor) if stays else fn, *rest)
 
     def compute(self) -> dict[str, Tensor]:
         """``loss`` in nats a token, ``perplexity``, and ``perplexity_without_oov``, of known tokens alone."""

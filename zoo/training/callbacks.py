@@ -15,6 +15,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.files import written_whole
+from zoo.terminal import say
 from zoo.training.figures import Figures
 
 
@@ -38,8 +39,8 @@ class SeedEpochs(Callback):
     """Seeds every epoch from (seed, epoch, process).
 
     Lightning checkpoints hold no random state. With this, dropout and augmentation of an epoch do not depend on what
-    was drawn before, so a resumed run ends bit-identical to an uninterrupted one, and every process draws its own
-    numbers.
+    was drawn before, so a resumed run ends, on a CPU bit-identically, as an uninterrupted one, and every process draws
+    its own numbers.
 
     Args:
         seed: The run's seed.
@@ -150,4 +151,4 @@ class EpochLines(Callback):
             return
         self._printed_at = time.monotonic()
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in sorted(trainer.callback_metrics.items()))
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)
+        say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)

@@ -42,6 +42,18 @@ def resumed_from(checkpoint: Path) -> Path:
     return border if border.is_file() else checkpoint
 
 
+def _relocate(state: dict[str, Any], folder: Path) -> None:
+    """Turns the paths of a ModelCheckpoint's state to a folder."""
+
+    def here(path: str) -> str:
+        return str(folder / Path(path).name) if path else path
+
+    state["dirpath"] = str(folder)
+    for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
+        state[name] = here(state.get(name, ""))
+    state["best_k_models"] = {here(path): score for path, score in state.get("best_k_models", {}).items()}
+
+
 class SealedCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints through :mod:`zoo.weights`: atomically and with a checksum."""
 
@@ -68,15 +80,24 @@ class LastCheckpoint(Checkpoint):
         self.seconds = seconds
         self.last_model_path = ""
         self.spent = 0.0
+        # Of the epoch at whose end this was written; they are logged just after, which a kill may prevent.
+        self.figures: dict[str, float] = {}
         self._clock = self._written_at = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        """Keeps the seconds spent on training, so that a resumed run goes on counting."""
-        return {"spent": self.spent}
+        """Keeps the seconds spent on training, so that a resumed run goes on counting, and the epoch's figures."""
+        return {"spent": self.spent, "figures": self.figures}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the count."""
-        self.spent = state_dict["spent"]
+        self.spent, self.figures = state_dict["spent"], state_dict.get("figures", {})
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Lets what was best be best wherever the run lies now; Lightning forgets it when the path is another."""
+        for callback in getattr(trainer, "callbacks", []):
+            state = checkpoint["callbacks"].get(callback.state_key)
+            if isinstance(callback, ModelCheckpoint) and state is not None and callback.dirpath is not None:
+                _relocate(state, Path(callback.dirpath))
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Finds the folder: ``checkpoints/`` of the run's, which is the trainer's ``default_root_dir``."""
@@ -102,6 +123,8 @@ class LastCheckpoint(Checkpoint):
         if self._is_inside_epoch(trainer):
             return
         if trainer.strategy.broadcast(time.monotonic() - self._written_at >= self.seconds or trainer.should_stop):
+            logged = trainer._logger_connector.metrics["log"]
+            self.figures = {name: float(value) for name, value in logged.items()}
             self._save(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

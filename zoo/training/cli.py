@@ -1,8 +1,10 @@
 """LightningCLI behind ``zoo fit``, ``zoo validate`` and ``zoo test``: one recipe in, one run folder out."""
 
 import contextlib
+import errno
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +17,14 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from datamodules.errors import UserError
 from zoo import weights
 from zoo.base.module import ZooModule, unfilled
 from zoo.errors import ZooError
 from zoo.registry import read_results
+from zoo.terminal import say
 from zoo.training.callbacks import (
     EpochLines,
     Finish,
@@ -42,6 +45,9 @@ from zoo.training.precision import ReconsiderPrecision, on_one_cpu, time_setting
 from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import check_state, why_over
 from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
+
+# What a disk that is full, or a user's share of it, says without naming a file.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class ZooCLI(LightningCLI):
@@ -317,8 +323,8 @@ class ZooCLI(LightningCLI):
         self.step_times = {f"{name}, {formats[last]}": round(1000 * s, 3) for (name, last), s in seconds.items()}
         if not self.quiet:
             for setting, milliseconds in self.step_times.items():
-                print(f"  {setting:26s} {milliseconds:7.2f} ms a step")
-            print(f"training in {precision}, {formats[channels_last]}")
+                say(f"  {setting:26s} {milliseconds:7.2f} ms a step")
+            say(f"training in {precision}, {formats[channels_last]}")
         if hasattr(self.model, "channels_last"):
             self.model.channels_last = channels_last
             self.model.hparams["channels_last"] = channels_last
@@ -343,6 +349,9 @@ class ZooCLI(LightningCLI):
         except UserError:
             self.leave_no_trace()
             raise
+        except SIGTERMException as stop:
+            # Lightning gives no code to what a scheduler ended, which would read as success.
+            raise SystemExit(128 + signal.SIGTERM) from stop
         except MisconfigurationException as error:
             self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
             raise told(error) or ZooError(reason(error)) from error
@@ -353,6 +362,9 @@ class ZooCLI(LightningCLI):
             if "conditioned on metric" in str(error):
                 self.leave_no_trace(first_epoch=self.trainer.current_epoch == 0)
                 raise ZooError(reason(error)) from error
+            if isinstance(error, OSError) and error.errno in _FULL and self.folder is not None:
+                self.leave_no_trace()
+                raise ZooError(f"{self.folder} cannot be written: {error.strerror or error}") from error
             if isinstance(error, OSError) or (self.verb == "fit" and self.trainer.global_step > 0):
                 raise
             # What fails at once was not meant to go together.
@@ -386,12 +398,13 @@ class ZooCLI(LightningCLI):
         if checkpoint is not None:
             checkpoint = resumed_from(checkpoint) if over is None else checkpoint
             callbacks = getattr(self.trainer, "callbacks", [])
-            callbacks.insert(0, KeepMetrics(checkpoint) if over is None else Finish())
+            callbacks[:0] = [KeepMetrics(checkpoint), *([] if over is None else [Finish()])]
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
         results: dict[str, Any] = {
             "fit": {
-                "epochs": self.trainer.current_epoch,
+                # Of a training that was killed at the end of its last epoch, that one is processed, but not completed.
+                "epochs": self.trainer.fit_loop.epoch_progress.current.processed,
                 "steps": self.trainer.global_step,
                 "seconds": round(last.spent, 1) if last is not None else None,
                 "precision": str(self.trainer.precision),

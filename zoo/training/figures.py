@@ -10,8 +10,9 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image
 from torch import Tensor
 
+from datamodules.files import write_whole, written_whole
 from zoo.base.module import ZooModule
-from zoo.drawing import draw_growth, draw_learning_curves, tile
+from zoo.drawing import as_png, draw_growth, draw_learning_curves, tile
 from zoo.training.run_folder import read_metrics
 
 # Rows of the picture of an image generator's progress.
@@ -47,7 +48,8 @@ class Figures(Callback):
         if images is not None and trainer.is_global_zero:
             folder = self.folder / "samples"
             folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(tile(images)).save(folder / f"epoch_{trainer.current_epoch + 1:04d}.png")
+            with written_whole(folder / f"epoch_{trainer.current_epoch + 1:04d}.png") as scratch:
+                Image.fromarray(tile(images)).save(scratch, format="PNG")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws what the model shows of its training, learning curves, and how generated images came to be."""
@@ -130,4 +132,4 @@ class Figures(Callback):
 
     def _write(self, name: str, figure: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(self.folder / f"{name}.png")
+        write_whole(self.folder / f"{name}.png", as_png(figure))

@@ -1,6 +1,5 @@
 """The data that a run learnt from: remembered beside its results, and compared by whoever measures or publishes it."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.checksums import Checksum
 from zoo.registry import read_results
+from zoo.terminal import warn
 from zoo.training.run_folder import write_results
 
 Checksums = Mapping[str, Checksum]
@@ -49,7 +49,7 @@ def tell_changes(name: str, learnt_from: Checksums | None, data: Any) -> None:
     found = _checksums(data) if learnt_from else {}
     changes = changed(learnt_from, found) if learnt_from and found else []
     if changes:
-        print(f"zoo: the data is not what {name} learnt from: {'; '.join(changes)}", file=sys.stderr)
+        warn(f"the data is not what {name} learnt from: {'; '.join(changes)}")
 
 
 def _checksums(data: Any) -> Checksums:

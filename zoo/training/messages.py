@@ -100,8 +100,9 @@ def one_line(message: str, args: list[str]) -> str:
         if f"--{key}" in _OF_CLASSES and value.isidentifier():
             return f"--{key} is {value!r}, expected the name of a class{_class_hint(key, value)}"
         if f"--{key}" in _OF_CLASSES or "Not a valid subclass" in message:
-            expected = "the name of a class, or its class_path and init_args"
-            return f"--{key} has {shortened(_odd_member(value))}, expected {expected}"
+            # Of a list it is one member that is wrong.
+            odd = shortened(_odd_member(value))
+            return f"--{key} has {odd}, expected the name of a class, or its class_path and init_args"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
         return f"--{key} is {shortened(value)}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):

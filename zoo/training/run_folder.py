@@ -4,8 +4,7 @@ import csv
 import io
 import itertools
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from datamodules.files import write_whole, written_whole
 from zoo import weights
 from zoo.errors import ZooError, shortened
 from zoo.registry import read_results
+from zoo.terminal import warn
 
 
 def new_run_folder(parent: Path) -> Path:
@@ -59,7 +59,7 @@ def held(folder: Path) -> Iterator[None]:
         except Timeout:
             raise ZooError(f"{folder} is being trained by another process; wait until it ends, or end it") from None
         except (NotImplementedError, OSError) as error:
-            print(f"zoo: {folder} cannot be locked ({error}); let no other process train it", file=sys.stderr)
+            warn(f"{folder} cannot be locked ({error}); let no other process train it")
     try:
         yield
     finally:
@@ -122,6 +122,10 @@ class MetricsWriter(ExperimentWriter):
         else:
             Path(self.metrics_file_path).unlink(missing_ok=True)
 
+    def holds(self, figures: Iterable[str], step: int) -> bool:
+        """Whether figures of a step are written."""
+        return any(int(row["step"]) == step and all(row.get(name) for name in figures) for row in self._rows())
+
     def _rows(self) -> list[dict[str, str]]:
         """The lines there are."""
         path = Path(self.metrics_file_path)
@@ -168,16 +172,28 @@ class KeepMetrics(Callback):
     """
 
     def __init__(self, checkpoint: Path) -> None:
+        content = weights.read_checkpoint(checkpoint)
+        self.epoch = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] - 1
         # Loggers count batches; where two optimizers take turns, there are more steps than batches.
-        loop = weights.read_checkpoint(checkpoint)["loops"]["fit_loop"]["epoch_loop.state_dict"]
-        self.step = loop["_batches_that_stepped"]
+        self.step = content["loops"]["fit_loop"]["epoch_loop.state_dict"]["_batches_that_stepped"]
+        self.figures: dict[str, float] = content["callbacks"].get("LastCheckpoint", {}).get("figures", {})
+        self._is_done = False
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Cuts off what comes after."""
+        """Cuts off what comes after, and adds the last figures if a kill came before they were written."""
+        self._is_done = True
         for logger in trainer.loggers:
             if isinstance(logger, MetricsLogger):
                 logger.experiment.keep_before(self.step)
+                if self.figures and not logger.experiment.holds(self.figures, self.step - 1):
+                    logger.log_metrics({**self.figures, "epoch": self.epoch}, self.step - 1)
+                    logger.save()
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Does so where nothing was left to train."""
+        if not self._is_done:
+            self.on_train_start(trainer, pl_module)
 
 
 def write_results(folder: Path, recipe: str, results: dict[str, Any]) -> None:

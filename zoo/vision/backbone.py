@@ -18,6 +18,7 @@ from zoo import registry
 from zoo import weights as published
 from zoo.base.module import ZooModule, is_unfilled
 from zoo.errors import ZooError
+from zoo.vision.inputs import ImageInputs
 from zoo.vision.normalisation import normalise
 
 HALF = (0.5, 0.5, 0.5)
@@ -56,7 +57,7 @@ class Source:
         return network.eval()
 
 
-class Backbone(ZooModule):
+class Backbone(ImageInputs, ZooModule):
     """A feature extractor. It is not trained itself; see :class:`zoo.vision.Transfer`.
 
     Args:
@@ -72,6 +73,8 @@ class Backbone(ZooModule):
     """
 
     metric = "probe_accuracy"
+    in_channels: int
+    image_size: int
     mean: Tensor
     std: Tensor
 
@@ -91,9 +94,22 @@ class Backbone(ZooModule):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the features of raw images."""
-        return self.network(normalise(in_colour(images), self.mean, self.std))
+        return self.network(normalise(in_colour(self.take(images)), self.mean, self.std))
 
     features = forward
+
+    @property
+    def takes(self) -> str:
+        """uint8 images of any size."""
+        return "uint8 images (N, 3, H, W) or (N, 1, H, W), or pictures"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are no images.
+
+        Raises:
+            ZooError: They are not.
+        """
+        check_images(self, inputs)
 
     def example_input(self) -> Tensor:
         """One black image."""
@@ -241,6 +257,16 @@ def last_blocks(network: Any, count: int) -> list[nn.Parameter]:
         raise ZooError(f"unfreeze_blocks is {count}, expected 0 to {len(groups)}: so many blocks has the backbone")
     names = {name for block in sorted(groups)[len(groups) - count :] for name in groups[block]}
     return [parameter for name, parameter in network.named_parameters() if name in names]
+
+
+def check_images(model: ZooModule, inputs: Tensor) -> None:
+    """Refuses what are no uint8 images of any size, in colour or grey.
+
+    Raises:
+        ZooError: They are not.
+    """
+    if inputs.dtype != torch.uint8 or inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
+        raise model.refusal(inputs)
 
 
 def in_colour(images: Tensor) -> Tensor:

@@ -11,10 +11,11 @@ from torch.utils.data import Dataset
 from zoo.base.classification import Classification
 from zoo.drawing import draw_images
 from zoo.vision.augmentation import Augmentation
+from zoo.vision.inputs import ImageInputs
 from zoo.vision.normalisation import normalise
 
 
-class Classifier(Classification):
+class Classifier(ImageInputs, Classification):
     """Base of the classifiers; a subclass adds ``self.network``, which maps normalised inputs to ``self.num_logits``.
 
     Inputs are raw: uint8 images ``(N, C, H, W)`` are scaled to 0..1, float features ``(N, F)`` are taken as they are;
@@ -33,7 +34,7 @@ class Classifier(Classification):
         compile: Compile the network with ``torch.compile`` before training.
 
     Shape:
-        - Input: uint8 ``(N, C, H, W)`` or float ``(N, F)``.
+        - Input: uint8 ``(N, C, H, W)`` or float ``(N, F)``; or pictures, see :class:`ImageInputs`.
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
@@ -63,7 +64,7 @@ class Classifier(Classification):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the logits of raw inputs."""
-        return self.network(self.normalise(inputs))
+        return self.network(self.normalise(self.take(inputs)))
 
     def normalise(self, inputs: Tensor) -> Tensor:
         """Brings raw inputs to zero mean and unit variance in the model's own precision."""

@@ -78,6 +78,9 @@ class CNN(Classifier):
         conv_dropout: Probability of dropping a whole channel after the last pooling in training.
     """
 
+    in_channels: int
+    image_size: int
+
     def __init__(
         self,
         in_channels: int = 1,
@@ -97,7 +100,7 @@ class CNN(Classifier):
 
     def features(self, inputs: Tensor) -> Tensor:
         """What the logits are computed of: the dense layer's output for raw images, ``(N, hidden_size)``."""
-        hidden = self.normalise(inputs)
+        hidden = self.normalise(self.take(inputs))
         for layer in list(self.network.children())[:-1]:
             hidden = layer(hidden)
         return hidden

@@ -73,6 +73,22 @@ class Dense(Classifier):
         self.in_features, self.in_channels, self.image_size = in_features, in_channels, image_size
         self.network = MLP(in_features, self.num_logits, hidden_size, dropout, input_dropout)
 
+    @property
+    def takes(self) -> str:
+        """uint8 images of its size, or features."""
+        own = f"features (N, {self.in_features}), or uint8 images of as many pixels"
+        return super().takes if self.image_size else own
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses rows of another length.
+
+        Raises:
+            ZooError: They are of another length, or images that are not uint8.
+        """
+        fits = inputs.ndim >= 2 and inputs.shape[1:].numel() == self.in_features
+        if not fits or (inputs.ndim > 2 and inputs.dtype != torch.uint8):
+            raise self.refusal(inputs)
+
     def example_input(self) -> Tensor:
         """One black image, or one row of zeros."""
         if self.in_channels and self.image_size:

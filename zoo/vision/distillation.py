@@ -37,7 +37,8 @@ class Distillation(Callback):
             return
         if not hasattr(data, "splits"):
             raise ZooError(f"distillation needs data held in memory; {type(data).__name__} is not")
-        teacher = weights.load(self.teacher, pl_module.device)
+        # The model itself is moved there only afterwards.
+        teacher = weights.load(self.teacher, trainer.strategy.root_device)
         if not isinstance(teacher, Classifier) or teacher.classes != getattr(pl_module, "classes", None):
             raise ZooError(f"the teacher {self.teacher!r} does not tell the classes of {type(data).__name__}")
         inputs, labels = data.splits["train"]

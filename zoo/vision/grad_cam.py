@@ -29,10 +29,15 @@ class GradCAM:
         convolution.requires_grad_()
         self.model = model
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Returns the heat maps ``(N, 1, H, W)`` of uint8 images: from 0 to 1 in each, or all 0 if nothing is seen."""
+    def __call__(self, images: Any) -> Tensor:
+        """Returns the heat maps ``(N, 1, H, W)`` of images: from 0 to 1 in each, or all 0 if nothing is seen.
+
+        Args:
+            images: As the model takes them: uint8 ``(N, C, H, W)``, or pictures.
+        """
         from captum.attr import LayerAttribution, LayerGradCam
 
+        images = self.model.take(images)
         heat = LayerGradCam(self._evidence, self.layer).attribute(self.model.normalise(images), relu_attributions=True)
         heat = LayerAttribution.interpolate(heat, tuple(images.shape[-2:]), "bilinear").detach()
         return heat / heat.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)

@@ -12,7 +12,6 @@ from zoo.errors import ZooError
 from zoo.vision import backbone as backbones
 from zoo.vision.classifier import Classifier
 from zoo.vision.feature_cache import FeatureCache
-from zoo.vision.normalisation import normalise
 
 
 class TransferNet(nn.Module):
@@ -77,6 +76,8 @@ class Transfer(Classifier):
         - Output: logits ``(N, num_classes)``, or ``(N, 1)`` for two classes.
     """
 
+    in_channels: int
+    image_size: int
     network: TransferNet
 
     def __init__(
@@ -111,7 +112,8 @@ class Transfer(Classifier):
         self._check_arguments()
         backbones.check_size(source, image_size)
         extractor = source.build().requires_grad_(False)
-        self.network = TransferNet(extractor, backbones.num_features(extractor), self.num_logits, hidden_size, dropout)
+        self.num_features = backbones.num_features(extractor)
+        self.network = TransferNet(extractor, self.num_features, self.num_logits, hidden_size, dropout)
         self._tuned = backbones.last_blocks(extractor, unfreeze_blocks) if unfreeze_blocks else []
 
     def _check_arguments(self) -> None:
@@ -134,12 +136,31 @@ class Transfer(Classifier):
 
     def features(self, images: Tensor) -> Tensor:
         """Returns the backbone's features ``(N, F)`` of raw images; F is 1280 for MobileNetV2."""
-        images = backbones.in_colour(images)
-        return self.network.backbone(normalise(images, self.mean, self.std, self.channels_last))
+        return self.network.backbone(self.normalise(self.take(images)))
+
+    def normalise(self, inputs: Tensor) -> Tensor:
+        """Brings raw images, grey ones as colour, to zero mean and unit variance in the model's own precision."""
+        return super().normalise(backbones.in_colour(inputs))
+
+    @property
+    def takes(self) -> str:
+        """uint8 images of any size, or features."""
+        return f"uint8 images (N, 3, H, W) or (N, 1, H, W), pictures, or features (N, {self.num_features})"
+
+    def check(self, inputs: Tensor) -> None:
+        """Refuses what are neither images nor features.
+
+        Raises:
+            ZooError: They are neither.
+        """
+        if inputs.ndim == 2 and inputs.shape[1] == self.num_features and inputs.is_floating_point():
+            return
+        backbones.check_images(self, inputs)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Returns the logits of raw images, or of features."""
-        return self.network.head(inputs if inputs.ndim == 2 else self.features(inputs))
+        given = self.take(inputs)
+        return self.network.head(given if given.ndim == 2 else self.features(given))
 
     def train(self, mode: bool = True) -> "Transfer":
         """Switches the head; the backbone stays in evaluation mode, also where it is being trained."""

@@ -1,0 +1,26 @@
+"""The page that says what is promised says what the tests recorded."""
+
+import json
+
+from scripts import reliability
+
+
+def test_page_is_what_is_recorded() -> None:
+    assert reliability.main(["--check"]) == 0
+
+
+def test_every_promise_was_tried_and_withstood() -> None:
+    counts = json.loads(reliability.RECORD.read_text(encoding="utf-8"))["counts"]
+    evidence = {name for promise in reliability.PROMISES for name in promise.evidence}
+    assert evidence <= counts.keys()
+    assert all(counts[name]["tries"] > 0 for name in evidence)
+    assert not [name for name in evidence if counts[name]["failures"]]
+
+
+def test_attacks_are_recorded() -> None:
+    record = reliability.attack(1, ["tests/commands/test_publish.py"])
+    (count,) = record["counts"].values()
+    assert count["tries"] == 9
+    assert count["failures"] == 0
+    assert {"date", "commit", "versions"} == record["of"].keys()
+    assert "9 tries, 0 of which" in reliability.page(record)

@@ -1,0 +1,89 @@
+"""What is shown in a terminal: names of files, classes and cards are others' words, and none may steer it.
+
+A control character in a name can colour, overwrite or retitle whatever a terminal shows. Text goes out through here,
+where such characters become their codes; tables go through :mod:`zoo.commands.tables`. Imports nothing that takes time.
+"""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from zoo.errors import ZooError
+
+# Control characters but for line feed and tab; what ends a line or turns its direction; halves of characters.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""Text whose control characters are written as their codes, such as ``\u001b``, which JSON reads alike."""
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Says that it was the output which could not be written, where a full disk does not.
+
+    Raises:
+        ZooError: It cannot be, for want of room.
+        BrokenPipeError: Nobody reads it any more.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ZooError(f"standard output cannot be written: {error.strerror or error}") from error
+
+
+def say(text: str = "", end: str = "\n", flush: bool = False) -> None:
+    """Prints text."""
+    with printing():
+        print(visible(text), end=end, flush=flush)
+
+
+def warn(text: str) -> None:
+    """Prints what a user should know of, on standard error."""
+    print(f"zoo: {visible(text)}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Meanwhile logs and warnings show control characters as codes, too, and nothing fails for a stream's encoding."""
+    made, written = logging.getLogRecordFactory(), warnings.formatwarning
+    streams: list[tuple[TextIO, str]] = []
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            streams.append((stream, stream.errors or "strict"))
+            stream.reconfigure(errors="backslashreplace")
+
+    def record(*arguments: Any, **options: Any) -> logging.LogRecord:
+        kept = made(*arguments, **options)
+        kept.msg, kept.args = visible(kept.getMessage()), ()
+        return kept
+
+    logging.setLogRecordFactory(record)
+    warnings.formatwarning = lambda *arguments, **options: visible(written(*arguments, **options))
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(made)
+        warnings.formatwarning = written
+        for stream, errors in streams:
+            if not stream.closed:
+                stream.reconfigure(errors=errors)  # type: ignore[attr-defined]
+
+
+def hang_up() -> None:
+    """After whoever read the output has gone, as ``head`` does: what is left of it goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
