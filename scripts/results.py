@@ -1,14 +1,80 @@
-"""Writes the tables of results from the cards of the published weights; no result in them is typed by hand."""
+"""Writes tables and figures of README and guides from the cards of the published weights; none is typed by hand."""
 
 import argparse
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from zoo import registry
 from zoo.commands.listing import human_size
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- results: written by scripts/results.py -->", "<!-- end of results -->"
+
+# What 'scripts/train' puts into .venv, measured once in a fresh checkout on Linux.
+GIGABYTES = 6.0
+
+
+def cost() -> str:
+    """What the two commands of the first screen take."""
+    return (
+        f"They need nothing but Python 3.11 or newer. The first call fills `.venv` with {GIGABYTES:.0f} GB, most of it "
+        "PyTorch with CUDA, which takes a few minutes on a quick line; later ones begin at once. `ZOO_PYTHON=python "
+        "scripts/test` uses an environment that is already active."
+    )
+
+
+def expect() -> str:
+    """What a first training ends with."""
+    card = registry.card("cnn_digits")
+    training, spread = card["training"], card["seeds_std"]
+    return (
+        f"It trains for {training['seconds']:.0f} seconds ({training['epochs']} epochs, {training['device']}), leaves "
+        f"one folder with pictures, checkpoints and the resolved settings, and names about "
+        f"{card['seeds_mean']:.0%} of the test pictures right: {card['seeds_mean']:.3f} ± {spread:.3f} over "
+        f"{len(card['seeds'])} seeds, {card['metrics']['accuracy']:.4f} with the one that is published."
+    )
+
+
+# A row a family: what it does, a published model, and what that reaches in words that need no explanation.
+FAMILIES: dict[str, tuple[str, str, Callable[[dict[str, float]], str]]] = {
+    "vision": (
+        "names what is in pictures",
+        "mobilenetv2_things",
+        lambda found: f"{found['accuracy']:.0%} of drawings of eight kinds of things named right",
+    ),
+    "series": (
+        "continues series, with intervals",
+        "lstm_co2",
+        lambda found: f"CO2 in the air a year ahead, {found['mae']:.2f} ppm off on average",
+    ),
+    "text": (
+        "goes on with texts, judges sentences",
+        "sentiment_average_reviews",
+        lambda found: f"{found['accuracy']:.0%} of sentences on films judged right",
+    ),
+    "gan": (
+        "makes images of noise",
+        "conditional_dcgan_fashion_mnist",
+        lambda found: f"{found['asked_class']:.0%} of images recognised as the garment that was asked for",
+    ),
+    "tabular": (
+        "lines, networks, components, clusters",
+        "pca_iris",
+        lambda found: f"two numbers for four of an iris, with {found['explained_variance']:.0%} of their variance",
+    ),
+}
+
+
+def families() -> str:
+    """What there is, a line for each family."""
+    published = [registry.entry(name) for name in registry.list_models(pretrained=True)]
+    lines = ["| family | what it does | pretrained | such as | which reaches |", "|---|---|--:|---|---|"]
+    for family, (does, example, told) in FAMILIES.items():
+        count = sum(one.family == family for one in published)
+        lines.append(f"| {family} | {does} | {count} | `{example}` | {told(registry.card(example)['metrics'])} |")
+    return "\n".join(lines)
+
 
 # Mean absolute errors of the notes' own networks with their final settings, measured once in Keras, one initialisation
 # each (of the stateful RNN three); the formulas are exact.
@@ -148,12 +214,22 @@ def gans() -> str:
     return "\n".join([*lines, *dict.fromkeys(calibrations)])
 
 
-TABLES = {
-    ROOT / "README.md": all_cards,
-    ROOT / "docs" / "series.md": synthetic_series,
-    ROOT / "docs" / "text.md": texts,
-    ROOT / "docs" / "gan.md": gans,
+# What is written into each page, by the name that its place has there.
+PAGES: dict[Path, dict[str, Callable[[], str]]] = {
+    ROOT / "README.md": {"cost": cost, "expect": expect, "families": families},
+    ROOT / "docs" / "start.md": {"cost": cost, "expect": expect},
+    ROOT / "docs" / "results.md": {"results": all_cards},
+    ROOT / "docs" / "series.md": {"results": synthetic_series},
+    ROOT / "docs" / "text.md": {"results": texts},
+    ROOT / "docs" / "gan.md": {"results": gans},
 }
+
+
+def written(text: str, place: str, content: str) -> str | None:
+    """A page with what is written into one of its places; None if it lacks that place."""
+    begin, end = f"<!-- {place}: written by scripts/results.py -->", f"<!-- end of {place} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text) if pattern.search(text) else None
 
 
 def main() -> int:
@@ -162,14 +238,14 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if a table is out of date")
     options = parser.parse_args()
     code = 0
-    for page, table in TABLES.items():
-        before = page.read_text(encoding="utf-8")
-        head, _, rest = before.partition(BEGIN)
-        _, _, tail = rest.partition(END)
-        if not rest or not tail:
-            print(f"{page} lacks the lines {BEGIN!r} and {END!r}", file=sys.stderr)
-            return 2
-        after = f"{head}{BEGIN}\n\n{table()}\n\n{END}{tail}"
+    for page, places in PAGES.items():
+        before = after = page.read_text(encoding="utf-8")
+        for place, content in places.items():
+            found = written(after, place, content())
+            if found is None:
+                print(f"{page} has no place for {place!r}", file=sys.stderr)
+                return 2
+            after = found
         if options.check:
             print(f"{page.name}: {'up to date' if after == before else 'out of date: run scripts/results.py'}")
             code = max(code, int(after != before))

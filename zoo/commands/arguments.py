@@ -3,6 +3,7 @@
 import argparse
 from typing import NoReturn
 
+from zoo.docstrings import plain
 from zoo.errors import ZooError
 
 
@@ -29,6 +30,10 @@ class Arguments(argparse.ArgumentParser):
             help="where to compute: cpu (default), cuda, cuda:1, mps, or auto, which is a graphics processor if there "
             "is one, as zoo fit and zoo test take it",
         )
+
+    def format_help(self) -> str:
+        """The help, as people read it."""
+        return plain(super().format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print."""

@@ -15,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.arguments import parameters
 from datamodules.errors import UserError
 from zoo import names, registry
+from zoo.docstrings import plain
 from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
 from zoo.training.facts import FACTS
 
@@ -44,6 +45,10 @@ class ZooParser(LightningArgumentParser):
         """Brings names up to date, and remembers what is parsed, for the sake of :meth:`error`."""
         ZooParser.parsed = in_full(list(args or []))
         return super().parse_args(ZooParser.parsed, *rest, **options)
+
+    def format_help(self, *rest: Any) -> str:
+        """The help, as people read it."""
+        return plain(super().format_help(*rest))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises what argparse would print."""

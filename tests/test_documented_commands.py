@@ -1,0 +1,160 @@
+"""Every command that the README and the guides name does what it says, in miniature where it would take long.
+
+A page's commands run one after the other in one folder, which holds what a reader would bring: photos, series, texts.
+"""
+
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from PIL import Image
+from tiny import opinions, photos, sales, tale
+
+from zoo.cli import main
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What a command begins with, and why no test runs it here.
+LEFT_OUT = {
+    "scripts/train": "sets an environment up; test_distribution.py tests that",
+    "scripts/test": "runs this very test",
+    "pip install": "changes the environment; test_distribution.py builds and unpacks the wheels",
+    "torchrun --nnodes": "needs two nodes; test_processes.py and test_examples.py start torchrun on one",
+    "srun": "needs Slurm; test_processes.py has what it sets",
+    "zoo fit cnn_fashion_mnist --trainer.accelerator gpu": "needs a GPU",
+    "zoo perplexity word_lstm_shakespeare+ngram5_shakespeare": "takes minutes; tests/text mixes small models",
+}
+# What trains is cut short by these.
+SHORT = (
+    "--trainer.max_epochs=1",
+    *(f"--trainer.limit_{split}_batches=2" for split in ("train", "val", "test")),
+    "--trainer.accelerator=cpu",
+    "--tune_precision=false",
+)
+# Runs that the guides speak of, and what makes them.
+RUNS = {
+    "runs/cnn_digits/2026-11-22_12-00-00": "cnn_digits",
+    "runs/mobilenetv2_folder/2026-11-22_12-00-00": "mobilenetv2_folder --data.root photos",
+    "runs/char_rnn_text/2026-11-27_12-00-00": "char_rnn_text --data.path book.txt --model.hidden_size=8",
+    "runs/sentiment_csv/2026-11-27_12-00-00": "sentiment_csv --data.path opinions.csv --data.text review "
+    "--data.label verdict",
+    "runs/lstm_csv/FIRST": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7",
+    "runs/lstm_csv/ALL": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7 "
+    "--data.fit_on all",
+}
+
+
+def commands(page: Path) -> list[str]:
+    """The lines of a page's blocks of bash, without comments."""
+    found = []
+    for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):
+        lines = block.replace("\\\n", " ").splitlines()
+        found += [" ".join(shlex.split(line, comments=True, posix=False)) for line in lines if line.strip()]
+    return found
+
+
+ALL = [(page, line) for page in PAGES for line in commands(page)]
+
+
+def left_out(line: str) -> bool:
+    """Whether no test runs a command."""
+    return any(line.startswith(start) for start in LEFT_OUT)
+
+
+@pytest.fixture(scope="module")
+def folders() -> dict[Path, Path]:
+    """A folder for each page, made on first use."""
+    return {}
+
+
+@pytest.fixture
+def folder(page: Path, folders: dict[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What a reader of the page would have before them."""
+    if page not in folders:
+        folders[page] = _furnished(tmp_path_factory.mktemp(page.stem))
+    with contextlib.chdir(folders[page]):
+        yield folders[page]
+
+
+def _furnished(folder: Path) -> Path:
+    for name in ("data", "docs", "scripts"):
+        (folder / name).symlink_to(ROOT / name)
+    pictures = photos()
+    for name in ("photos", "holiday", "more"):
+        (folder / name).symlink_to(pictures)
+    with Image.open(next(pictures.rglob("*.png"))) as picture:
+        picture.save(folder / "photo.png")
+    (folder / "sales.csv").write_text(sales().read_text().replace("sold", "bread"))
+    (folder / "sales-of-today.csv").write_text((folder / "sales.csv").read_text())
+    (folder / "opinions.csv").write_text(opinions().read_text().replace("text,label", "review,verdict"))
+    (folder / "book.txt").write_text(tale().read_text())
+    (folder / "play.txt").write_text("To be, or not to be: that is the question.\n")
+    return folder
+
+
+def _make_run(path: str) -> None:
+    """Trains what a guide speaks of, if it is not there yet."""
+    if not Path(path).is_dir():
+        _run(f"zoo fit {RUNS[path]}")
+        made = max(Path(path).parent.iterdir(), key=lambda run: run.stat().st_mtime)
+        made.rename(path)
+
+
+def _run(line: str) -> str:
+    """Runs a command as a shell would; a training is short."""
+    line, redirected, out = line.partition(" > ")
+    # The shell's own patterns; words that match nothing stay as they are, as in bash.
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, text=True, check=True)
+    program, *arguments = done.stdout.split("\0")[:-1]
+    if program != "zoo":
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+    if arguments[0] in ("fit", "backtest", "elbow"):
+        arguments += [flag for flag in SHORT if flag.partition("=")[0] not in arguments]
+    told, wrong = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong):
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    assert code == 0, wrong.getvalue()
+    if redirected:
+        Path(out).write_text(told.getvalue())
+    return told.getvalue()
+
+
+def marked(page: Path, line: str) -> Any:
+    """What a reader meets first is tested always."""
+    return pytest.param(
+        page, line, marks=[] if page.name == "README.md" else pytest.mark.slow, id=f"{page.stem}: {line}"
+    )
+
+
+@pytest.mark.parametrize(("page", "line"), [marked(*one) for one in ALL if not left_out(one[1])])
+def test_command_does_what_it_says(page: Path, line: str, folder: Path) -> None:
+    for run in RUNS:
+        if run in line:
+            _make_run(run)
+    _run(line)
+
+
+def test_what_is_left_out_is_there() -> None:
+    assert not [start for start in LEFT_OUT if not any(line.startswith(start) for _, line in ALL)]
+
+
+def test_readme_shows_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(r"```bash\n([^\n]+)\n```\n\n```\n(.*?)```", text, re.DOTALL)
+    assert shown
+    for line, printed in shown:
+        told = _run(line)
+        assert [row.split() for row in told.splitlines()] == [row.split() for row in printed.splitlines()]
