@@ -5,7 +5,7 @@ from importlib import import_module
 
 from datamodules.errors import UserError
 from zoo import __version__, terminal
-from zoo.errors import ZooError, did_you_mean, lack_of_memory
+from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
 from zoo.terminal import say
 
 VERBS = {
@@ -32,6 +32,8 @@ VERBS = {
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
 
+# Of a file, anywhere.
+_LONGEST_NAME = 255
 # Exit codes that shells know: ended by Ctrl-C (signal 2), and because nobody reads the output any more (signal 13).
 INTERRUPTED, HUNG_UP = 130, 141
 
@@ -67,8 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         except Exception as error:
             if traceback:
                 raise
-            told = str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
-            terminal.tell(_unexpected(error) if told is None else told)
+            terminal.tell(_foreseen(error) or _unexpected(error))
             return getattr(error, "exit_code", 2)
 
 
@@ -94,6 +95,13 @@ def _usage() -> str:
         f"{verbs}\n\n"
         "Any verb takes --traceback, which shows where an error came from."
     )
+
+
+def _foreseen(error: Exception) -> str | None:
+    """What to say of bad input, of what the system refuses, and where memory does not suffice; None of any other."""
+    if isinstance(error, OSError) and len(str(error.filename)) > _LONGEST_NAME:
+        return f"{error.strerror}: {shortened(error.filename)}"
+    return str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
 
 
 def _unexpected(error: Exception) -> str:

@@ -91,6 +91,7 @@ def test_rows_without_times_are_numbered(tmp_path: Path) -> None:
     [
         ("day,sold\n2024-01-01,1.5\n2024-01-02,2.5\n", "utf-8"),
         ("day,sold\r\n2024-01-01,1.5\r\n2024-01-02,2.5\r\n", "utf-8-sig"),
+        ("day,sold\r2024-01-01,1.5\r2024-01-02,2.5\r", "utf-8"),
         ("day;sold\n2024-01-01;1,5\n2024-01-02;2,5\n", "utf-8"),
         ("day\tsold\n2024-01-01\t1.5\n2024-01-02\t2.5\n\n\n", "utf-8"),
         ('"day","sold"\n"2024-01-01","1.5"\n"2024-01-02"," 2.5 "', "utf-8"),
@@ -99,7 +100,7 @@ def test_rows_without_times_are_numbered(tmp_path: Path) -> None:
         ("day,sold\n2024-01-01T00:00Z,1.5\n2024-01-02T01:00+01:00,2.5\n", "utf-8"),
         ("day,sold,note\n2024-01-01,1.5,\"two\nlines\"\n2024-01-02,2.5,\n", "utf-8"),
     ],
-    ids=["comma", "windows", "semicolon", "tab", "quoted", "compact", "offset", "summer", "lines"],
+    ids=["comma", "windows", "returns", "semicolon", "tab", "quoted", "compact", "offset", "summer", "lines"],
 )  # fmt: skip
 def test_dialects_of_csv_are_understood(tmp_path: Path, text: str, encoding: str) -> None:
     recording = read_csv(write(tmp_path, text, encoding), "sold", "day")

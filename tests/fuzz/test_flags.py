@@ -34,6 +34,9 @@ FILES = {**DATA, "a.png": _picture(), "there.txt": b"there\n", **RUNS}
 # A command of each verb that ends well, or nearly.
 VERBS: list[tuple[str, ...]] = [
     ("list",),
+    ("runs",),
+    ("completion", "bash"),
+    ("completion", "--words=cnn", "--before=fit"),
     ("show", "backprop_iris"),
     ("validate", "backprop_iris"),
     ("test", "runs/tabular/1"),
