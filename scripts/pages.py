@@ -93,11 +93,16 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Leaves the width to pages of pictures and tables."""
+def on_page_markdown(text: str, page: Page, **_: Any) -> str:
+    """Shows a program where a line of its own links to it, and leaves the width to pages of pictures and tables."""
     if page.file.src_uri in WIDE:
         page.meta["hide"] = ["toc"]
-    return markdown
+    return re.sub(r"^\[`(docs/examples/\w+\.py)`\]\(.*\)$", _program, text, flags=re.MULTILINE)
+
+
+def _program(found: re.Match[str]) -> str:
+    path = found[1]
+    return f'```python title="{path}"\n{(ROOT / path).read_text(encoding="utf-8").strip()}\n```'
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -144,7 +149,7 @@ def gallery() -> str:
     parts = [
         "# Models\n\nEvery picture was made by published weights: what a model says of test pictures, how it continues "
         "a series, which letters surprise it, what it makes of noise. A click leads to the recipe, to what it reaches "
-        "and to how it is used."
+        "and to how it is used. *The notes* are teaching notes for Keras, from which the zoo grew."
     ]
     for family, recipes in _by_family():
         cards = []
@@ -335,6 +340,8 @@ def package_page(package: str, title: str) -> str:
     module = import_module(package)
     found = [name for name in dir(module) if package == "zoo" or not hasattr(zoo, name)]
     offered = [(name, getattr(module, name)) for name in found if not name.startswith("_")]
+    # Functions first, since they are what most people look for.
+    offered.sort(key=lambda one: (isinstance(one[1], type), one[0]))
     return f"# {title}\n\n" + "\n".join(
         f"::: {thing.__module__}.{thing.__qualname__}\n    options:\n      heading: {package}.{name}\n"
         for name, thing in offered

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from tiny import opinions, photos, sales, tale
+from tiny import opinions, photos, tale
 
 from zoo.cli import main
 
@@ -87,12 +88,16 @@ def _furnished(folder: Path) -> Path:
     for name in ("data", "docs", "scripts"):
         (folder / name).symlink_to(ROOT / name)
     pictures = photos()
-    for name in ("photos", "holiday", "more"):
+    for name in ("photos", "holiday"):
         (folder / name).symlink_to(pictures)
+    (folder / "more" / "summer").mkdir(parents=True)
     with Image.open(next(pictures.rglob("*.png"))) as picture:
         picture.save(folder / "photo.png")
-    (folder / "sales.csv").write_text(sales().read_text().replace("sold", "bread"))
-    (folder / "sales-of-today.csv").write_text((folder / "sales.csv").read_text())
+        picture.save(folder / "more" / "summer" / "beach.jpg")
+    days = np.datetime64("2021-01-01") + np.arange(1200)
+    sales = "\n".join(["day,bread", *(f"{day},{100 + number % 7 * 5}" for number, day in enumerate(days))]) + "\n"
+    for name in ("sales.csv", "sales-of-today.csv"):
+        (folder / name).write_text(sales)
     (folder / "opinions.csv").write_text(opinions().read_text().replace("text,label", "review,verdict"))
     (folder / "book.txt").write_text(tale().read_text())
     (folder / "play.txt").write_text("To be, or not to be: that is the question.\n")
@@ -107,6 +112,17 @@ def _make_run(path: str) -> None:
         made.rename(path)
 
 
+def short(arguments: list[str]) -> list[str]:
+    """Flags that cut a training short, if it is one and does not say itself how long it is."""
+    if any(argument.endswith(".help") for argument in arguments):
+        return []
+    if "--epochs_of" in arguments:
+        return [flag for flag in SHORT if "max_epochs" not in flag]
+    if arguments[1] in RUNS:
+        return [*SHORT, "--trainer.max_epochs=2"]  # one more than it was trained for
+    return [flag for flag in SHORT if flag.partition("=")[0] not in arguments]
+
+
 def _run(line: str) -> str:
     """Runs a command as a shell would; a training is short."""
     line, redirected, out = line.partition(" > ")
@@ -118,7 +134,7 @@ def _run(line: str) -> str:
         assert done.returncode == 0, done.stderr
         return done.stdout
     if arguments[0] in ("fit", "backtest", "elbow"):
-        arguments += [flag for flag in SHORT if flag.partition("=")[0] not in arguments]
+        arguments += short(arguments)
     told, wrong = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong):
         try:

@@ -20,7 +20,9 @@ def test_every_published_model_has_a_picture() -> None:
     assert sum(path.stat().st_size for path in pictures) < 3_000_000
 
 
-@pytest.mark.parametrize("name", ["cnn_digits", "linear_celsius", "mobilenetv2_imagenet"])
+@pytest.mark.parametrize(
+    "name", ["cnn_digits", *(pytest.param(one, marks=pytest.mark.slow) for one in ("pca_iris", "mobilenetv2_imagenet"))]
+)
 def test_picture_is_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)  # where cards say the data lies
     assert portraits.main([name, "--out", str(tmp_path)]) == 0
