@@ -33,7 +33,10 @@ def test_data_module_is_told_without_being_read() -> None:
         def load(self) -> dict[str, Split]:
             raise AssertionError("read")
 
-    assert str(Unreadable(batch_size=3)) == "Unreadable(batch_size=3, eval_batch_size=512, seed=0)"
+    assert (
+        str(Unreadable(batch_size=3))
+        == "Unreadable(batch_size=3, eval_batch_size=512, seed=0, workers=None, pin_memory=None)"
+    )
 
 
 def test_runs_without_pictures_are_like_others(zoo_command: Zoo, tmp_path: Path) -> None:

@@ -59,10 +59,9 @@ cases = pytest.mark.parametrize(
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Callable[[Launch], Path]:
     """Leads the recipes that are tested with a number of processes, which are started once for all of them."""
-    tests = [item for item in request.session.items if "launched" in getattr(item, "fixturenames", ())]
-    chosen: dict[Any, None] = {
-        test.callspec.params["case"]: None for test in tests if isinstance(test, pytest.Function)
-    }
+    tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
+    tests = [test for test in tests if test.module is request.module and "launched" in test.fixturenames]
+    chosen: dict[Any, None] = {test.callspec.params["case"]: None for test in tests}
 
     @cache
     def launch(how: Launch) -> Path:

@@ -208,7 +208,7 @@ def _announce(cli: ZooCLI, command: str) -> None:
             f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
         )
         if cli.tf32 and cli.trainer.precision == "32-true":
-            print("float32 products are rounded to TF32, 10 bits; --tf32 false computes all 23", flush=True)
+            say("float32 products are rounded to TF32, 10 bits; --tf32 false computes all 23", flush=True)
         if cli.duration is not None:
             epochs, _, origin = cli.duration
             say(
