@@ -26,7 +26,11 @@ def counting(length: int = 200, channels: int = 1, **options: Any) -> Series:
 
 def as_process(data: Series, rank: int, processes: int = 2) -> Series:
     """Makes a data module believe that it is in a process of a distributed run."""
-    data.trainer = cast(Trainer, SimpleNamespace(world_size=processes, global_rank=rank, current_epoch=0))
+    trainer = SimpleNamespace(
+        world_size=processes, global_rank=rank, current_epoch=0, num_devices=processes,
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    )  # fmt: skip
+    data.trainer = cast(Trainer, trainer)
     return data
 
 
