@@ -56,8 +56,9 @@ def warn(text: str) -> None:
 
 def tell(text: str) -> None:
     """Prints why a command ends; of several processes the first one does so for all, and only once."""
-    if REPORTS in os.environ:
-        Path(os.environ[REPORTS], os.environ["LOCAL_RANK"]).write_text(text, encoding="utf-8", errors="replace")
+    reports = Path(os.environ[REPORTS]) if REPORTS in os.environ else None
+    if reports is not None and reports.is_dir():
+        (reports / os.environ["LOCAL_RANK"]).write_text(text, encoding="utf-8", errors="replace")
     else:
         warn(text)
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, Zoo
 
 # In its third epoch, or before it begins, one process ends; the others may be busy with something else then.
 PROGRAM = """\
@@ -51,13 +51,16 @@ def lose(
 ) -> tuple[int, str]:
     """Exit code and error output of a run that loses a process; waits until none of its processes is left."""
     (folder / "program.py").write_text(PROGRAM)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "TMPDIR": str(scratch)}
     command = [sys.executable, "program.py", lost, how, when, others, *FIT, f"--trainer.devices={processes}"]
     # The output ends when the last process has closed it.
     done = subprocess.run(
         command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         timeout=seconds,
     )  # fmt: skip
+    assert not list(scratch.glob("zoo-*")), "what processes tell each other is left behind"
     return done.returncode, done.stderr
 
 
@@ -110,6 +113,17 @@ def test_what_a_process_tells_is_told_once(lost: str, how: str, told: str, tmp_p
     code, error = lose(tmp_path, lost, how)
     assert code == 2, error
     assert re.fullmatch(f"zoo: {told}\n", error), error
+
+
+def test_refusal_before_others_are_started_touches_nothing(zoo_command: Zoo) -> None:
+    Path("precious").write_text("mine")
+    assert zoo_command(*FIT, "--trainer.max_epochs=1", "--trainer.strategy=auto")[0] == 0
+    (run,) = Path.cwd().glob("runs/*/*")
+    before = {path for path in Path.cwd().rglob("*") if path.is_file()}
+    code, _, error = zoo_command("fit", run, "--trainer.devices=2", "--trainer.strategy=ddp")
+    assert code == 2
+    assert "has been trained for 1 epochs" in error
+    assert {path for path in Path.cwd().rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ from zoo.training.callbacks import (
     ValidateAtLastStep,
 )
 from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed_from, settle_choosers
-from zoo.training.company import Company
+from zoo.training.company import Company, SumInOrder
 from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
 from zoo.training.facts import FACTS, check_classes, check_given
 from zoo.training.figures import Figures
@@ -326,6 +326,7 @@ class ZooCLI(LightningCLI):
         if self._get(self.config, "figures"):
             ours.append(Figures())
         if self.verb == "fit":
+            ours.append(SumInOrder())
             ours.append(InterruptBetweenBatches())
             ours.append(ValidateAtLastStep())
             ours.append(RememberData(self.recipe, self.checkpoint is not None))

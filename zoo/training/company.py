@@ -15,11 +15,14 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Self
 
+import torch
 import torch.distributed as dist
-from lightning import Trainer
+from lightning import LightningModule, Trainer
 from lightning.fabric.utilities.distributed import _set_num_threads_if_needed
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
 from zoo.errors import ZooError
 from zoo.terminal import REPORTS, warn
@@ -63,7 +66,7 @@ class Company:
         self.trainer, self.leave = trainer, leave
         self._launcher: _Launcher | None = None
         self._parent: int | None = None
-        self._left = False
+        self._left = self._done = False
         if trainer.world_size == 1:
             return
         launcher = trainer.strategy.launcher
@@ -73,10 +76,6 @@ class Company:
         if REPORTS in os.environ:
             self._parent = int(Path(os.environ[REPORTS]).name.split("-")[1])
             self._watch(self._parent_ended)
-        if isinstance(trainer.strategy, DDPStrategy) and trainer.strategy.root_device.type == "cpu":
-            # Otherwise gradients are arranged anew after the first step, and three or more of them are added up in
-            # another order then: a resumed run would not end bit-identical.
-            trainer.strategy._ddp_kwargs.setdefault("find_unused_parameters", trainer.world_size > 2)
         # Lightning has the first process tell the others before every step that it received no signal, which waits for
         # the device, and has whichever does receive one wait for all others.
         trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
@@ -88,8 +87,10 @@ class Company:
 
     def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
         """Ends what this process has started; tells of a lost process instead of what came of it."""
-        self._left = True
+        self._left, self._done = True, error is None
         if error is None:
+            if self._launcher is not None:
+                self._launcher.forget()
             return
         stopped = self.trainer.received_sigterm
         lost = isinstance(error, Exception) and self.trainer.world_size > 1 and lost_touch(error)
@@ -121,7 +122,8 @@ class Company:
         """What the first one that is left tells of the process that has started it."""
         if os.getppid() == self._parent:
             return None
-        shutil.rmtree(os.environ.pop(REPORTS, ""), ignore_errors=True)
+        if (reports := os.environ.pop(REPORTS, None)) is not None:
+            shutil.rmtree(reports, ignore_errors=True)
         return self._lost(f"the first of {self.trainer.world_size} processes has ended")
 
     @property
@@ -131,18 +133,22 @@ class Company:
 
     def _lost(self, what: str) -> ProcessLostError:
         run = Path(self.trainer.default_root_dir)
-        again = f"; resume with: zoo fit {run}" if (run / "checkpoints" / "last.ckpt").is_file() else ""
-        return ProcessLostError(what + again)
+        can_go_on = self.trainer.state.fn == "fit" and (run / "checkpoints" / "last.ckpt").is_file()
+        return ProcessLostError(f"{what}; resume with: zoo fit {run}" if can_go_on else what)
 
     def _watch(self, ended: Callable[[], ZooError | None]) -> None:
         """Ends this process if it cannot notice that another one has ended, because it waits for that one."""
 
         def look() -> None:
             while (found := ended()) is None:
+                if self._done:
+                    return
                 time.sleep(_LOOK)
             time.sleep(2 * GRACE)
             if self._left:
                 time.sleep(_LEAVING)
+            if self._done:
+                return
             try:
                 if self._launcher is not None:
                     self._launcher.end()
@@ -166,7 +172,7 @@ class _Launcher(_SubprocessScriptLauncher):
     def __init__(self, launcher: _SubprocessScriptLauncher, company: Company) -> None:
         super().__init__(launcher.cluster_environment, launcher.num_processes, launcher.num_nodes)
         self.company = company
-        self.reports = Path()
+        self.reports: Path | None = None
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Trainer | None = None, **options: Any) -> Any:
         """Starts the others, if that was not done before, and calls the function."""
@@ -194,8 +200,8 @@ class _Launcher(_SubprocessScriptLauncher):
         first, count = self.company.trainer.global_rank, self.company.trainer.world_size
         place = {number: f"process {first + number} of {count}" for number in ended}
         for number in ended:
-            report = self.reports / str(number)
-            if report.is_file():
+            report = self.reports / str(number) if self.reports is not None else None
+            if report is not None and report.is_file():
                 return ZooError(f"{place[number]}: {report.read_text()}")
         for number, code in ended.items():
             if code != _LOST_TOUCH:
@@ -208,7 +214,12 @@ class _Launcher(_SubprocessScriptLauncher):
             process.kill()
         for process in self.procs:
             process.wait()
-        shutil.rmtree(self.reports, ignore_errors=True)
+        self.forget()
+
+    def forget(self) -> None:
+        """Leaves nothing behind."""
+        if self.reports is not None:
+            shutil.rmtree(self.reports, ignore_errors=True)
 
 
 def _how(code: int) -> str:
@@ -217,6 +228,33 @@ def _how(code: int) -> str:
         return f"ended with exit code {code}"
     name = signal.Signals(abs(code) % _SIGNALLED).name
     return f"was ended by {name}" + (", as by a system that has no memory left" if name == "SIGKILL" else "")
+
+
+class SumInOrder(Callback):
+    """Has three or more processes on CPUs add their gradients up in one order, whatever these look like in memory.
+
+    They are arranged anew after the first step, and what is added up piece by piece would come out differently in the
+    last digit: a resumed run would not end bit-identical. Two numbers have one sum.
+    """
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Puts the order into the reducer of the gradients."""
+        model = trainer.strategy.model
+        if isinstance(model, DistributedDataParallel) and pl_module.device.type == "cpu" and trainer.world_size > 2:
+            model.register_comm_hook(None, _mean_in_order)
+
+
+def _mean_in_order(state: None, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+    mine = bucket.buffer()
+    parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+    work = dist.all_gather(parts, mine, async_op=True)
+
+    def mean(_: Any) -> Tensor:
+        for part in parts[1:]:
+            parts[0] += part
+        return parts[0].div_(len(parts))
+
+    return work.get_future().then(mean)
 
 
 def _are_started_elsewhere(launcher: _SubprocessScriptLauncher) -> bool:

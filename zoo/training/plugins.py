@@ -55,7 +55,6 @@ def quieten(quiet: bool) -> None:
         "Total length of `list` across ranks is zero",  # nothing is left to validate on
         "Be aware that when using `ckpt_path`, callbacks used to create the checkpoint",  # an evaluation needs none
         "Grad strides do not match bucket view strides",  # of kernels of one channel, which have two ways to tell them
-        "find_unused_parameters=True was specified in DDP constructor",  # for the order of sums
         ".*lr_scheduler.step\\(\\)` before `optimizer.step",
     ):
         warnings.filterwarnings("ignore", message=message)
