@@ -25,7 +25,11 @@ def shortened(value: object, most: int = 100) -> str:
         value: The value.
         most: Number of characters.
     """
-    text = repr(value)
+    return in_brief(repr(value), most)
+
+
+def in_brief(text: str, most: int) -> str:
+    """A text without its middle, where it is longer than so many characters."""
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
 
 

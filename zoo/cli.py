@@ -5,7 +5,7 @@ from importlib import import_module
 
 from datamodules.errors import UserError
 from zoo import __version__, terminal
-from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
+from zoo.errors import ZooError, did_you_mean, in_brief, lack_of_memory
 from zoo.terminal import say
 
 VERBS = {
@@ -32,8 +32,8 @@ VERBS = {
     "publish": ("zoo.commands.publish:publish", "turn a run into published weights"),
 }
 
-# Of a file, anywhere.
-_LONGEST_NAME = 255
+# A longer line is not read to its end.
+_LONGEST = 600
 # Exit codes that shells know: ended by Ctrl-C (signal 2), and because nobody reads the output any more (signal 13).
 INTERRUPTED, HUNG_UP = 130, 141
 
@@ -69,7 +69,9 @@ def main(argv: list[str] | None = None) -> int:
         except Exception as error:
             if traceback:
                 raise
-            terminal.tell(_foreseen(error) or _unexpected(error))
+            told = _foreseen(error) or _unexpected(error)
+            # What was given may be a file's whole content, by mistake.
+            terminal.tell("\n".join(in_brief(line, _LONGEST) for line in told.splitlines()))
             return getattr(error, "exit_code", 2)
 
 
@@ -99,8 +101,6 @@ def _usage() -> str:
 
 def _foreseen(error: Exception) -> str | None:
     """What to say of bad input, of what the system refuses, and where memory does not suffice; None of any other."""
-    if isinstance(error, OSError) and len(str(error.filename)) > _LONGEST_NAME:
-        return f"{error.strerror}: {shortened(error.filename)}"
     return str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
 
 

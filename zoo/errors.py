@@ -4,6 +4,7 @@ import re
 
 from datamodules.errors import UserError
 from datamodules.errors import did_you_mean as did_you_mean
+from datamodules.errors import in_brief as in_brief
 from datamodules.errors import shortened as shortened
 
 
@@ -17,6 +18,8 @@ def lack_of_memory(error: BaseException) -> str | None:
     if "can't allocate memory" in text or "out of memory" in text or isinstance(error, MemoryError):
         asked = re.search(r"(?:tried to allocate|Unable to allocate) (\S+ (?:bytes|.iB))", text)
         return f"there is not enough memory{f', {asked[1]} were asked for' if asked else ''}; use smaller sizes"
-    if isinstance(error, OverflowError) or re.search("(?i)size.*overflow|overflow when unpacking", text):
+    if isinstance(error, OverflowError) or re.search(
+        "(?i)size.*overflow|overflow when unpacking|without overflow", text
+    ):
         return f"a number is too large ({text.splitlines()[0]}); use smaller ones"
     return None

@@ -193,6 +193,8 @@ def _fault_of(code: object, error: str) -> str | None:
         return f"told a traceback: {error}"
     if code == 0:
         return None
+    # A bar of progress stays where an error ends it, and is written over before.
+    error = re.sub(r"[^\n]*\r|Finding best initial lr: .*?it/s\](\x1b\[A)?", "", error)
     # What many files lack is told as a list.
     lines = re.sub(r":(\n  .+)+\n(?=\w)", ": ", error).splitlines()
     if not lines:

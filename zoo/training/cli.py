@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -367,9 +367,14 @@ class ZooCLI(LightningCLI):
         Returns:
             What belongs into ``results.json``.
         """
+        with self.telling(), self.company:
+            return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+
+    @contextlib.contextmanager
+    def telling(self) -> Iterator[None]:
+        """Meanwhile what a library raises is told in one line; a run that never began leaves no folder."""
         try:
-            with self.company:
-                return self._fit(then_test) if self.verb == "fit" else self._evaluate(self.verb, self.checkpoint)
+            yield
         except UserError:
             self.leave_no_trace()
             raise
@@ -457,10 +462,17 @@ class ZooCLI(LightningCLI):
 
     def _evaluate(self, verb: str, checkpoint: Path | None) -> dict[str, Any]:
         run = getattr(self.trainer, verb)
-        with float32_products(self._tf32_when_measured):
-            figures = run(
-                self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
-            )
+        try:
+            with float32_products(self._tf32_when_measured):
+                figures = run(
+                    self.model, datamodule=self.datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True
+                )
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            raise ZooError(
+                f"the weights in {checkpoint} do not fit {type(self.model).__name__}: {reason(error)}"
+            ) from error
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
 
 
