@@ -63,7 +63,7 @@ def portrait(name: str) -> bytes:
         drawn = as_png(_named(model, find_data(name)))
     else:
         # Of a text only the beginning is shown.
-        short = {"eval_batch_size": 2048} if isinstance(model, LanguageModel) else {}
+        short: dict[str, Any] = {"eval_batch_size": 2048} if isinstance(model, LanguageModel) else {}
         drawn = _evaluated(model, find_data(name, **short), 1 if short else None)
     picture = Image.open(io.BytesIO(drawn)).convert("RGB")
     if picture.width > WIDTH:

@@ -1,5 +1,6 @@
 """The site: pages that scripts make, the pictures of the gallery, and that nothing is fetched to read it."""
 
+import os
 import re
 import subprocess
 import sys
@@ -54,6 +55,18 @@ def test_page_of_a_recipe_has_facts_and_the_recipe() -> None:
 
 def test_every_metric_of_a_card_has_words() -> None:
     assert {registry.card(name)["metric"] for name in registry.list_models(pretrained=True)} == pages.WORDS.keys()
+
+
+@pytest.mark.parametrize(("asked", "typed"), [([], "build"), (["serve"], "serve")])
+def test_script_installs_what_it_needs_and_is_strict(asked: list[str], typed: str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$1" in -c) echo {tmp_path};; *) echo "$@" >> {tmp_path}/calls;; esac\n')
+    python.chmod(0o755)
+    environment = {**os.environ, "ZOO_PYTHON": str(python), "ZOO_EXTRA": ""}
+    subprocess.run([ROOT / "scripts" / "docs", *asked], env=environment, capture_output=True, check=True)
+    installed, built = (tmp_path / "calls").read_text().splitlines()
+    assert installed.endswith("--editable .[docs]")
+    assert built == f"-m mkdocs {typed} --strict"
 
 
 @pytest.mark.slow
