@@ -12,6 +12,7 @@ import json
 import re
 from importlib import import_module
 from typing import Any
+from unittest.mock import patch
 
 from datamodules.arguments import parameters
 from datamodules.module import DataModule
@@ -50,14 +51,10 @@ def _of_verb(target: str) -> dict[str, Any]:
         raise AskedError
 
     run = getattr(import_module(module), function)
-    before = Arguments.parse_args, Arguments.parse_known_args
-    Arguments.parse_args = Arguments.parse_known_args = ask  # type: ignore[assignment, method-assign]
-    try:
-        with contextlib.suppress(AskedError):
-            if "Arguments(" in inspect.getsource(run):
-                run([])
-    finally:
-        Arguments.parse_args, Arguments.parse_known_args = before  # type: ignore[method-assign]
+    asking = patch.multiple(Arguments, parse_args=ask, parse_known_args=ask)
+    with asking, contextlib.suppress(AskedError):
+        if "Arguments(" in inspect.getsource(run):
+            run([])
     found: dict[str, list[str]] = {"--help": [], "--traceback": []}
     for parser in made:
         for action in parser._actions:

@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
                 raise
             told = _foreseen(error) or _unexpected(error)
             # What was given may be a file's whole content, by mistake.
-            terminal.tell("\n".join(in_brief(line, _LONGEST) for line in told.splitlines()))
+            terminal.tell("\n".join(in_brief(line, _LONGEST) for line in told.split("\n")))
             return getattr(error, "exit_code", 2)
 
 

@@ -48,7 +48,7 @@ def test_clusters_are_drawn_and_written(zoo_command: Zoo, tmp_path: Path) -> Non
         (["pca_iris", "--plot", "p.pdf"], "expected a name that ends in .png"),
         (["pca_iris", "--plot", "gone/p.png"], "no folder gone"),
         (["pca_iris", "--plot", "p.png", "--split", "all"], "invalid choice: 'all'"),
-        (["pca_iris", "--plot", "p.png", "--root", "data"], "unexpected keyword argument 'root'"),
+        (["pca_iris", "--plot", "p.png", "--root", "data"], "Iris takes no 'root'; leave out --root"),
         (["runs/pca_iris/gone", "--plot", "p.png"], "no model at runs/pca_iris/gone"),
     ],
 )
