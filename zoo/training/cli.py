@@ -431,10 +431,11 @@ class ZooCLI(LightningCLI):
         with float32_products(self.tf32):
             self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=checkpoint, weights_only=True)
         last = next((one for one in self.trainer.checkpoint_callbacks if isinstance(one, LastCheckpoint)), None)
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
         results: dict[str, Any] = {
             "fit": {
                 # Of a training that was killed at the end of its last epoch, that one is processed, but not completed.
-                "epochs": self.trainer.fit_loop.epoch_progress.current.processed,
+                "epochs": progress.processed,
                 "steps": self.trainer.global_step,
                 "seconds": round(last.spent, 1) if last is not None else None,
                 "precision": str(self.trainer.precision),
