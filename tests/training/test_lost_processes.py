@@ -94,7 +94,7 @@ def test_lost_process_ends_the_run_in_one_line(
 @pytest.mark.parametrize("lost", ["0", "all"])
 def test_run_that_is_told_to_stop_does(lost: str, tmp_path: Path) -> None:
     code, error = lose(tmp_path, lost, "SIGTERM")
-    assert (code, error) == (1, "")
+    assert (code, error) == (143, "")
     assert len(list(tmp_path.glob("runs/*/*/checkpoints/last.ckpt"))) == 1
 
 

@@ -178,12 +178,15 @@ class Transfer(Classifier):
         """Whether the whole backbone is frozen in the current epoch."""
         return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
 
+    def setup(self, stage: str) -> None:
+        """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches."""
+        data: Any = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and self.cache_features and getattr(data, "workers", 0) is None:
+            data.workers = 0
+
     def on_fit_start(self) -> None:
         """Starts without features, for the data may be other than before."""
         self._cache.begin(torch.initial_seed())
-        data: Any = getattr(self.trainer, "datamodule", None)
-        if self.cache_features and getattr(data, "workers", 0) is None:
-            data.workers = 0  # features lie in memory
 
     def on_train_epoch_start(self) -> None:
         """Unfreezes when it is time; until then the epoch is one of features."""
