@@ -23,9 +23,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import zoo
-from zoo import names, registry
+from zoo import registry
 from zoo.cli import VERBS
-from zoo.commands.listing import human_size
+from zoo.commands import card
 from zoo.docstrings import markdown
 from zoo.training.messages import ZooParser
 
@@ -53,19 +53,6 @@ PACKAGES = {
 # A run of hours writes it, see scripts/reliability.py; until it has, there is none.
 WRITTEN_LATER = "reliability.md"
 WIDE = ("recipes/index.md", "results.md", "benchmarks.md")
-# Metrics of cards in words, and whether they are shares.
-WORDS = {
-    "accuracy": "of the test split named right",
-    "bits_per_char": "bits a character of the test text",
-    "cnn_fid": "distance of generated images to test images; smaller is better",
-    "explained_variance": "of the variance kept by the components",
-    "inertia": "sum of squared distances to the nearest centre",
-    "mae": "mean absolute error, in the unit of the data",
-    "mse": "mean squared error",
-    "perplexity_without_oov": "perplexity on the test text, without unknown words",
-    "probe_accuracy": "of validation pictures named right by a logistic regression on the features",
-}
-SHARES = ("accuracy", "explained_variance", "probe_accuracy")
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -166,84 +153,15 @@ def gallery() -> str:
 def recipe_page(recipe: registry.Recipe) -> str:
     """A recipe: what it is, its picture, what its weights reach, how to use them, and the YAML."""
     parts = [f"# {recipe.name}\n\n{recipe.summary}"]
-    if recipe.card is None:
-        parts.append("It learns from files of yours, so there are no published weights.")
-    else:
+    if recipe.card is not None:
         parts.append(f"![made by the published weights](../portraits/{recipe.name}.webp)")
-        parts.append("## What it reaches\n\n" + _facts(recipe.card))
-    parts.append("## Use it\n\n" + _uses(recipe))
-    if recipe.about:
-        parts.append("## How its settings were chosen\n\n" + recipe.about)
+    parts += card.sections(recipe)
     if not isinstance(recipe, registry.Imported):
         parts.append(f"## Recipe\n\n```yaml\n{recipe.text.strip()}\n```")
     if recipe.card is not None:
-        card = json.dumps(recipe.card, indent=2, ensure_ascii=False)
-        parts.append('??? note "The whole card"\n\n' + _indented(f"```json\n{card}\n```"))
+        whole = json.dumps(recipe.card, indent=2, ensure_ascii=False)
+        parts.append('??? note "The whole card"\n\n' + _indented(f"```json\n{whole}\n```"))
     return "\n\n".join(parts) + "\n"
-
-
-def _facts(card: dict[str, Any]) -> str:
-    """What a card says, as people say it."""
-    metric = card["metric"]
-    rows = [("measured", f"**{_figure(metric, card['metrics'][metric])}** {WORDS[metric]}")]
-    if len(card.get("seeds", {})) > 1:
-        mean, spread = (_figure(metric, card[key]) for key in ("seeds_mean", "seeds_std"))
-        rows.append(("over seeds", f"{mean} ± {spread}, {len(card['seeds'])} runs that differ by their seed alone"))
-    source = card.get("data", {}).get("source") or card.get("source") or {}
-    if source:
-        name, url, terms = (source.get(key, "") for key in ("name", "url", "licence"))
-        if url.startswith("http"):
-            name, url = f"[{name}]({url})", ""
-        rows.append(("learnt from", ", ".join(filter(None, (name, url, terms)))))
-    if training := card.get("training"):
-        rows.append(
-            (
-                "training",
-                f"{_duration(training['seconds'])}, {training['epochs']} epochs in {training['precision']}, "
-                f"{training['device']}",
-            )
-        )
-    rows.append(("parameters", f"{card['parameters']:,}, {human_size(card['bytes'])} on disk"))
-    if borrowed := card.get("borrows"):
-        lenders = ", ".join(f"[{one['from']}]({one['from']}.md)" for one in borrowed.values())
-        rows.append(("borrows from", lenders))
-    rows.append(("licence", card["licence"]))
-    others = {name: value for name, value in card["metrics"].items() if name != metric}
-    if others:
-        rows.append(("also measured", ", ".join(f"{name} {value:.4g}" for name, value in others.items())))
-    return "| | |\n|---|---|\n" + "\n".join(f"| {title} | {text} |" for title, text in rows)
-
-
-def _figure(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric in SHARES else f"{value:.4g}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
-
-
-def _uses(recipe: registry.Recipe) -> str:
-    """What to type, by what the model does."""
-    name, kind = recipe.name, names.find(recipe.config["model"]["class_path"])
-    commands = []
-    if recipe.card is not None:
-        if hasattr(kind, "generate"):
-            commands.append(f'zoo generate {name} --prompt "ROMEO:"')
-        elif hasattr(kind, "sample"):
-            commands.append(f"zoo sample {name} --num 64 --out images.png")
-        elif hasattr(kind, "forecast"):
-            commands.append(f"zoo forecast {name} --horizon 10")
-        elif recipe.family == "text":
-            commands.append(f'zoo classify {name} --text "what a moving film"')
-        elif hasattr(kind, "classify") and recipe.card["model"]["init_args"].get("image_size"):
-            commands.append(f"zoo classify {name} photo.png")
-        elif hasattr(kind, "transform") or hasattr(kind, "cluster"):
-            commands.append(f"zoo embed {name} --plot plane.png")
-    if not isinstance(recipe, registry.Imported):
-        commands.append(f"zoo fit {name} --test" if recipe.card else f"zoo fit {name} ...")
-    python = f'import zoo\n\nmodel = zoo.{"load" if recipe.card else "create"}("{name}")'
-    typed = ["```bash", *commands, "```", ""] if commands else []
-    return "\n".join([*typed, "```python", python, "```"])
 
 
 def _indented(text: str) -> str:

@@ -17,6 +17,7 @@ import zoo
 from zoo import registry, weights
 from zoo.base.processor import devices
 from zoo.cli import main
+from zoo.commands.card import WORDS
 from zoo.vision import CNN
 
 
@@ -317,8 +318,9 @@ def test_card_is_shown_as_people_read_it(name: str, zoo_command: Zoo) -> None:
     assert code == 0
     assert out.startswith(f"# {name}\n\n")
     card = registry.entry(name).card
+    assert ("## What it reaches" in out) == (card is not None)
     if card is not None and card.get("metric"):
-        assert f"**{card['metrics'][card['metric']]:.5g}**" in out
+        assert WORDS[card["metric"]] in out
     assert "None" not in out
 
 

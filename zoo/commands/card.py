@@ -1,14 +1,30 @@
 """A card as people read it, in Markdown: ``zoo show NAME --markdown``, and the pages of the documentation."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from zoo.registry import Recipe
+from zoo.registry import Imported, Recipe
+from zoo.terminal import human_size
 
+# Metrics of cards in words, and which of them are shares.
+WORDS = {
+    "accuracy": "of the test split named right",
+    "bits_per_char": "bits a character of the test text",
+    "cnn_fid": "distance of generated images to test images; smaller is better",
+    "explained_variance": "of the variance kept by the components",
+    "inertia": "sum of squared distances to the nearest centre",
+    "mae": "mean absolute error, in the unit of the data",
+    "mse": "mean squared error",
+    "perplexity_without_oov": "perplexity on the test text, without unknown words",
+    "probe_accuracy": "of validation pictures named right by a logistic regression on the features",
+}
+_SHARES = ("accuracy", "explained_variance", "probe_accuracy")
 # How a model is used from the command line, by what it is.
 _USES = {
-    "vision": "zoo classify {name} photo.jpg",
+    "vision": "zoo embed {name} photos --csv features.csv",
     "series": "zoo forecast {name} --horizon 12 --csv next.csv --plot next.png",
-    "gan": "zoo sample {name} --num 16 --out images.png",
+    "text": 'zoo generate {name} --prompt "ROMEO:"',
+    "gan": "zoo sample {name} --num 64 --out images.png",
 }
 
 
@@ -18,81 +34,99 @@ def markdown(recipe: Recipe) -> str:
     Args:
         recipe: A recipe, or imported weights.
     """
-    card = recipe.card
-    parts = [f"# {recipe.name}", recipe.summary]
+    return "\n\n".join([f"# {recipe.name}", recipe.summary, *sections(recipe)]) + "\n"
+
+
+def sections(recipe: Recipe) -> Iterator[str]:
+    """What stands below the summary: what the weights reach, how they are used, how settings were chosen.
+
+    Args:
+        recipe: A recipe, or imported weights.
+    """
+    if recipe.card is None:
+        yield "It learns from files of yours, so there are no published weights."
+    else:
+        yield "## What it reaches\n\n" + _table(_facts(recipe.card))
+    yield "## Use it\n\n" + _uses(recipe)
     if recipe.about:
-        parts.append(recipe.about)
-    if card is None:
-        parts.append(f"Nothing is published of it yet: `zoo fit {recipe.name}` trains it.")
-        return "\n\n".join(parts) + "\n"
-    parts.append(_table(_facts(recipe, card)))
-    parts.append("## Use\n\n```bash\n" + "\n".join(_commands(recipe)) + "\n```")
-    parts.append(f'```python\nimport zoo\n\nmodel = zoo.load("{recipe.name}")\n```')
-    parts.append("## What it reaches\n\n" + _table(_figures(card), ("on the test split", "value")))
-    if len(card.get("seeds", {})) > 1:
-        seeds = ", ".join(f"{value:.5g}" for value in card["seeds"].values())
-        parts.append(
-            f"With {len(card['seeds'])} seeds the {_words(card['metric'])} is {card['seeds_mean']:.5g} ± "
-            f"{card['seeds_std']:.2g} ({seeds}); what is published is seed {card['seed']}."
-        )
-    if "measured_with" in card:
-        parts.append(f"Measured with `{card['measured_with']}`, to be repeated by anybody.")
-    return "\n\n".join(parts) + "\n"
+        yield "## How its settings were chosen\n\n" + recipe.about
 
 
-def _facts(recipe: Recipe, card: dict[str, Any]) -> dict[str, str]:
-    source = card.get("data", {}).get("source", {})
-    training = card.get("training", {})
+def _facts(card: dict[str, Any]) -> dict[str, str]:
+    """What a card says, as people say it."""
+    metric, metrics = card.get("metric"), card.get("metrics", {})
+    source = card.get("data", {}).get("source") or card.get("source") or {}
+    name, url, terms = (source.get(key, "") for key in ("name", "url", "licence"))
+    if url.startswith("http"):
+        name, url = f"[{name}]({url})", ""
     classes = card.get("classes") or []
     shown = ", ".join(map(str, classes[:12])) + (f" and {len(classes) - 12} more" if len(classes) > 12 else "")
     lenders = ", ".join(f"{one['from']} (`{prefix}*`)" for prefix, one in card.get("borrows", {}).items())
+    others = ", ".join(f"{_words(key)} {value:.4g}" for key, value in metrics.items() if key != metric)
     facts = {
-        "family": recipe.family,
-        "architecture": f"`{card['model']['class_path']}`",
-        "parameters": f"{card['parameters']:,}",
-        "weights": f"{card['bytes']:,} bytes, {card.get('dtype', 'float32')}, sha256 `{card['sha256'][:16]}...`",
-        "shares weights with": lenders,
-        "classes": shown,
-        "data": source.get("name", ""),
-        "data from": source.get("url", ""),
-        "licence of the data": source.get("licence", ""),
-        "licence of the weights": card.get("licence", ""),
+        "measured": f"**{_figure(metric, metrics[metric])}** {WORDS.get(metric, _words(metric))}" if metric else "",
+        "over seeds": _seeds(card),
+        "also measured": others,
+        "measured with": f"`{card['measured_with']}`" if "measured_with" in card else "",
+        "learnt from": ", ".join(filter(None, (name, url, terms))),
         "trained with": f"`{card['trained_with']}`" if "trained_with" in card else "",
-        "training": ", ".join(
-            part.format(training[key])
-            for key, part in (("epochs", "{} epochs"), ("seconds", "{:.0f} s"), ("precision", "{}"), ("device", "{}"))
-            if training.get(key) is not None
-        ),
+        "training": _training(card.get("training") or {}),
+        "architecture": f"`{card['model']['class_path']}`, {card['parameters']:,} parameters",
+        "classes": shown,
+        "weights": f"{human_size(card['bytes'])}, {card.get('dtype', 'float32')}, sha256 `{card['sha256'][:16]}...`",
+        "borrows from": lenders,
+        "licence": card.get("licence", ""),
         "versions": ", ".join(f"{package} {number}" for package, number in card.get("versions", {}).items()),
         "date": card.get("date", ""),
     }
-    return {name: text for name, text in facts.items() if text}
+    return {title: text for title, text in facts.items() if text}
 
 
-def _figures(card: dict[str, Any]) -> dict[str, str]:
-    figures = card.get("metrics", {})
-    first = card.get("metric")
-    order = sorted(figures, key=lambda name: (name != first, name))
-    return {_words(name): f"**{figures[name]:.5g}**" if name == first else f"{figures[name]:.5g}" for name in order}
+def _seeds(card: dict[str, Any]) -> str:
+    if len(card.get("seeds", {})) < 2:
+        return ""
+    mean, spread = (_figure(card["metric"], card[key]) for key in ("seeds_mean", "seeds_std"))
+    return f"{mean} ± {spread}, {len(card['seeds'])} runs that differ by their seed alone; published is {card['seed']}"
+
+
+def _training(training: dict[str, Any]) -> str:
+    if not training:
+        return ""
+    seconds = training["seconds"]
+    duration = f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+    return f"{duration}, {training['epochs']} epochs in {training['precision']}, {training['device']}"
+
+
+def _figure(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric in _SHARES else f"{value:.4g}"
+
+
+def _uses(recipe: Recipe) -> str:
+    """What to type, and the same in Python."""
+    typed = "\n".join(_commands(recipe))
+    python = f'import zoo\n\nmodel = zoo.{"load" if recipe.card else "create"}("{recipe.name}")'
+    return (f"```bash\n{typed}\n```\n\n" if typed else "") + f"```python\n{python}\n```"
 
 
 def _commands(recipe: Recipe) -> list[str]:
-    card = recipe.card or {}
+    name, family, card = recipe.name, recipe.family, recipe.card
     commands = []
-    if card.get("classes") and recipe.family in ("vision", "text"):
-        use = 'zoo classify {name} --text "a sentence"' if recipe.family == "text" else _USES["vision"]
-        commands.append(use.format(name=recipe.name))
-    elif recipe.family == "text":
-        commands.append(f'zoo generate {recipe.name} --prompt "Once" --tokens 100')
-    elif recipe.family in ("series", "gan"):
-        commands.append(_USES[recipe.family].format(name=recipe.name))
-    if recipe.path.is_file():
-        commands += [f"zoo test {recipe.name}", f"zoo fit {recipe.name} --test"]
-    return commands or [f"zoo show {recipe.name}"]
+    if card is not None:
+        if family == "text" and card.get("classes"):
+            commands.append(f'zoo classify {name} --text "what a moving film"')
+        elif family == "vision" and card.get("classes"):
+            commands.append(f"zoo classify {name} photo.jpg")
+        elif use := _USES.get(family):
+            commands.append(use.format(name=name))
+        if not isinstance(recipe, Imported):
+            commands += [f"zoo test {name}", f"zoo fit {name} --test"]
+    elif not isinstance(recipe, Imported):
+        commands.append(f"zoo fit {name} ...")
+    return commands
 
 
-def _table(rows: dict[str, str], header: tuple[str, str] = ("", "")) -> str:
-    cells = [header, ("---", "---"), *rows.items()]
+def _table(rows: dict[str, str]) -> str:
+    cells = [("", ""), ("---", "---"), *rows.items()]
     return "\n".join(f"| {_cell(name)} | {_cell(text)} |" for name, text in cells)
 
 

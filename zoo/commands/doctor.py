@@ -15,9 +15,8 @@ from datamodules.errors import DataError
 from datamodules.paths import default_cache
 from zoo import __version__, registry
 from zoo.commands.arguments import Arguments
-from zoo.commands.listing import human_size
 from zoo.errors import ZooError
-from zoo.terminal import say
+from zoo.terminal import human_size, say
 
 _DISTRIBUTION = "lightning-zoo"
 # Below this a training that keeps pictures or token ids may end with a full disk.

@@ -11,7 +11,7 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.card import markdown
 from zoo.commands.tables import Screen, show_table
 from zoo.errors import ZooError
-from zoo.terminal import say, visible
+from zoo.terminal import human_size, say, visible
 
 
 def list_recipes(argv: list[str]) -> None:
@@ -58,16 +58,6 @@ def summarise(recipe: registry.Recipe) -> dict[str, Any]:
         "bytes": card.get("bytes"),
         "summary": recipe.summary,
     }
-
-
-def human_size(count: int) -> str:
-    """A number of bytes in the unit that suits it, such as ``1.7 MB``."""
-    value, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
-            break
-        value /= 1000
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
 
 
 def show(argv: list[str]) -> None:

@@ -18,10 +18,9 @@ from rich.table import Table
 from datamodules.paths import default_cache
 from zoo import registry
 from zoo.commands.arguments import Arguments
-from zoo.commands.listing import human_size
 from zoo.commands.tables import show_table
 from zoo.errors import ZooError
-from zoo.terminal import say, warn
+from zoo.terminal import human_size, say, warn
 
 # What makes a folder a run, and what tells that it came to its end.
 _FILES = ("results.json", "config.yaml", "metrics.csv")
