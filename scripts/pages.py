@@ -23,7 +23,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import zoo
-from zoo import registry
+from zoo import registry, renamed
 from zoo.cli import VERBS
 from zoo.commands import card
 from zoo.docstrings import markdown
@@ -84,6 +84,7 @@ def on_page_markdown(text: str, page: Page, **_: Any) -> str:
     """Shows a program where a line of its own links to it, and leaves the width to pages of pictures and tables."""
     if page.file.src_uri in WIDE:
         page.meta["hide"] = ["toc"]
+    text = text.replace("<!-- former names -->", former_names())
     return re.sub(r"^\[`(docs/examples/\w+\.py)`\]\(.*\)$", _program, text, flags=re.MULTILINE)
 
 
@@ -162,6 +163,19 @@ def recipe_page(recipe: registry.Recipe) -> str:
         whole = json.dumps(recipe.card, indent=2, ensure_ascii=False)
         parts.append('??? note "The whole card"\n\n' + _indented(f"```json\n{whole}\n```"))
     return "\n\n".join(parts) + "\n"
+
+
+def former_names() -> str:
+    """The table of what was called otherwise."""
+    kinds = {"recipe": renamed.RECIPES, "verb": renamed.VERBS, "flag": renamed.FLAGS}
+    rows = [
+        f"| {kind} | `{former}` | `{new.name}` | {new.since} |"
+        for kind, table in kinds.items()
+        for former, new in table.items()
+    ]
+    return (
+        "\n".join(["| | former name | name | since |", "|---|---|---|---|", *rows]) if rows else "None was renamed yet."
+    )
 
 
 def _indented(text: str) -> str:

@@ -4,7 +4,7 @@ import sys
 from importlib import import_module
 
 from datamodules.errors import UserError
-from zoo import __version__, terminal
+from zoo import __version__, renamed, terminal
 from zoo.errors import ZooError, did_you_mean, in_brief, lack_of_memory
 from zoo.terminal import say
 
@@ -83,10 +83,11 @@ def _run(arguments: list[str]) -> int:
     if verb in ("-V", "--version"):
         say(f"zoo {__version__}")
         return 0
+    verb = renamed.todays(verb, renamed.VERBS)
     if verb not in VERBS:
         raise ZooError(f"no verb '{verb}'{did_you_mean(verb, VERBS)}; 'zoo --help' shows all")
     module, _, function = VERBS[verb][0].partition(":")
-    return getattr(import_module(module), function)(rest) or 0
+    return getattr(import_module(module), function)(renamed.todays_arguments(rest)) or 0
 
 
 def _usage() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from zoo import names
+from zoo import names, renamed
 from zoo.errors import ZooError, did_you_mean
 from zoo.schemas import fault_of_card, fault_of_results
 
@@ -253,6 +253,7 @@ def entry(name: str) -> Recipe:
     Raises:
         ZooError: There is none of that name.
     """
+    name = renamed.todays(name, renamed.RECIPES)
     if "/" not in name and Recipe(name).path.is_file():
         return Recipe(name)
     if "/" not in name and (CHECKPOINTS / name / "card.json").is_file():
