@@ -13,7 +13,7 @@ from PIL import Image
 from scripts import pages, portraits
 from zoo import registry
 from zoo.cli import VERBS
-from zoo.commands.card import WORDS
+from zoo.measures import MEASURES
 
 
 def test_every_published_model_has_a_picture() -> None:
@@ -55,7 +55,7 @@ def test_page_of_a_recipe_has_facts_and_the_recipe() -> None:
 
 
 def test_every_metric_of_a_card_has_words() -> None:
-    assert {registry.card(name)["metric"] for name in registry.list_models(pretrained=True)} == WORDS.keys()
+    assert {registry.card(name)["metric"] for name in registry.list_models(pretrained=True)} <= MEASURES.keys()
 
 
 @pytest.mark.parametrize(("asked", "typed"), [([], "build"), (["serve"], "serve")])

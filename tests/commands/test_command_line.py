@@ -17,7 +17,7 @@ import zoo
 from zoo import registry, weights
 from zoo.base.processor import devices
 from zoo.cli import main
-from zoo.commands.card import WORDS
+from zoo.measures import MEASURES
 from zoo.vision import CNN
 
 
@@ -320,7 +320,7 @@ def test_card_is_shown_as_people_read_it(name: str, zoo_command: Zoo) -> None:
     card = registry.entry(name).card
     assert ("## What it reaches" in out) == (card is not None)
     if card is not None and card.get("metric"):
-        assert WORDS[card["metric"]] in out
+        assert MEASURES[card["metric"]].words in out
     assert "None" not in out
 
 

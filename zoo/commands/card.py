@@ -3,22 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from zoo.measures import measure
 from zoo.registry import Imported, Recipe
 from zoo.terminal import human_size
 
-# Metrics of cards in words, and which of them are shares.
-WORDS = {
-    "accuracy": "of the test split named right",
-    "bits_per_char": "bits a character of the test text",
-    "cnn_fid": "distance of generated images to test images; smaller is better",
-    "explained_variance": "of the variance kept by the components",
-    "inertia": "sum of squared distances to the nearest centre",
-    "mae": "mean absolute error, in the unit of the data",
-    "mse": "mean squared error",
-    "perplexity_without_oov": "perplexity on the test text, without unknown words",
-    "probe_accuracy": "of validation pictures named right by a logistic regression on the features",
-}
-_SHARES = ("accuracy", "explained_variance", "probe_accuracy")
 # How a model is used from the command line, by what it is.
 _USES = {
     "vision": "zoo embed {name} photos --csv features.csv",
@@ -64,7 +52,7 @@ def _facts(card: dict[str, Any]) -> dict[str, str]:
     lenders = ", ".join(f"{one['from']} (`{prefix}*`)" for prefix, one in card.get("borrows", {}).items())
     others = ", ".join(f"{_words(key)} {value:.4g}" for key, value in metrics.items() if key != metric)
     facts = {
-        "measured": f"**{_figure(metric, metrics[metric])}** {WORDS.get(metric, _words(metric))}" if metric else "",
+        "measured": f"**{_figure(metric, metrics[metric])}** {measure(metric).words}" if metric else "",
         "over seeds": _seeds(card),
         "also measured": others,
         "measured with": f"`{card['measured_with']}`" if "measured_with" in card else "",
@@ -98,7 +86,7 @@ def _training(training: dict[str, Any]) -> str:
 
 
 def _figure(metric: str, value: float) -> str:
-    return f"{value:.2%}" if metric in _SHARES else f"{value:.4g}"
+    return f"{value:.2%}" if measure(metric).is_share else f"{value:.4g}"
 
 
 def _uses(recipe: Recipe) -> str:

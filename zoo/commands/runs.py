@@ -20,12 +20,12 @@ from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.tables import show_table
 from zoo.errors import ZooError
+from zoo.measures import measure
 from zoo.terminal import human_size, say, warn
 
 # What makes a folder a run, and what tells that it came to its end.
 _FILES = ("results.json", "config.yaml", "metrics.csv")
 _ENDS = ("fit", "validate", "test", "backtest", "elbow", "lr_find")
-_MORE_IS_BETTER = {"accuracy", "balanced_accuracy", "explained_variance", "probe_accuracy"}
 _RULES = {
     "unfinished": "runs that did not come to their end",
     "older=DAYS": "runs whose last change is longer ago, such as older=30",
@@ -255,7 +255,7 @@ def _beyond(found: Iterable[Run], kept: int) -> Iterator[Path]:
         if run.state == "finished" and run.figure is not None:
             of_recipe.setdefault((run.recipe, run.figure[0]), []).append(run)
     for (_, figure), ones in of_recipe.items():
-        upwards = figure.partition(" ")[2] in _MORE_IS_BETTER
+        upwards = measure(figure.partition(" ")[2]).higher_is_better
         ones.sort(key=lambda run: run.figure[1] if run.figure else 0.0, reverse=upwards)
         yield from (run.folder for run in ones[kept:])
 
