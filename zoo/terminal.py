@@ -109,3 +109,8 @@ def human_size(count: int) -> str:
             break
         value /= 1000
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def human_time(seconds: float) -> str:
+    """A time in the unit that suits it, such as ``12 s`` or ``4 min``."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

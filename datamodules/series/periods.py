@@ -86,6 +86,20 @@ def roll_forward(whole: range, count: int, refit: bool = True) -> list[dict[str,
     return folds
 
 
+def before(test: range, count: int) -> range:
+    """What lies before a test period and can be forecast in pieces without looking at it.
+
+    Args:
+        test: The test period.
+        count: Number of pieces.
+
+    Returns:
+        The last points before it: pieces as long as itself, or half of all that is known, if that is less.
+    """
+    length = min(len(test), test.start // (2 * count))
+    return range(test.start - length * count, test.start)
+
+
 def piece(fold: str) -> tuple[int, int]:
     """Number and count of a fold such as ``2/5``."""
     number, _, count = fold.partition("/")

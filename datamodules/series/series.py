@@ -13,13 +13,14 @@ from datamodules.checksums import Checksum, of_tensors
 from datamodules.errors import DataError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
-from datamodules.series.periods import divide, piece, roll_forward
+from datamodules.series.periods import before, divide, piece, roll_forward
 from datamodules.series.recording import Recording
 from datamodules.series.timeline import Timeline
 from datamodules.windows import Lanes, Starts, Windows
 
 Mode = Literal["vector", "sequence", "lanes"]
 FitOn = Literal["train", "all"]
+FoldOf = Literal["test", "before"]
 
 # Sums are taken portion by portion, since a long series in double precision would take twice its memory.
 PORTION = 1 << 16
@@ -57,6 +58,7 @@ class Series(DataModule):
         seed: Determines the order of the training batches.
         fold: A piece of the test period, such as ``2/5``, with the periods that :meth:`folds` gives it.
         refit: Whether a fold trains on everything from the start; see :meth:`folds`.
+        fold_of: What folds are pieces of: the ``test`` period, or what lies ``before`` it, to choose by.
 
     Raises:
         DataError: A period is too short for a window, a value is not finite, or there is no such fold.
@@ -83,6 +85,7 @@ class Series(DataModule):
         seed: int = 0,
         fold: str | None = None,
         refit: bool = True,
+        fold_of: FoldOf = "test",
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -101,13 +104,15 @@ class Series(DataModule):
             raise DataError(f"horizon is {horizon} in mode {mode}, expected 1; --data.mode vector has longer ones")
         if fit_on not in ("train", "all"):
             raise DataError(f"fit_on is {fit_on!r}; there are train, all")
+        if fold_of not in ("test", "before"):
+            raise DataError(f"fold_of is {fold_of!r}; there are test, before")
         self.recording = recording
         self.values = _to_tensor(recording)
         self.names = recording.names
         self.periods = dict(periods) if fit_on == "train" else {"train": range(len(self.values))}
         if fold is not None:
             number, count = piece(fold)
-            self.periods = self._roll_forward(count, refit)[number - 1]
+            self.periods = self._roll_forward(count, refit, fold_of)[number - 1]
         self.window = window
         self.horizon = horizon
         self.mode = mode
@@ -219,18 +224,19 @@ class Series(DataModule):
         """Where the series comes from: name, address, licence and checksum, for model cards."""
         return {"name": self.recording.name, "url": "local data", "licence": "that of your data"}
 
-    def folds(self, count: int, refit: bool = True) -> list[Self]:
-        """A data module for each piece of the test period, all with the values of this one.
+    def folds(self, count: int, refit: bool = True, of: FoldOf = "test") -> list[Self]:
+        """A data module for each piece of a period, all with the values of this one.
 
         Args:
             count: Number of pieces; see :func:`~datamodules.series.periods.roll_forward`.
             refit: Whether every one trains on everything from the start of the series.
+            of: The ``test`` period, or what lies ``before`` it, see :func:`~datamodules.series.periods.before`.
 
         Raises:
             DataError: The test period has fewer points than pieces, or a period is too short for a window.
         """
         folds: list[Self] = []
-        for periods in self._roll_forward(count, refit):
+        for periods in self._roll_forward(count, refit, of):
             fold = copy.copy(self)
             fold.trainer = None
             fold.periods = periods
@@ -241,11 +247,12 @@ class Series(DataModule):
             folds.append(fold)
         return folds
 
-    def _roll_forward(self, count: int, refit: bool) -> list[dict[str, range]]:
+    def _roll_forward(self, count: int, refit: bool, of: FoldOf) -> list[dict[str, range]]:
         """The periods of each fold."""
         if "test" not in self.periods:
             raise DataError("fit_on all leaves nothing to be forecast in folds; use --data.fit_on train")
-        return roll_forward(self.periods["test"], count, refit)
+        test = self.periods["test"]
+        return roll_forward(test if of == "test" else before(test, count), count, refit)
 
     def train_dataloader(self) -> DataLoader[Split]:
         """Shuffled windows of the training period, or its lanes in order."""

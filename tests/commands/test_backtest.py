@@ -22,8 +22,9 @@ from datamodules.errors import DataError
 from zoo import registry, weights
 from zoo.registry import read_results
 from zoo.series import Forecaster
-from zoo.series.backtesting import draw_backtest, naive_errors
+from zoo.series.backtesting import draw_backtest
 from zoo.series.baselines import Naive, SeasonalNaive
+from zoo.series.metrics import naive_errors
 
 SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=4", "--quiet", "--figures=false"]
 

@@ -197,6 +197,30 @@ class ZooModule(KeepsArguments, LightningModule):
         """Rows of images to show after each epoch, uint8 ``(R, K, C, H, W)``; nothing by default."""
         return None
 
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor | None:
+        """How each row of an evaluation went, so that two models can be compared row by row.
+
+        Args:
+            outputs: What an evaluation step returned.
+
+        Returns:
+            ``(N,)``, of which the figure that the model is judged by is the mean, or grows and falls with it; nothing
+            of a model that does not answer row by row.
+        """
+        return None
+
+    def references(self, data: LightningDataModule, split: str) -> dict[str, float]:
+        """What costs nothing reaches by the figure that the model is judged by: the majority class, a naive forecast.
+
+        Args:
+            data: What the model learns from.
+            split: ``val`` or ``test``.
+
+        Returns:
+            By name; nothing where nothing so simple can be said.
+        """
+        return {}
+
     def calibration(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
         """What simple means reach by the model's figures, by name, where only a comparison gives them a meaning."""
         return {}

@@ -17,8 +17,9 @@ from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
-from zoo.series.backtesting import KeepForecasts, Piece, draw_backtest, naive_errors, over_all_points
+from zoo.series.backtesting import KeepForecasts, Piece, draw_backtest, over_all_points
 from zoo.series.forecaster import Forecaster
+from zoo.series.metrics import naive_errors
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results

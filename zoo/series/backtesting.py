@@ -13,7 +13,6 @@ from torch import Tensor
 
 from zoo.drawing import COLOURS
 from zoo.series.drawing import PANELS
-from zoo.series.forecaster import seasons_back
 
 
 @dataclass(frozen=True)
@@ -60,29 +59,6 @@ class KeepForecasts(Callback):
     ) -> None:
         """Keeps those of a batch."""
         self._parts.append(outputs["forecasts"].detach().float().cpu())
-
-
-def naive_errors(values: Tensor, points: range, shape: Sequence[int], period: int) -> dict[str, float | None]:
-    """Mean absolute errors of the forecasts that learn nothing, of the same points as those of a model.
-
-    Args:
-        values: The whole series, ``(T, C)``.
-        points: Those that were forecast.
-        shape: That of the model's forecasts, ``(N, H, C)``; row ``n`` begins with point ``n`` of the piece.
-        period: Steps of a season; 1 if there is none.
-
-    Returns:
-        ``naive_mae`` and ``seasonal_naive_mae``, None where no season is known before the first point.
-    """
-    rows, horizon, _ = shape
-    begins = torch.arange(points.start, points.start + rows)[:, None]
-    targets = values[begins + torch.arange(horizon)]
-    back = torch.tensor(seasons_back(horizon, period))
-    has_season = period > 1 and points.start >= int(back.max())
-    return {
-        "naive_mae": (values[begins - 1] - targets).abs().mean().item(),
-        "seasonal_naive_mae": (values[begins - back] - targets).abs().mean().item() if has_season else None,
-    }
 
 
 def over_all_points(pieces: Sequence[Piece]) -> dict[str, float | None]:

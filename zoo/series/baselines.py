@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.series.forecaster import Forecaster, seasons_back
+from zoo.series.forecaster import Forecaster
+from zoo.series.metrics import seasons_back
 
 Range = tuple[int, int]
 

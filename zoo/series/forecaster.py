@@ -13,7 +13,7 @@ from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized, one_of
 from zoo.errors import ZooError
 from zoo.series.drawing import draw_forecasts, draw_residuals
-from zoo.series.metrics import Errors
+from zoo.series.metrics import Errors, naive_errors, seasons_back
 from zoo.series.rolling import Rolling
 
 Output = Literal["vector", "sequence"]
@@ -148,6 +148,21 @@ class Forecaster(Rolling, ZooModule):
         self.errors.update(forecasts - targets, loss, self.naive_mae)
         return {"forecasts": forecasts, "targets": targets}
 
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Mean absolute error of each window."""
+        return (outputs["forecasts"] - outputs["targets"]).abs().flatten(1).mean(1)
+
+    def references(self, data: Any, split: str) -> dict[str, float]:
+        """The last value, that of a season ago, and the mean of the training period."""
+        points = data.periods[split]
+        rows = len(points) - self.horizon + 1
+        found = naive_errors(data.values, points, (rows, self.horizon, self.num_series), self.period)
+        mean = data.values[: data.periods["train"].stop].double().mean(0)
+        found["mean_mae"] = (data.values[points.start : points.stop] - mean).abs().mean().item()
+        return {
+            name.removesuffix("_mae").replace("_", " "): value for name, value in found.items() if value is not None
+        }
+
     def log_evaluation(self, split: str) -> None:
         """Logs ``loss``, ``mae``, ``mse``, ``rmse``, ``mase`` of a split; see :class:`Errors` for the rest."""
         for name, value in self.errors.compute().items():
@@ -259,17 +274,3 @@ class TrainedForecaster(Forecaster, Optimized):
     def levels(self, targets: Tensor) -> Tensor:
         """Random offsets of the windows of a batch, ``(N, 1, C)``."""
         return self.level_noise * torch.randn_like(targets[:, :1])
-
-
-def seasons_back(horizon: int, period: int, beyond: int = 0) -> list[int]:
-    """For each step ahead, how far before the window's end lies the latest value of the same phase.
-
-    Args:
-        horizon: Steps ahead.
-        period: Steps of a season.
-        beyond: So many steps after that value must be known, too.
-
-    Returns:
-        Numbers of steps; 1 is the last of the window.
-    """
-    return [period * -(-(step + 1 + beyond) // period) - step for step in range(horizon)]

@@ -1,5 +1,7 @@
 """Mean errors of forecasts, exact however the evaluation is divided into batches and processes."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -38,3 +40,40 @@ class Errors(Metric):
             for step in (1, horizon):
                 figures |= {f"mae_{step}": means[1, step - 1], f"mase_{step}": means[3, step - 1]}
         return figures
+
+
+def naive_errors(values: Tensor, points: range, shape: Sequence[int], period: int) -> dict[str, float | None]:
+    """Mean absolute errors of the forecasts that learn nothing, of the same points as those of a model.
+
+    Args:
+        values: The whole series, ``(T, C)``.
+        points: Those that were forecast.
+        shape: That of the model's forecasts, ``(N, H, C)``; row ``n`` begins with point ``n`` of the piece.
+        period: Steps of a season; 1 if there is none.
+
+    Returns:
+        ``naive_mae`` and ``seasonal_naive_mae``, None where no season is known before the first point.
+    """
+    rows, horizon, _ = shape
+    begins = torch.arange(points.start, points.start + rows)[:, None]
+    targets = values[begins + torch.arange(horizon)]
+    back = torch.tensor(seasons_back(horizon, period))
+    has_season = period > 1 and points.start >= int(back.max())
+    return {
+        "naive_mae": (values[begins - 1] - targets).abs().mean().item(),
+        "seasonal_naive_mae": (values[begins - back] - targets).abs().mean().item() if has_season else None,
+    }
+
+
+def seasons_back(horizon: int, period: int, beyond: int = 0) -> list[int]:
+    """For each step ahead, how far before the window's end lies the latest value of the same phase.
+
+    Args:
+        horizon: Steps ahead.
+        period: Steps of a season.
+        beyond: So many steps after that value must be known, too.
+
+    Returns:
+        Numbers of steps; 1 is the last of the window.
+    """
+    return [period * -(-(step + 1 + beyond) // period) - step for step in range(horizon)]

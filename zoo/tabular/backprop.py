@@ -199,11 +199,25 @@ class Backprop(RowInputs, Optimized):
         inputs, labels = batch
         outputs, targets = self(inputs), self.targets(labels)
         self.evaluation_loss.update((outputs - targets).square().sum(1))
-        score = (outputs - targets).abs().mean(1) if self.classes is None else outputs.argmax(1) == labels
-        self.evaluation_metric.update(score.float())
-        return {"outputs": outputs, "labels": labels}
+        measured = {"outputs": outputs, "labels": labels}
+        self.evaluation_metric.update(self.scores(measured))
+        return measured
 
     test_step = validation_step
+
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Whether each row is named right, or its absolute error."""
+        found, labels = outputs["outputs"], outputs["labels"]
+        if self.classes is None:
+            return (found - self.targets(labels)).abs().mean(1).float()
+        return (found.argmax(1) == labels).float()
+
+    def references(self, data: Any, split: str) -> dict[str, float]:
+        """The majority class, or the mean of the training targets."""
+        (_, learnt), (_, labels) = data.splits["train"], data.splits[split]
+        if self.classes is not None:
+            return {"majority class": (labels == learnt.mode().values).float().mean().item()}
+        return {"mean": (labels - learnt.double().mean(0)).abs().mean().item()}
 
     def log_evaluation(self, split: str) -> None:
         """Logs ``loss`` of a split and ``accuracy`` or ``mae``."""

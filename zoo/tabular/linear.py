@@ -190,6 +190,15 @@ class LinearRegression(RowInputs, Optimized):
 
     test_step = validation_step
 
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Squared error of each row."""
+        return (outputs["outputs"] - outputs["targets"]).square().flatten(1).mean(1)
+
+    def references(self, data: Any, split: str) -> dict[str, float]:
+        """The mean of the training targets."""
+        mean = data.splits["train"][1].double().mean(0)
+        return {"mean": (data.splits[split][1] - mean).square().mean().item()}
+
     def log_evaluation(self, split: str) -> None:
         """Logs ``mse`` and ``mae`` of a split."""
         self.log(f"{split}_mse", self.squared_error.compute(), prog_bar=True, sync_dist=True)

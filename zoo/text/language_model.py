@@ -73,6 +73,18 @@ class LanguageModel(TextGenerator):
             # What a model thinks impossible makes this infinite, and that is what it is.
             self.log(f"{split}_{name}", value, prog_bar=name == self.metric)
 
+    def scores(self, outputs: dict[str, Tensor]) -> Tensor:
+        """Bits that each token takes, without those out of vocabulary."""
+        return -outputs["log_probs"][~self.is_unknown(outputs["tokens"])] / math.log(2)
+
+    def references(self, data: Any, split: str) -> dict[str, float]:
+        """Unigrams: how often each token occurs in the training split, and once more."""
+        ids = data.tokens.ids
+        counts = torch.bincount(ids["train"].flatten().long(), minlength=self.vocab_size).double() + 1
+        tokens = ids[split].long()
+        bits = -(counts / counts.sum()).log2()[tokens[~self.is_unknown(tokens)]].mean().item()
+        return {"unigrams": bits if self.tokenizer.is_characters else 2**bits}
+
     def is_unknown(self, tokens: Tensor) -> Tensor:
         """Which tokens are out of vocabulary."""
         unknown = self.tokenizer.unknown_id

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from jsonargparse import Namespace
 from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar, Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -442,6 +442,7 @@ class ZooCLI(LightningCLI):
                 **({"tf32": True} if self.tf32 else {}),
                 "processes": self.trainer.world_size,
                 "device": device_name(self.trainer),
+                **({"out_of_time": True} if _is_out_of_time(self.trainer) else {}),
             }
         }
         best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
@@ -483,6 +484,12 @@ def _check_intervals(settings: Any) -> None:
         value = settings[name]
         if isinstance(value, int | float) and value <= 0:
             raise ZooError(f"--trainer.{name} is {value}, expected more than 0")
+
+
+def _is_out_of_time(trainer: Trainer) -> bool:
+    """Whether training ended because ``max_time`` was over."""
+    left = [one.time_remaining() for one in getattr(trainer, "callbacks", []) if isinstance(one, Timer)]
+    return any(seconds is not None and seconds <= 0 for seconds in left)
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -1,0 +1,243 @@
+"""``zoo compare``: recipes trained on the same data, or runs that are there, ranked; ``zoo auto``: the one to use."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from datamodules.files import write_whole
+from zoo.commands.arguments import Arguments
+from zoo.commands.contenders import Clock, Facts, Recipe, check_alike, measured_run
+from zoo.commands.outputs import write_csv, write_figure
+from zoo.commands.tables import show_table
+from zoo.commands.train import ONE_DEVICE, resolve
+from zoo.comparison.leaderboard import COLUMNS, Leaderboard
+from zoo.comparison.own import FAMILIES, field_of
+from zoo.errors import ZooError
+from zoo.measures import measure
+from zoo.registry import read_results
+from zoo.terminal import human_time, say
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import new_run_folder, write_results
+
+# What was typed, so that another comparison does not go on in the same folder.
+_COMMAND = "command.txt"
+
+
+def compare(argv: list[str]) -> int:
+    """Trains recipes on the same data and ranks them, or ranks runs that are there.
+
+    The ranking is by validation, never by the test split, whose figure is told beside it. A series is ranked by
+    forecasts of pieces before its test period, each by a model trained on what lies before the piece. Every training is
+    a run like any other; what was interrupted goes on when the same command names the same --out. Every flag of 'zoo
+    fit' may follow, and holds for all.
+    """
+    names, rest = _split(argv)
+    parser = Arguments("compare", compare.__doc__)
+    parser.usage = "zoo compare RECIPE... | RUN...  [flags]"
+    _add_flags(parser)
+    parser.add_device()
+    options, flags = parser.parse_known_args(rest)
+    if not names:
+        raise ZooError("'zoo compare' needs recipes or runs to compare; 'zoo list' shows recipes, 'zoo runs' runs")
+    doubled = [name for name in names if names.count(name) > 1]
+    if doubled:
+        raise ZooError(f"{doubled[0]} is named twice; --seeds N trains it with several seeds")
+    runs = [Path(name) for name in names if (Path(name) / "config.yaml").is_file()]
+    if not runs:
+        command = ["compare", *argv]
+        board, folder = _trained(names, flags, options.seeds, options.folds, options.out, Clock(), command)
+        _show(board, folder)
+        return 0
+    if len(runs) < len(names):
+        raise ZooError(f"{names[0]} and others are runs and recipes; compare runs with runs, or recipes with recipes")
+    if flags or options.seeds != 1:
+        raise ZooError(f"{(flags or ['--seeds'])[0]} is for training, and runs are measured as they are; leave it out")
+    facts: dict[str, Facts] = {}
+    entries = []
+    for run in runs:
+        facts[str(run)], entry = measured_run(run, options.device)
+        entries.append(entry)
+    check_alike(facts)
+    first = next(iter(facts.values()))
+    _show(Leaderboard(first.metric, "validation", entries, first.references), options.out)
+    return 0
+
+
+def auto(argv: list[str]) -> int:
+    """Finds the model for your own data: trains the recipes of a family within a budget and says which to use.
+
+    The cheapest recipe comes first; each may take an equal part of the time that is left. The winner is the best in
+    validation. Of a series it is trained once more, on everything. Every flag of 'zoo fit' may follow, such as
+    --data.root photos or --data.path sales.csv.
+    """
+    names, rest = _split(argv)
+    parser = Arguments("auto", auto.__doc__)
+    parser.usage = "zoo auto " + " | ".join(FAMILIES) + "  --data...  [flags]"
+    parser.add_argument(
+        "--budget", type=_seconds, default="10m", metavar="TIME", help="such as 90s, 5m or 2h (default %(default)s)"
+    )
+    _add_flags(parser)
+    options, flags = parser.parse_known_args(rest)
+    if len(names) != 1 or names[0] not in FAMILIES:
+        raise ZooError(f"'zoo auto' needs the family of your data first: {', '.join(FAMILIES)}")
+    field = field_of(names[0], flags)
+    clock, command = Clock(options.budget), ["auto", *argv]
+    board, folder = _trained(field.recipes, flags, options.seeds, options.folds, options.out, clock, command, spare=1)
+    _show(board, folder)
+    best, reference = board.best, board.best_reference
+    run = best.run
+    if names[0] == "series":
+        run = _on_everything(best.name, best.run, folder / "winner", flags, command)
+    alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
+    within = f"; not told apart from {', '.join(alike)}" if alike else ""
+    say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
+    if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
+        say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
+    say(f"run       {run}")
+    say(f"use it    {field.use.format(run=shlex.quote(str(run)))}")
+    return 0
+
+
+def _add_flags(parser: Arguments) -> None:
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each with N seeds (default 1)")
+    parser.add_argument(
+        "--folds",
+        type=int,
+        default=3,
+        metavar="N",
+        help="of a series: pieces before the test period that the ranking is by (default 3)",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the comparison and its runs; one that was interrupted goes on (default: a new one in runs)",
+    )
+
+
+def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before the first flag, and the rest."""
+    names = list(takewhile(lambda word: not word.startswith("-"), argv))
+    return names, list(argv[len(names) :])
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
+    if found is None:
+        raise ZooError(f"--budget is {text!r}, expected a time such as 90s, 5m or 2h")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+def _folder(out: Path | None, command: Sequence[str]) -> Path:
+    """The folder of a comparison: a new one, or one that the same command was interrupted in."""
+    typed = shlex.join(["zoo", *_without_out(command)]) + "\n"
+    folder = out or new_run_folder(Path("runs") / command[0])
+    kept = folder / _COMMAND
+    if out is not None and out.exists():
+        if not out.is_dir() or (any(out.iterdir()) and not kept.is_file()):
+            raise ZooError(f"--out {out} is there and holds no comparison; name a new folder")
+        if kept.is_file() and kept.read_text(encoding="utf-8") != typed:
+            raise ZooError(f"--out {out} holds another comparison; it was made by: {kept.read_text('utf-8').strip()}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(kept, typed.encode())
+    return folder
+
+
+def _trained(
+    names: Sequence[str],
+    flags: Sequence[str],
+    seeds: int,
+    folds: int,
+    out: Path | None,
+    clock: Clock,
+    command: Sequence[str],
+    spare: int = 0,
+) -> tuple[Leaderboard, Path]:
+    """Trains recipes one by one; what cannot be compared leaves no folder.
+
+    Args:
+        names: Of the recipes.
+        flags: Those of ``zoo fit``.
+        seeds: Number of seeds.
+        folds: Number of pieces of a series.
+        out: Folder of the comparison, if it was named.
+        clock: The time that there is.
+        command: What was typed after ``zoo``.
+        spare: Trainings to leave time for.
+    """
+    for flag, count in (("--seeds", seeds), ("--folds", folds)):
+        if count < 1:
+            raise ZooError(f"{flag} is {count}, expected at least 1")
+    recipes = [Recipe(name, flags, seeds, folds, command) for name in names]
+    facts = {recipe.name: recipe.facts for recipe in recipes}
+    check_alike(facts)
+    folder = _folder(out, command)
+    say(f"{len(recipes)} recipes, {sum(recipe.trainings for recipe in recipes)} trainings; folder {folder}", flush=True)
+    entries = []
+    to_come = sum(recipe.trainings for recipe in recipes) + spare
+    first = next(iter(facts.values()))
+    try:
+        for recipe in recipes:
+            for _ in recipe.train(folder, clock, to_come):
+                to_come -= 1
+            entry = recipe.entry(folder)
+            if entry is None:
+                say(f"  {recipe.name}: not trained, the time was over", flush=True)
+                continue
+            entries.append(entry)
+            say(f"  {recipe.name}: {first.metric} {entry.figure:.5g} in {human_time(entry.seconds)}", flush=True)
+    except (KeyboardInterrupt, SystemExit):
+        say(f"\nstopped; go on with: {shlex.join(['zoo', *_with_out(command, folder)])}")
+        raise
+    if not entries:
+        raise ZooError("the budget did not suffice for a single training; give more with --budget")
+    split = f"{folds} folds before the test," if first.folds else "validation"
+    return Leaderboard(first.metric, split, entries, first.references), folder
+
+
+def _without_out(command: Sequence[str]) -> list[str]:
+    """The command, wherever its folder is."""
+    kept, skips = [], False
+    for word in command:
+        if not skips and not word.startswith("--out="):
+            kept.append(word)
+        skips = word == "--out" and not skips
+    return [word for word in kept if word != "--out"]
+
+
+def _with_out(command: Sequence[str], folder: Path) -> list[str]:
+    """The command that goes on in a folder."""
+    if any(word.partition("=")[0] == "--out" for word in command):
+        return list(command)
+    return [*command, "--out", str(folder)]
+
+
+def _on_everything(recipe: str, run: Path, folder: Path, flags: Sequence[str], command: Sequence[str]) -> Path:
+    """Trains the winner on everything, for as long as was best."""
+    if "fit" in read_results(folder):
+        return folder
+    more = ["--data.fit_on=all", f"--epochs_of={run}", "--figures=false"]
+    target = resolve("auto", [recipe, *ONE_DEVICE, *flags, *more])
+    cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_results(folder, recipe, {"command": shlex.join(["zoo", *command])})
+    write_results(folder, recipe, cli.run())
+    return folder
+
+
+def _show(board: Leaderboard, folder: Path | None) -> None:
+    """Prints the leaderboard, and writes it as a table and a picture."""
+    show_table(board.table())
+    better = "higher" if measure(board.metric).higher_is_better else "lower"
+    say(f"{board.metric}: {better} is better; within noise: not told apart from the best with 95% confidence")
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = ([row[column] for column in COLUMNS] for row in board.rows())
+    write_csv(folder / "leaderboard.csv", COLUMNS, rows, safe=False)
+    picture = folder / "figures" / "leaderboard.png"
+    picture.parent.mkdir(exist_ok=True)
+    write_figure(picture, board.draw())
+    say(f"table     {folder / 'leaderboard.csv'}\npicture   {picture}")

@@ -1,0 +1,296 @@
+"""What ``zoo compare`` and ``zoo auto`` put beside each other: recipes, which they train, and runs that are there."""
+
+import shlex
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.series.series import Series
+from zoo import weights
+from zoo.commands.train import ONE_DEVICE, resolve
+from zoo.comparison.leaderboard import Entry
+from zoo.comparison.scores import SPLITS, KeepScores, read_scores
+from zoo.errors import ZooError
+from zoo.measures import measure
+from zoo.registry import read_results
+from zoo.training.cli import ZooCLI
+from zoo.training.run_folder import write_results
+
+# Below so many seconds nothing can be trained that says anything.
+_TOO_SHORT = 2.0
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The time that a comparison may take.
+
+    Attributes:
+        budget: Seconds; None if it may take as long as it likes.
+        started: When it began.
+    """
+
+    budget: float | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    def share(self, of: int) -> float | None:
+        """An equal part of the seconds that are left.
+
+        Args:
+            of: How many trainings are still to come.
+        """
+        return None if self.budget is None else max(self.budget - time.monotonic() + self.started, 0.0) / of
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What must agree between contenders, and what they are measured beside.
+
+    Attributes:
+        metric: Figure that the model is judged by.
+        data: What the validation and the test split hold, by checksum.
+        folds: Whether the data is a series, which is forecast fold by fold.
+        parameters: Number of parameters of the model.
+        references: What costs nothing, in validation and on the test split.
+    """
+
+    metric: str
+    data: Mapping[str, str]
+    folds: bool
+    parameters: int
+    references: Mapping[str, tuple[float, float | None]]
+
+
+@dataclass
+class Recipe:
+    """A recipe and the flags that it is trained with.
+
+    Attributes:
+        name: Of the recipe, or a YAML file.
+        flags: Those that all contenders are given.
+        seeds: How many seeds it is trained with.
+        folds: Into how many pieces what lies before the test period of a series is cut.
+        command: What was typed, for the runs.
+    """
+
+    name: str
+    flags: Sequence[str]
+    seeds: int
+    folds: int
+    command: Sequence[str]
+
+    def __post_init__(self) -> None:
+        target = resolve("compare", [self.name, *ONE_DEVICE, *self.flags])
+        if target.run is not None:
+            raise ZooError(f"{self.name} is a run; recipes are compared with recipes, runs with runs")
+        self.name, self.arguments = target.recipe, target.args
+        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of"):
+            if any(argument.partition("=")[0] == flag for argument in self.flags):
+                raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Found out by building model and data once."""
+        cli = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True)
+        if cli.trainer.world_size > 1:
+            raise ZooError("a comparison trains on one device; use --trainer.devices 1")
+        if getattr(cli.trainer.checkpoint_callback, "filename", None) is None:
+            raise ZooError(f"{self.name} keeps no best checkpoint to be judged by; add a ModelCheckpoint to it")
+        model, data = cli.model, cli.datamodule
+        folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
+        count = sum(parameter.numel() for parameter in model.parameters())
+        return Facts(model.metric, _held_out(data), bool(folds), count, _references(model, data, folds))
+
+    @property
+    def trainings(self) -> int:
+        """How many there are in all."""
+        return self.seeds * (1 + (self.folds if self.facts.folds else 0))
+
+    def runs(self, folder: Path, seed: int) -> Iterator[tuple[Path, list[str]]]:
+        """The runs of a seed, the one that is to be used last, and the flags that make them what they are."""
+        run = folder / self.name / f"seed-{seed}"
+        flags = [f"--seed_everything={seed}"]
+        for number in range(1, self.folds + 1) if self.facts.folds else ():
+            fold = [f"--data.fold={number}/{self.folds}", "--data.fold_of=before", "--figures=false"]
+            yield run / f"fold-{number}", [*flags, *fold]
+        yield run, flags
+
+    def train(self, folder: Path, clock: Clock, to_come: int) -> Iterator[Path]:
+        """Trains all that is not trained yet, run by run.
+
+        Args:
+            folder: Where runs go.
+            clock: The time that there is.
+            to_come: How many trainings are still to come, these included.
+
+        Yields:
+            The folder of each run when it is done.
+        """
+        for seed in range(self.seeds):
+            for run, flags in self.runs(folder, seed):
+                if not _is_done(run):
+                    self._train(run, flags, clock.share(to_come))
+                to_come -= 1
+                yield run
+
+    def _train(self, run: Path, flags: Sequence[str], seconds: float | None) -> None:
+        arguments = [*self.arguments, *flags]
+        if seconds is not None:
+            if seconds < _TOO_SHORT:
+                return
+            arguments.append(f"--trainer.max_time={_as_days(seconds)}")
+        if any((run / "checkpoints").glob("*.ckpt")):
+            arguments += ["--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+        keep = KeepScores()
+        cli = ZooCLI(arguments, "fit", self.name, run, quiet=True, callbacks=[keep])
+        run.mkdir(parents=True, exist_ok=True)
+        write_results(run, self.name, {"command": shlex.join(["zoo", *self.command])})
+        results = cli.run(then_test=True)
+        keep.write(run)
+        write_results(run, self.name, results)
+
+    def entry(self, folder: Path) -> Entry | None:
+        """What came of it; None if nothing did, since the time was over.
+
+        Args:
+            folder: Where its runs are.
+        """
+        metric = self.facts.metric
+        figures, tests, scores, epochs, seconds, cut = [], [], [], [], [], False
+        finished = []
+        for seed in range(self.seeds):
+            *folds, (run, _) = self.runs(folder, seed)
+            measured, split = ([fold for fold, _ in folds], "test") if folds else ([run], "validate")
+            if not all(_is_done(one) for one in (*measured, run)):
+                continue
+            kept = [read_scores(one).get(SPLITS[split], torch.zeros(0)) for one in measured]
+            found = [read_results(one)[split][metric] for one in measured]
+            counts = [max(len(one), 1) for one in kept]
+            figures.append(sum(f * n for f, n in zip(found, counts, strict=True)) / sum(counts))
+            scores.append(torch.cat(kept))
+            results = read_results(run)
+            tests.append(results["test"][metric])
+            fits = [read_results(one)["fit"] for one in (*measured, run)] if folds else [results["fit"]]
+            epochs.append(results["fit"]["epochs"])
+            seconds.append(sum(fit["seconds"] or 0.0 for fit in fits))
+            cut |= any(_was_cut(one) for one in (*measured, run))
+            finished.append(run)
+        if not finished:
+            return None
+        note = "stopped by the budget" if cut else ""
+        if len(finished) < self.seeds:
+            note = f"{len(finished)} of {self.seeds} seeds within the budget"
+        return Entry(
+            name=self.name,
+            run=finished[_best(figures, metric)],
+            figures=figures,
+            tests=tests,
+            scores=_mean(scores),
+            parameters=self.facts.parameters,
+            epochs=epochs,
+            seconds=statistics.fmean(seconds),
+            note=note,
+        )
+
+
+def measured_run(run: Path, device: str) -> tuple[Facts, Entry]:
+    """A run that is there, measured on the validation and the test split; nothing is trained or written.
+
+    Args:
+        run: Its folder.
+        device: Where to compute.
+    """
+    keep, figures = KeepScores(), {}
+    arguments = [str(run), *ONE_DEVICE, "--figures=false"]
+    target = resolve("compare", [*arguments, "--ckpt_path", str(weights.best_checkpoint(run))])
+    fit = read_results(run).get("fit", {})
+    for verb in ("validate", "test"):
+        cli = ZooCLI(target.args, verb, target.recipe, run, quiet=True, callbacks=[keep])
+        figures |= cli.run()
+    model, data = cli.model, cli.datamodule
+    metric = model.metric
+    count = sum(parameter.numel() for parameter in model.parameters())
+    facts = Facts(metric, _held_out(data), False, count, _references(model, data, []))
+    return facts, Entry(
+        name=str(run),
+        run=run,
+        figures=[figures["validate"][metric]],
+        tests=[figures["test"][metric]],
+        scores=keep.found.get("val"),
+        parameters=count,
+        epochs=[fit["epochs"]] if fit else [],
+        seconds=fit.get("seconds") or 0.0,
+    )
+
+
+def check_alike(facts: Mapping[str, Facts]) -> None:
+    """Refuses to rank what was measured by other figures or on other data.
+
+    Args:
+        facts: Those of each contender, by name.
+
+    Raises:
+        ZooError: Two of them differ.
+    """
+    (first, one), *others = facts.items()
+    for name, other in others:
+        if other.metric != one.metric:
+            raise ZooError(f"{first} is judged by {one.metric}, {name} by {other.metric}; expected the same figure")
+        splits = [split for split in one.data if split in other.data and one.data[split] != other.data[split]]
+        if splits:
+            raise ZooError(
+                f"{first} and {name} have different data in {' and '.join(splits)}; compare them on the same data and "
+                "splits, such as with --data.root or --data.path"
+            )
+
+
+def _held_out(data: Any) -> dict[str, str]:
+    sums = data.checksums() if hasattr(data, "checksums") else {}
+    return {split: sums[split]["sha256"] for split in ("val", "test") if split in sums}
+
+
+def _references(model: Any, data: Any, folds: Sequence[Series]) -> dict[str, tuple[float, float | None]]:
+    """What costs nothing, in validation, which is fold by fold if there are folds, and on the test split."""
+    tests = model.references(data, "test")
+    if not folds:
+        return {name: (value, tests.get(name)) for name, value in model.references(data, "val").items()}
+    found = [model.references(fold, "test") for fold in folds]
+    rows = [len(fold.periods["test"]) - fold.horizon + 1 for fold in folds]
+    return {
+        name: (sum(one[name] * n for one, n in zip(found, rows, strict=True)) / sum(rows), tests.get(name))
+        for name in found[0]
+        if all(name in one for one in found)
+    }
+
+
+def _is_done(run: Path) -> bool:
+    results = read_results(run)
+    return "validate" in results and "test" in results
+
+
+def _was_cut(run: Path) -> bool:
+    """Whether a training ended because its time was over."""
+    return bool(read_results(run)["fit"].get("out_of_time"))
+
+
+def _best(figures: Sequence[float], metric: str) -> int:
+    return (max if measure(metric).higher_is_better else min)(range(len(figures)), key=figures.__getitem__)
+
+
+def _mean(scores: Sequence[Tensor]) -> Tensor | None:
+    if not len(scores[0]) or any(len(one) != len(scores[0]) for one in scores):
+        return None
+    return torch.stack(list(scores)).mean(0)
+
+
+def _as_days(seconds: float) -> str:
+    whole = timedelta(seconds=int(seconds))
+    hours, rest = divmod(whole.seconds, 3600)
+    return f"{whole.days:02d}:{hours:02d}:{rest // 60:02d}:{rest % 60:02d}"

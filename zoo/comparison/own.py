@@ -1,0 +1,55 @@
+"""The recipes for people's own data, by family, the cheapest first. Imports nothing that takes time."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from zoo.errors import ZooError
+
+
+class Field(NamedTuple):
+    """What ``zoo auto`` trains on one kind of data.
+
+    Attributes:
+        needs: The flag that names the data.
+        suffix: What the file's name ends in; nothing if that does not matter.
+        recipes: The recipes.
+        use: What to type with the run that won.
+    """
+
+    needs: str
+    suffix: str
+    recipes: tuple[str, ...]
+    use: str
+
+
+FAMILIES = {
+    "vision": (
+        Field(
+            "--data.root", "", ("mobilenetv2_folder", "efficientnet_lite0_folder"), "zoo classify {run} photo.jpg"
+        ),
+    ),
+    "series": (Field("--data.path", "", ("lstm_csv",), "zoo forecast {run}"),),
+    "text": (
+        Field("--data.path", ".csv", ("sentiment_csv",), 'zoo classify {run} --text "..."'),
+        Field("--data.path", "", ("char_rnn_text",), 'zoo generate {run} --prompt "..."'),
+    ),
+}  # fmt: skip
+
+
+def field_of(family: str, flags: Sequence[str]) -> Field:
+    """What to train on the data that flags name.
+
+    Args:
+        family: Such as ``vision``.
+        flags: Those of ``zoo fit``.
+
+    Raises:
+        ZooError: None names the data.
+    """
+    needs = FAMILIES[family][0].needs
+    for place, flag in enumerate(flags):
+        name, equals, value = flag.partition("=")
+        if name == needs:
+            named = value if equals or place + 1 == len(flags) else flags[place + 1]
+            return next(one for one in FAMILIES[family] if named.lower().endswith(one.suffix))
+    raise ZooError(f"'zoo auto {family}' needs to know your data: {needs} ...")
