@@ -7,6 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from datamodules.files import write_whole
+from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.contenders import Clock, Facts, Recipe, check_alike, measured_run
 from zoo.commands.outputs import write_csv, write_figure
@@ -23,6 +24,8 @@ from zoo.training.run_folder import new_run_folder, write_results
 
 # What was typed, so that another comparison does not go on in the same folder.
 _COMMAND = "command.txt"
+# What says how long to train, which the winner is told by its best checkpoint.
+_DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
 
 def compare(argv: list[str]) -> int:
@@ -96,7 +99,9 @@ def auto(argv: list[str]) -> int:
     if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
     say(f"run       {run}")
-    say(f"use it    {field.use.format(run=shlex.quote(str(run)))}")
+    horizon = registry.read_yaml(run / "config.yaml")["data"]["init_args"].get("horizon")
+    use = field.use.format(run=shlex.quote(str(run)), tested=shlex.quote(str(best.run)), horizon=horizon)
+    say(f"use it    {use}")
     return 0
 
 
@@ -132,7 +137,7 @@ def _seconds(text: str) -> float:
 
 def _folder(out: Path | None, command: Sequence[str]) -> Path:
     """The folder of a comparison: a new one, or one that the same command was interrupted in."""
-    typed = shlex.join(["zoo", *_without_out(command)]) + "\n"
+    typed = shlex.join(["zoo", *_without(command, "--out")]) + "\n"
     folder = out or new_run_folder(Path("runs") / command[0])
     kept = folder / _COMMAND
     if out is not None and out.exists():
@@ -197,14 +202,16 @@ def _trained(
     return Leaderboard(first.metric, split, entries, first.references), folder
 
 
-def _without_out(command: Sequence[str]) -> list[str]:
-    """The command, wherever its folder is."""
-    kept, skips = [], False
-    for word in command:
-        if not skips and not word.startswith("--out="):
+def _without(words: Sequence[str], *flags: str) -> list[str]:
+    """Words but for some flags and their values, which may be words of their own."""
+    kept: list[str] = []
+    skips = False
+    for word in words:
+        named = word.partition("=")[0] in flags
+        if not named and not skips:
             kept.append(word)
-        skips = word == "--out" and not skips
-    return [word for word in kept if word != "--out"]
+        skips = named and "=" not in word
+    return kept
 
 
 def _with_out(command: Sequence[str], folder: Path) -> list[str]:
@@ -219,7 +226,7 @@ def _on_everything(recipe: str, run: Path, folder: Path, flags: Sequence[str], c
     if "fit" in read_results(folder):
         return folder
     more = ["--data.fit_on=all", f"--epochs_of={run}", "--figures=false"]
-    target = resolve("auto", [recipe, *ONE_DEVICE, *flags, *more])
+    target = resolve("auto", [recipe, *ONE_DEVICE, *_without(flags, *_DURATION), *more])
     cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder, recipe, {"command": shlex.join(["zoo", *command])})

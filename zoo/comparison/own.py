@@ -13,7 +13,8 @@ class Field(NamedTuple):
         needs: The flag that names the data.
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
-        use: What to type with the run that won.
+        use: What to type with the ``run`` that won, with the one that was ``tested``, and for the ``horizon`` of a
+            series.
     """
 
     needs: str
@@ -28,7 +29,7 @@ FAMILIES = {
             "--data.root", "", ("mobilenetv2_folder", "efficientnet_lite0_folder"), "zoo classify {run} photo.jpg"
         ),
     ),
-    "series": (Field("--data.path", "", ("lstm_csv",), "zoo forecast {run}"),),
+    "series": (Field("--data.path", "", ("lstm_csv",), "zoo forecast {run} --horizon {horizon} --calibrate {tested}"),),
     "text": (
         Field("--data.path", ".csv", ("sentiment_csv",), 'zoo classify {run} --text "..."'),
         Field("--data.path", "", ("char_rnn_text",), 'zoo generate {run} --prompt "..."'),
