@@ -42,6 +42,7 @@ SHORT = (
 # Runs that the guides speak of, and what makes them. With most schedules a run can only be resumed to its end.
 RUNS = {
     "runs/cnn_digits/2026-11-22_12-00-00": "cnn_digits --model.schedule constant",
+    "runs/cnn_digits/2026-11-22_13-00-00": "cnn_digits --seed_everything 1",
     "runs/mobilenetv2_folder/2026-11-22_12-00-00": "mobilenetv2_folder --data.root photos",
     "runs/char_rnn_text/2026-11-27_12-00-00": "char_rnn_text --data.path book.txt --model.hidden_size=8",
     "runs/sentiment_csv/2026-11-27_12-00-00": "sentiment_csv --data.path opinions.csv --data.text review "
@@ -117,6 +118,8 @@ def short(arguments: list[str]) -> list[str]:
         return []
     if "--epochs_of" in arguments:
         return [flag for flag in SHORT if "max_epochs" not in flag]
+    if arguments[0] == "compare" and arguments[1] in RUNS:
+        return []
     if arguments[1] in RUNS:
         return [*SHORT, "--trainer.max_epochs=2"]  # one more than it was trained for
     return [flag for flag in SHORT if flag.partition("=")[0] not in arguments]
@@ -132,7 +135,7 @@ def _run(line: str) -> str:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
-    if arguments[0] in ("fit", "backtest", "elbow"):
+    if arguments[0] in ("fit", "backtest", "elbow", "auto", "compare"):
         arguments += short(arguments)
     told, wrong = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong):
