@@ -1,6 +1,7 @@
 """Attacks the zoo for an hour and writes ``docs/reliability.md`` from what the tests recorded.
 
-``--page`` writes the page from what is recorded, ``--check`` tells whether it is that.
+``--only tests/fuzz`` does a part of it anew. ``--page`` writes the page from what is recorded, ``--check`` tells whether
+it is that.
 """
 
 import argparse
@@ -154,9 +155,11 @@ def page(record: dict[str, Any]) -> str:
     """The page, in Markdown.
 
     Args:
-        record: What :mod:`tests.record` wrote, and ``of``: when and of which code.
+        record: What :mod:`tests.record` wrote, each kind with the commit that it was tried on, and ``of``: when, and
+            with which versions.
     """
     of, parts = record["of"], []
+    commits = sorted({count["commit"] for count in record["counts"].values()})
     for one in PROMISES:
         rows = [(name, record["counts"].get(name)) for name in one.evidence]
         lines = ["| tried | tries | not withstood |", "|---|--:|--:|"]
@@ -171,7 +174,7 @@ def page(record: dict[str, Any]) -> str:
     return (
         "# What is promised\n\n"
         "Each promise, how it is tested, and what came of the last long run: "
-        f"{tries:,} tries, {failures:,} of which the zoo did not withstand, on {of['date']}, of {of['commit']}, with "
+        f"{tries:,} tries, {failures:,} of which the zoo did not withstand, on {of['date']}, of commit {', '.join(commits)}, with "
         f"{of['versions']}. Written by `scripts/reliability.py` from `reliability.json`, which the tests wrote; a "
         "short form of every attack runs with `scripts/test`.\n\n" + "\n".join(parts)
     )
@@ -190,19 +193,24 @@ def attack(tries: int, files: Sequence[str]) -> dict[str, Any]:
     """
     with TemporaryDirectory() as scratch:
         counts = Path(scratch) / "counts.json"
-        command = [sys.executable, "-m", "pytest", "-m", "", *files, "--tries", str(tries), "--record", str(counts)]
+        tests = [sys.executable, "-m", "pytest", "--numprocesses", "auto", "-m", "", *files]
+        command = [*tests, "--tries", str(tries), "--record", str(counts)]
+        commit = _commit()
         subprocess.run(command, cwd=ROOT, check=False)
-        return {"of": _circumstances(), "counts": json.loads(counts.read_text())}
+        found = json.loads(counts.read_text())
+        return {"of": _circumstances(), "counts": {kind: count | {"commit": commit} for kind, count in found.items()}}
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _circumstances() -> dict[str, str]:
-    git = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     packages = ("torch", "lightning", "jsonargparse")
     python = ".".join(map(str, sys.version_info[:3]))
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": f"commit {commit}",
         "versions": ", ".join([f"Python {python}", *(f"{name} {version(name)}" for name in packages)]),
     }
 
@@ -215,12 +223,15 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=TRIES, help="of what takes milliseconds (default %(default)s)")
+    parser.add_argument("--only", nargs="+", metavar="PATH", help="tests to run; what is recorded of others stays")
     parser.add_argument("--page", action="store_true", help="only write the page")
     parser.add_argument("--check", action="store_true", help="only tell whether the page is what is recorded")
     options = parser.parse_args(argv)
     if not (options.page or options.check):
         files = sorted({name for one in PROMISES for name in one.evidence if "/" in name})
-        record = attack(options.tries, [*ATTACKS, *files])
+        record = attack(options.tries, options.only or [*ATTACKS, *files])
+        if options.only and RECORD.is_file():
+            record["counts"] = json.loads(RECORD.read_text(encoding="utf-8"))["counts"] | record["counts"]
         RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     written = page(json.loads(RECORD.read_text(encoding="utf-8")))
     if options.check:

@@ -23,7 +23,7 @@ def test_every_published_model_has_a_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["cnn_digits", *(pytest.param(one, marks=pytest.mark.slow) for one in ("pca_iris", "mobilenetv2_imagenet"))]
+    "name", ["cnn_digits", *(pytest.param(one, marks=pytest.mark.slow) for one in ("pca_iris", "dcgan_digits"))]
 )
 def test_picture_is_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)  # where cards say the data lies

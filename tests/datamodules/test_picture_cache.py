@@ -169,7 +169,7 @@ def own_memory():  # bytes that are not mapped from files
 def epoch():
     data = ImageFolder(sys.argv[1], image_size=700, batch_size=2, cache=sys.argv[2])
     assert len(data.splits["train"][0]) == 44
-    return max(own_memory() for images, _ in data.train_dataloader() if images.sum() > 0)
+    return max(own_memory() for images, _ in data.train_dataloader() if images.max() > 0)
 
 epoch()  # decodes, and makes what is made once in a process
 before = own_memory()
