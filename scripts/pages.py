@@ -84,6 +84,8 @@ def on_page_markdown(text: str, page: Page, **_: Any) -> str:
     """Shows a program where a line of its own links to it, and leaves the width to pages of pictures and tables."""
     if page.file.src_uri in WIDE:
         page.meta["hide"] = ["toc"]
+    # A guide names a file at the top of the repository, whose page lies beside it here.
+    text = re.sub(r"\]\(\.\./(\w+\.md)\)", lambda found: f"]({found[1].lower()})", text)
     text = text.replace("<!-- former names -->", former_names())
     return re.sub(r"^\[`(docs/examples/\w+\.py)`\]\(.*\)$", _program, text, flags=re.MULTILINE)
 

@@ -1,7 +1,7 @@
 """Attacks the zoo for an hour and writes ``docs/reliability.md`` from what the tests recorded.
 
-``--only tests/fuzz`` does a part of it anew. ``--page`` writes the page from what is recorded, ``--check`` tells whether
-it is that.
+``--only tests/fuzz`` does a part of it anew. ``--page`` writes the page from what is recorded, ``--check`` tells
+whether it is that.
 """
 
 import argparse
@@ -174,9 +174,9 @@ def page(record: dict[str, Any]) -> str:
     return (
         "# What is promised\n\n"
         "Each promise, how it is tested, and what came of the last long run: "
-        f"{tries:,} tries, {failures:,} of which the zoo did not withstand, on {of['date']}, of commit {', '.join(commits)}, with "
-        f"{of['versions']}. Written by `scripts/reliability.py` from `reliability.json`, which the tests wrote; a "
-        "short form of every attack runs with `scripts/test`.\n\n" + "\n".join(parts)
+        f"{tries:,} tries, {failures:,} of which the zoo did not withstand, on {of['date']}, of commit "
+        f"{', '.join(commits)}, with {of['versions']}. Written by `scripts/reliability.py` from `reliability.json`, "
+        "which the tests wrote; a short form of every attack runs with `scripts/test`.\n\n" + "\n".join(parts)
     )
 
 

@@ -180,6 +180,7 @@ class Transfer(Classifier):
 
     def setup(self, stage: str) -> None:
         """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches."""
+        super().setup(stage)
         data: Any = getattr(self._trainer, "datamodule", None)  # compilation asks for a setup without a trainer
         if stage == "fit" and self.cache_features and getattr(data, "workers", 0) is None:
             data.workers = 0
