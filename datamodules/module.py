@@ -12,6 +12,9 @@ from datamodules.errors import DataError
 
 Needs = Literal["pictures", "series", "text", "sentences"]
 
+# Each holds what Python and torch take; more help where there are more cores.
+_MOST_WORKERS = 64
+
 
 class DataModule(KeepsArguments, LightningDataModule):
     """Base of every data module.
@@ -31,7 +34,7 @@ class DataModule(KeepsArguments, LightningDataModule):
         on_disk: Whether batches are read from files that may be larger than memory.
 
     Raises:
-        DataError: The number of workers is negative.
+        DataError: The number of workers is negative, or one that would fill the memory of this computer.
     """
 
     miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
@@ -41,8 +44,11 @@ class DataModule(KeepsArguments, LightningDataModule):
     def __init__(self, workers: int | None = None, pin_memory: bool | None = None) -> None:
         super().__init__()
         self.keep_arguments()
-        if workers is not None and workers < 0:
-            raise DataError(f"workers is {workers}, expected at least 0")
+        most = max(_MOST_WORKERS, 4 * usable_cores())
+        if workers is not None and not 0 <= workers <= most:
+            raise DataError(
+                f"workers is {workers}, expected 0 to {most} on this computer, whose cores are {usable_cores()}"
+            )
         self.workers, self.pin_memory = workers, pin_memory
 
     def loading(self) -> dict[str, Any]:

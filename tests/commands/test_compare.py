@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from conftest import Zoo
 import zoo
 from zoo import registry
 from zoo.commands import contenders
+from zoo.comparison.leaderboard import Leaderboard
 from zoo.registry import read_results, read_yaml
 
 BRIEF = ("--trainer.max_epochs=3", "--figures=false")
@@ -70,11 +72,11 @@ def test_recipes_are_ranked_by_validation_beside_what_costs_nothing(zoo_command:
 def test_interrupted_comparison_goes_on_where_it_stopped(zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
     train, trained = contenders.Recipe._train, []
 
-    def stop(self: contenders.Recipe, run: Path, *rest: Any) -> None:
+    def stop(self: contenders.Recipe, folder: Path, run: Path, *rest: Any) -> None:
         trained.append(run.parent.name)
         if len(trained) == 2:
             raise KeyboardInterrupt
-        train(self, run, *rest)
+        train(self, folder, run, *rest)
 
     monkeypatch.setattr(contenders.Recipe, "_train", stop)
     command = ("compare", "dense_iris", "backprop_iris", *BRIEF)
@@ -158,6 +160,7 @@ def test_series_is_ranked_by_folds_that_never_see_the_test_period(zoo_command: Z
     code, out, error = zoo_command("compare", "lstm_csv", *BRIEF_SERIES, "--out=board")
     assert (code, error) == (0, "")
     model, *references = leaderboard(Path("board"))
+    assert model["model"] == "lstm_csv"
     assert [row["model"] for row in references] == ["naive", "seasonal naive", "mean"]
     naive, seasonal, _ = (float(row["validation"]) for row in references)
     assert seasonal < naive
@@ -183,12 +186,64 @@ def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, s
     assert (code, error) == (0, "")
     assert read_yaml(Path("board/winner/config.yaml"))["data"]["init_args"]["fit_on"] == "all"
     use = out.splitlines()[-1].partition("zoo ")[2]
-    assert use == "forecast board/winner --horizon 6 --calibrate board/lstm_csv/seed-0"
+    assert re.fullmatch(r"forecast board/winner --horizon 6 --calibrate board/\w+/seed-0", use)
     code, out, error = zoo_command(*use.split(), "--csv=next.csv")
     assert code == 0, error
     assert Path("next.csv").read_text().splitlines()[1].startswith("2002-01-01")
+
+
+def test_recipe_that_the_data_does_not_suit_is_left_out(zoo_command: Zoo, sales: Path) -> None:
+    code, out, error = zoo_command("auto", "series", *BRIEF_SERIES, "--model.hidden_size=4", "--out=board")
+    assert code == 0, error
+    assert error.startswith("zoo: seasonal_naive_csv is left out: ")
+    assert "SeasonalNaive takes no 'hidden_size'" in error
+    assert leaderboard(Path("board"))[0]["model"] == "lstm_csv"
     # Learning for three epochs is worse than the season before, and that is said.
-    assert "costs nothing: nothing was learnt" in zoo_command("auto", "series", *BRIEF_SERIES, "--out=board")[1]
+    assert "costs nothing: nothing was learnt" in out
+
+
+def test_mean_of_the_best_is_a_run_like_any_other(zoo_command: Zoo) -> None:
+    brief = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=4", "--figures=false", "--folds=2")
+    recipes = ("gru_synthetic", "rnn_synthetic", "naive_synthetic")
+    code, out, error = zoo_command("compare", *recipes, "--ensemble=2", *brief, "--out=board")
+    assert (code, error) == (0, "")
+    rows = {row["model"]: row for row in leaderboard(Path("board"))}
+    members = rows["ensemble"]["note"].removeprefix("mean of ").split(", ")
+    ranked = sorted(recipes, key=lambda name: float(rows[name]["validation"]))
+    assert members == ranked[:2]
+    run = Path("board/ensemble/seed-0")
+    ensemble, *models = (zoo.load(path) for path in (run, *(Path("board") / name / "seed-0" for name in members)))
+    history = np.random.default_rng(0).normal(50, 10, 400)
+    expected = np.mean([model.forecast(history, 1) for model in models], axis=0)
+    assert ensemble.forecast(history, 1).numpy() == pytest.approx(expected, rel=1e-5)
+    results = read_results(run)
+    assert float(rows["ensemble"]["test"]) == results["test"]["mae"]
+    code, out, error = zoo_command("test", run, "--figures=false")
+    assert (code, error) == (0, "")
+    assert f"mae {results['test']['mae']:.5g}" in out
+    assert zoo_command("forecast", run, "--horizon=3")[0] == 0
+    assert zoo_command("publish", run, "--to=published")[0] == 0
+    assert zoo.load("published/ensemble").forecast(history, 1).numpy() == pytest.approx(expected, rel=1e-5)
+    code, _, error = zoo_command("backtest", run, "--folds=2", "--quiet")
+    assert code == 2
+    assert "ForecastEnsemble is made of trained models and cannot be trained itself" in error
+
+
+def test_winner_may_be_an_ensemble_that_knows_everything(zoo_command: Zoo, sales: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(  # whatever it reached
+        Leaderboard, "ranked", property(lambda self: sorted(self.entries, key=lambda one: one.name != "ensemble"))
+    )
+    code, out, error = zoo_command("auto", "series", *BRIEF_SERIES, "--ensemble=2", "--out=board")
+    assert (code, error) == (0, "")
+    config = read_yaml(Path("board/winner/config.yaml"))
+    assert config["data"]["init_args"]["fit_on"] == "all"
+    assert {one["model"] for one in config["model"]["init_args"]["members"]} == {
+        "zoo.series.SeasonalNaive",
+        "zoo.series.Recurrent",
+    }
+    use = out.splitlines()[-1].partition("zoo ")[2]
+    assert use == "forecast board/winner --horizon 6 --calibrate board/ensemble/seed-0"
+    assert zoo_command(*use.split())[0] == 0
 
 
 def test_auto_takes_sentences_or_running_text(zoo_command: Zoo) -> None:

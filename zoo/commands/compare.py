@@ -1,24 +1,36 @@
 """``zoo compare``: recipes trained on the same data, or runs that are there, ranked; ``zoo auto``: the one to use."""
 
+import dataclasses
 import re
 import shlex
+from argparse import Namespace
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from datamodules.errors import UserError
 from datamodules.files import write_whole
 from zoo import registry
 from zoo.commands.arguments import Arguments
-from zoo.commands.contenders import Clock, Facts, Recipe, check_alike, measured_run
+from zoo.commands.contenders import (
+    Clock,
+    Contender,
+    Facts,
+    Recipe,
+    Together,
+    check_alike,
+    ensemble_of,
+    measured_run,
+)
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.commands.train import ONE_DEVICE, resolve
-from zoo.comparison.leaderboard import COLUMNS, Leaderboard
+from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
 from zoo.comparison.own import FAMILIES, field_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
-from zoo.terminal import human_time, say
+from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import new_run_folder, write_results
 
@@ -39,7 +51,7 @@ def compare(argv: list[str]) -> int:
     names, rest = _split(argv)
     parser = Arguments("compare", compare.__doc__)
     parser.usage = "zoo compare RECIPE... | RUN...  [flags]"
-    _add_flags(parser)
+    _add_flags(parser, ensemble=0)
     parser.add_device()
     options, flags = parser.parse_known_args(rest)
     if not names:
@@ -50,13 +62,14 @@ def compare(argv: list[str]) -> int:
     runs = [Path(name) for name in names if (Path(name) / "config.yaml").is_file()]
     if not runs:
         command = ["compare", *argv]
-        board, folder = _trained(names, flags, options.seeds, options.folds, options.out, Clock(), command)
+        board, folder = _trained(names, flags, options, Clock(), command)
         _show(board, folder)
         return 0
     if len(runs) < len(names):
         raise ZooError(f"{names[0]} and others are runs and recipes; compare runs with runs, or recipes with recipes")
-    if flags or options.seeds != 1:
-        raise ZooError(f"{(flags or ['--seeds'])[0]} is for training, and runs are measured as they are; leave it out")
+    training = [*flags, *(["--seeds"] if options.seeds != 1 else []), *(["--ensemble"] if options.ensemble else [])]
+    if training:
+        raise ZooError(f"{training[0]} is for training, and runs are measured as they are; leave it out")
     facts: dict[str, Facts] = {}
     entries = []
     for run in runs:
@@ -81,18 +94,18 @@ def auto(argv: list[str]) -> int:
     parser.add_argument(
         "--budget", type=_seconds, default="10m", metavar="TIME", help="such as 90s, 5m or 2h (default %(default)s)"
     )
-    _add_flags(parser)
+    _add_flags(parser, ensemble=3)
     options, flags = parser.parse_known_args(rest)
     if len(names) != 1 or names[0] not in FAMILIES:
         raise ZooError(f"'zoo auto' needs the family of your data first: {', '.join(FAMILIES)}")
     field = field_of(names[0], flags)
     clock, command = Clock(options.budget), ["auto", *argv]
-    board, folder = _trained(field.recipes, flags, options.seeds, options.folds, options.out, clock, command, spare=1)
+    board, folder = _trained(field.recipes, flags, options, clock, command, spare=1)
     _show(board, folder)
     best, reference = board.best, board.best_reference
     run = best.run
     if names[0] == "series":
-        run = _on_everything(best.name, best.run, folder / "winner", flags, command)
+        run = _on_everything(best, best.recipes or (best.name,), folder / "winner", flags, options, command)
     alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
     within = f"; not told apart from {', '.join(alike)}" if alike else ""
     say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
@@ -105,7 +118,7 @@ def auto(argv: list[str]) -> int:
     return 0
 
 
-def _add_flags(parser: Arguments) -> None:
+def _add_flags(parser: Arguments, ensemble: int) -> None:
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train each with N seeds (default 1)")
     parser.add_argument(
         "--folds",
@@ -113,6 +126,14 @@ def _add_flags(parser: Arguments) -> None:
         default=3,
         metavar="N",
         help="of a series: pieces before the test period that the ranking is by (default 3)",
+    )
+    parser.add_argument(
+        "--ensemble",
+        type=int,
+        default=ensemble,
+        metavar="N",
+        help="put the mean of the best N beside them, of classifiers of pictures and of forecasters "
+        "(default %(default)s; 0: none)",
     )
     parser.add_argument(
         "--out",
@@ -151,55 +172,96 @@ def _folder(out: Path | None, command: Sequence[str]) -> Path:
 
 
 def _trained(
-    names: Sequence[str],
-    flags: Sequence[str],
-    seeds: int,
-    folds: int,
-    out: Path | None,
-    clock: Clock,
-    command: Sequence[str],
-    spare: int = 0,
+    names: Sequence[str], flags: Sequence[str], options: Namespace, clock: Clock, command: Sequence[str], spare: int = 0
 ) -> tuple[Leaderboard, Path]:
     """Trains recipes one by one; what cannot be compared leaves no folder.
 
     Args:
         names: Of the recipes.
         flags: Those of ``zoo fit``.
-        seeds: Number of seeds.
-        folds: Number of pieces of a series.
-        out: Folder of the comparison, if it was named.
+        options: Those of the verb.
         clock: The time that there is.
         command: What was typed after ``zoo``.
         spare: Trainings to leave time for.
     """
-    for flag, count in (("--seeds", seeds), ("--folds", folds)):
-        if count < 1:
-            raise ZooError(f"{flag} is {count}, expected at least 1")
-    recipes = [Recipe(name, flags, seeds, folds, command) for name in names]
-    facts = {recipe.name: recipe.facts for recipe in recipes}
+    for flag, count, least in (
+        ("--seeds", options.seeds, 1), ("--folds", options.folds, 1), ("--ensemble", options.ensemble, 0),
+    ):  # fmt: skip
+        if count < least:
+            raise ZooError(f"{flag} is {count}, expected at least {least}")
+    recipes, facts = _prepared(names, flags, options, command, leave_out=spare > 0)
     check_alike(facts)
-    folder = _folder(out, command)
-    say(f"{len(recipes)} recipes, {sum(recipe.trainings for recipe in recipes)} trainings; folder {folder}", flush=True)
-    entries = []
-    to_come = sum(recipe.trainings for recipe in recipes) + spare
     first = next(iter(facts.values()))
+    asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
+    if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
+        raise ZooError(f"--ensemble {options.ensemble} needs two recipes of pictures, or of forecasters, at least")
+    folder = _folder(options.out, command)
+    to_come = sum(recipe.trainings for recipe in recipes.values()) + spare
+    say(f"{len(recipes)} recipes, {to_come - spare} trainings; folder {folder}", flush=True)
+    split = f"{options.folds} folds before the test," if first.folds else "validation"
+    entries: list[Entry] = []
     try:
-        for recipe in recipes:
-            for _ in recipe.train(folder, clock, to_come):
-                to_come -= 1
-            entry = recipe.entry(folder)
-            if entry is None:
-                say(f"  {recipe.name}: not trained, the time was over", flush=True)
-                continue
-            entries.append(entry)
-            say(f"  {recipe.name}: {first.metric} {entry.figure:.5g} in {human_time(entry.seconds)}", flush=True)
+        for recipe in recipes.values():
+            _add(recipe, entries, folder, clock, to_come)
+            to_come -= recipe.trainings
+        if not entries:
+            raise ZooError("the budget did not suffice for a single training; give more with --budget")
+        board = Leaderboard(first.metric, split, entries, first.references)
+        best = board.ranked[: options.ensemble]
+        if len(best) > 1 and first.ensemble is not None:
+            _add(Together([recipes[entry.name] for entry in best], best), entries, folder, Clock(), 1)
     except (KeyboardInterrupt, SystemExit):
         say(f"\nstopped; go on with: {shlex.join(['zoo', *_with_out(command, folder)])}")
         raise
-    if not entries:
-        raise ZooError("the budget did not suffice for a single training; give more with --budget")
-    split = f"{folds} folds before the test," if first.folds else "validation"
     return Leaderboard(first.metric, split, entries, first.references), folder
+
+
+def _prepared(
+    names: Sequence[str], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool
+) -> tuple[dict[str, Recipe], dict[str, Facts]]:
+    """Recipes, whose models and data were built once.
+
+    Args:
+        names: Of the recipes.
+        flags: Those of ``zoo fit``.
+        options: Those of the verb.
+        command: What was typed after ``zoo``.
+        leave_out: Go on without those that the data, or a flag, does not suit, and say so.
+    """
+    recipes: dict[str, Recipe] = {}
+    facts: dict[str, Facts] = {}
+    unsuited: dict[str, UserError] = {}
+    for name in names:
+        recipe = _recipe(name, flags, options, command)
+        try:
+            facts[recipe.name] = recipe.facts
+            recipes[recipe.name] = recipe
+        except UserError as error:
+            unsuited[name] = error
+            if not leave_out:
+                raise
+    if not recipes:
+        raise list(unsuited.values())[-1]
+    for name, error in unsuited.items():
+        warn(f"{name} is left out: {error}")
+    return recipes, facts
+
+
+def _recipe(name: str, flags: Sequence[str], options: Namespace, command: Sequence[str]) -> Recipe:
+    return Recipe(name, flags, options.seeds, options.folds, command)
+
+
+def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock, to_come: int) -> None:
+    """Trains a contender, and adds what it reached."""
+    for _ in contender.train(folder, clock, to_come):
+        pass
+    entry = contender.entry(folder)
+    if entry is None:
+        say(f"  {contender.name}: not trained, the time was over", flush=True)
+        return
+    entries.append(entry)
+    figure = f"{contender.facts.metric} {entry.figure:.5g}"
+    say(f"  {contender.name}: {figure} in {human_time(entry.seconds)}", flush=True)
 
 
 def _without(words: Sequence[str], *flags: str) -> list[str]:
@@ -221,16 +283,35 @@ def _with_out(command: Sequence[str], folder: Path) -> list[str]:
     return [*command, "--out", str(folder)]
 
 
-def _on_everything(recipe: str, run: Path, folder: Path, flags: Sequence[str], command: Sequence[str]) -> Path:
-    """Trains the winner on everything, for as long as was best."""
+def _on_everything(
+    best: Entry, names: Sequence[str], folder: Path, flags: Sequence[str], options: Namespace, command: Sequence[str]
+) -> Path:
+    """Trains the winner on everything, for as long as was best.
+
+    Args:
+        best: The winner.
+        names: Of its recipes, of which an ensemble has several.
+        folder: Of the run to be.
+        flags: Those of ``zoo fit``.
+        options: Those of the verb.
+        command: What was typed after ``zoo``.
+    """
     if "fit" in read_results(folder):
         return folder
-    more = ["--data.fit_on=all", f"--epochs_of={run}", "--figures=false"]
-    target = resolve("auto", [recipe, *ONE_DEVICE, *_without(flags, *_DURATION), *more])
-    cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
+    if len(names) == 1:
+        more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
+        target = resolve("auto", [names[0], *ONE_DEVICE, *_without(flags, *_DURATION), *more])
+        cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
+    else:
+        place = best.run.parent.parent
+        runs = []
+        for name in names:
+            entry = dataclasses.replace(best, name=name, run=place / name / best.run.name)
+            runs.append(_on_everything(entry, [name], folder / "members" / name, flags, options, command))
+        cli = ensemble_of(runs, folder, _recipe(names[0], flags, options, command).facts, command)
     folder.mkdir(parents=True, exist_ok=True)
-    write_results(folder, recipe, {"command": shlex.join(["zoo", *command])})
-    write_results(folder, recipe, cli.run())
+    write_results(folder, cli.recipe, {"command": shlex.join(["zoo", *command])})
+    write_results(folder, cli.recipe, cli.run())
     return folder
 
 

@@ -1,28 +1,36 @@
 """What ``zoo compare`` and ``zoo auto`` put beside each other: recipes, which they train, and runs that are there."""
 
+import dataclasses
 import shlex
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from datamodules.series.series import Series
 from zoo import weights
+from zoo.base.classification import Classification
 from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.comparison.leaderboard import Entry
 from zoo.comparison.scores import SPLITS, KeepScores, read_scores
+from zoo.ensemble import described
 from zoo.errors import ZooError
 from zoo.measures import measure
-from zoo.registry import read_results
+from zoo.registry import read_results, read_yaml
+from zoo.series.forecaster import Forecaster
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.vision.inputs import ImageInputs
 
 # Below so many seconds nothing can be trained that says anything.
 _TOO_SHORT = 2.0
@@ -59,6 +67,7 @@ class Facts:
         folds: Whether the data is a series, which is forecast fold by fold.
         parameters: Number of parameters of the model.
         references: What costs nothing, in validation and on the test split.
+        ensemble: Path of the class that such models answer together by; None if there is none.
     """
 
     metric: str
@@ -66,47 +75,39 @@ class Facts:
     folds: bool
     parameters: int
     references: Mapping[str, tuple[float, float | None]]
+    ensemble: str | None = None
 
 
-@dataclass
-class Recipe:
-    """A recipe and the flags that it is trained with.
+class Contender(ABC):
+    """Something that is trained and measured, seed by seed, and of a series fold by fold.
 
     Attributes:
-        name: Of the recipe, or a YAML file.
-        flags: Those that all contenders are given.
-        seeds: How many seeds it is trained with.
+        name: Of its folder, and in the leaderboard.
+        seeds: With how many seeds.
         folds: Into how many pieces what lies before the test period of a series is cut.
         command: What was typed, for the runs.
     """
 
     name: str
-    flags: Sequence[str]
     seeds: int
     folds: int
     command: Sequence[str]
 
-    def __post_init__(self) -> None:
-        target = resolve("compare", [self.name, *ONE_DEVICE, *self.flags])
-        if target.run is not None:
-            raise ZooError(f"{self.name} is a run; recipes are compared with recipes, runs with runs")
-        self.name, self.arguments = target.recipe, target.args
-        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of"):
-            if any(argument.partition("=")[0] == flag for argument in self.flags):
-                raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
-
-    @cached_property
+    @property
+    @abstractmethod
     def facts(self) -> Facts:
-        """Found out by building model and data once."""
-        cli = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True)
-        if cli.trainer.world_size > 1:
-            raise ZooError("a comparison trains on one device; use --trainer.devices 1")
-        if getattr(cli.trainer.checkpoint_callback, "filename", None) is None:
-            raise ZooError(f"{self.name} keeps no best checkpoint to be judged by; add a ModelCheckpoint to it")
-        model, data = cli.model, cli.datamodule
-        folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
-        count = sum(parameter.numel() for parameter in model.parameters())
-        return Facts(model.metric, _held_out(data), bool(folds), count, _references(model, data, folds))
+        """What must agree between contenders."""
+
+    @abstractmethod
+    def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
+        """What makes a run.
+
+        Args:
+            folder: Where the runs of all contenders go.
+            run: The run's folder.
+            flags: What makes it this run.
+            keep: A callback that the run needs.
+        """
 
     @property
     def trainings(self) -> int:
@@ -136,20 +137,19 @@ class Recipe:
         for seed in range(self.seeds):
             for run, flags in self.runs(folder, seed):
                 if not _is_done(run):
-                    self._train(run, flags, clock.share(to_come))
+                    self._train(folder, run, flags, clock.share(to_come))
                 to_come -= 1
                 yield run
 
-    def _train(self, run: Path, flags: Sequence[str], seconds: float | None) -> None:
-        arguments = [*self.arguments, *flags]
+    def _train(self, folder: Path, run: Path, flags: list[str], seconds: float | None) -> None:
         if seconds is not None:
             if seconds < _TOO_SHORT:
                 return
-            arguments.append(f"--trainer.max_time={_as_days(seconds)}")
+            flags = [*flags, f"--trainer.max_time={_as_days(seconds)}"]
         if any((run / "checkpoints").glob("*.ckpt")):
-            arguments += ["--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
+            flags = [*flags, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
         keep = KeepScores()
-        cli = ZooCLI(arguments, "fit", self.name, run, quiet=True, callbacks=[keep])
+        cli = self.build(folder, run, flags, keep)
         run.mkdir(parents=True, exist_ok=True)
         write_results(run, self.name, {"command": shlex.join(["zoo", *self.command])})
         results = cli.run(then_test=True)
@@ -198,6 +198,122 @@ class Recipe:
             seconds=statistics.fmean(seconds),
             note=note,
         )
+
+
+class Recipe(Contender):
+    """A recipe and the flags that it is trained with.
+
+    Args:
+        name: Of the recipe, or a YAML file.
+        flags: Those that all contenders are given.
+        seeds: Number of seeds.
+        folds: Number of pieces.
+        command: What was typed.
+
+    Raises:
+        ZooError: It is no recipe, or a flag has no place here.
+    """
+
+    def __init__(self, name: str, flags: Sequence[str], seeds: int, folds: int, command: Sequence[str]) -> None:
+        target = resolve("compare", [name, *ONE_DEVICE, *flags])
+        if target.run is not None:
+            raise ZooError(f"{name} is a run; recipes are compared with recipes, runs with runs")
+        self.name, self.arguments, self.seeds, self.folds = target.recipe, target.args, seeds, folds
+        self.command = command
+        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of"):
+            if any(argument.partition("=")[0] == flag for argument in flags):
+                raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Found out by building model and data once."""
+        cli = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True)
+        if cli.trainer.world_size > 1:
+            raise ZooError("a comparison trains on one device; use --trainer.devices 1")
+        if getattr(cli.trainer.checkpoint_callback, "filename", None) is None:
+            raise ZooError(f"{self.name} keeps no best checkpoint to be judged by; add a ModelCheckpoint to it")
+        model, data = cli.model, cli.datamodule
+        folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
+        count = sum(parameter.numel() for parameter in model.parameters())
+        references = _references(model, data, folds)
+        return Facts(model.metric, _held_out(data), bool(folds), count, references, _ensemble_of(model))
+
+    def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
+        """The recipe, as ``zoo fit`` trains it."""
+        return ZooCLI([*self.arguments, *flags], "fit", self.name, run, quiet=True, callbacks=[keep])
+
+
+class Together(Contender):
+    """The mean of what others say, which are trained already.
+
+    Args:
+        members: The others.
+        entries: What they reached.
+    """
+
+    def __init__(self, members: Sequence[Recipe], entries: Sequence[Entry]) -> None:
+        first = members[0]
+        self.name, self.members, self.entries = "ensemble", members, entries
+        self.seeds, self.folds, self.command = first.seeds, first.folds, first.command
+
+    @cached_property
+    def facts(self) -> Facts:
+        """Those of the first, but for the size."""
+        count = sum(member.facts.parameters for member in self.members)
+        return dataclasses.replace(self.members[0].facts, parameters=count)
+
+    def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
+        """The ensemble of the members' runs that correspond to this one."""
+        place = run.relative_to(folder / self.name)
+        runs = [folder / member.name / place for member in self.members]
+        return ensemble_of(runs, run, self.facts, self.command, keep)
+
+    def entry(self, folder: Path) -> Entry | None:
+        """What came of it; the time is that of the members."""
+        found = super().entry(folder)
+        if found is None:
+            return None
+        names = [member.name for member in self.members]
+        seconds = sum(entry.seconds for entry in self.entries)
+        return dataclasses.replace(found, seconds=seconds, note=f"mean of {', '.join(names)}", recipes=names)
+
+
+def ensemble_of(
+    runs: Sequence[Path], run: Path, facts: Facts, command: Sequence[str], keep: KeepScores | None = None
+) -> ZooCLI:
+    """What makes a run of other runs: the mean of their models, on the data of the first.
+
+    Args:
+        runs: Their folders.
+        run: The new folder.
+        facts: Those of the models.
+        command: What was typed.
+        keep: A callback that the run needs.
+    """
+    models = [weights.load(one) for one in runs]
+    config = read_yaml(runs[0] / "config.yaml")
+    data = config["data"]
+    if "window" in data["init_args"]:
+        data["init_args"]["window"] = max(getattr(model, "window", 1) for model in models)
+    mode = "max" if measure(facts.metric).higher_is_better else "min"
+    chooser = {"monitor": f"val_{facts.metric}", "mode": mode, "filename": "best"}
+    content = {
+        "seed_everything": config["seed_everything"],
+        "model": {"class_path": facts.ensemble, "init_args": {"members": described(models)}},
+        "data": data,
+        "trainer": {
+            "max_epochs": 1,
+            "limit_train_batches": 1,
+            "callbacks": [{"class_path": "lightning.pytorch.callbacks.ModelCheckpoint", "init_args": chooser}],
+        },
+    }
+    with TemporaryDirectory() as scratch:
+        recipe = Path(scratch) / "ensemble.yaml"
+        recipe.write_text(yaml.safe_dump(content), encoding="utf-8")
+        arguments = ["--config", str(recipe), *ONE_DEVICE]
+        cli = ZooCLI(arguments, "fit", "ensemble", run, quiet=True, callbacks=[keep] if keep is not None else [])
+    cli.model.take_weights(models)
+    return cli
 
 
 def measured_run(run: Path, device: str) -> tuple[Facts, Entry]:
@@ -249,6 +365,14 @@ def check_alike(facts: Mapping[str, Facts]) -> None:
                 f"{first} and {name} have different data in {' and '.join(splits)}; compare them on the same data and "
                 "splits, such as with --data.root or --data.path"
             )
+
+
+def _ensemble_of(model: Any) -> str | None:
+    if isinstance(model, Forecaster):
+        return "zoo.series.ForecastEnsemble" if model.output == "vector" else None
+    if isinstance(model, ImageInputs) and isinstance(model, Classification) and model.image_size:
+        return "zoo.vision.ImageEnsemble"
+    return None
 
 
 def _held_out(data: Any) -> dict[str, str]:

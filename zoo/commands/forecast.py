@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from math import floor, log10
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ from zoo.commands.arguments import Arguments
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.commands.unseen import Source, find_series
+from zoo.ensemble import Ensemble
 from zoo.errors import ZooError
 from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
 from zoo.series.drawing import draw_future
@@ -173,9 +174,9 @@ def _check_dates(data: Series, horizon: int) -> None:
 
 def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: Forecaster, judged: Series) -> None:
     """Refuses intervals from a model whose errors tell nothing of this one's."""
-    ours, theirs = ({"class": type(one).__name__, **one.hparams} for one in (model, judge))
+    ours, theirs = _architecture(model), _architecture(judge)
     for name in ours | theirs:
-        if name not in _TRAINING | _FACTS and ours.get(name) != theirs.get(name):
+        if ours.get(name) != theirs.get(name):
             raise ZooError(
                 f"--calibrate {options.calibrate} has {name} {theirs.get(name)}, '{options.name}' {ours.get(name)}; "
                 "expected the same architecture"
@@ -185,6 +186,14 @@ def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: For
             f"--calibrate {options.calibrate} forecasts {', '.join(judged.names)}, not {', '.join(data.names)}; "
             "expected the same series"
         )
+
+
+def _architecture(model: Any) -> dict[str, Any]:
+    """Class and arguments of a model, but for what the data says and for how it was trained."""
+    found = {name: value for name, value in model.hparams.items() if name not in _TRAINING | _FACTS}
+    if isinstance(model, Ensemble):
+        found["members"] = [_architecture(member) for member in model.members]
+    return {"class": type(model).__name__, **found}
 
 
 def calibrate(name: str, model: Forecaster, source: Source, horizon: int) -> tuple[dict[int, Tensor], str]:

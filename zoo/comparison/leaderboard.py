@@ -36,6 +36,7 @@ class Entry:
         epochs: How many it trained, with each seed.
         seconds: How long it trained, all runs of a seed together.
         note: What a reader should know, such as that its time was over.
+        recipes: Of an ensemble those that it is the mean of.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Entry:
     epochs: Sequence[int] = ()
     seconds: float = 0.0
     note: str = ""
+    recipes: Sequence[str] = ()
 
     @property
     def figure(self) -> float:

@@ -26,15 +26,25 @@ class Field(NamedTuple):
 FAMILIES = {
     "vision": (
         Field(
-            "--data.root", "", ("mobilenetv2_folder", "efficientnet_lite0_folder"), "zoo classify {run} photo.jpg"
+            "--data.root",
+            "",
+            ("mobilenetv2_folder", "efficientnet_lite0_folder"),
+            "zoo classify {run} photo.jpg",
         ),
     ),
-    "series": (Field("--data.path", "", ("lstm_csv",), "zoo forecast {run} --horizon {horizon} --calibrate {tested}"),),
+    "series": (
+        Field(
+            "--data.path",
+            "",
+            ("seasonal_naive_csv", "lstm_csv"),
+            "zoo forecast {run} --horizon {horizon} --calibrate {tested}",
+        ),
+    ),
     "text": (
         Field("--data.path", ".csv", ("sentiment_csv",), 'zoo classify {run} --text "..."'),
         Field("--data.path", "", ("char_rnn_text",), 'zoo generate {run} --prompt "..."'),
     ),
-}  # fmt: skip
+}
 
 
 def field_of(family: str, flags: Sequence[str]) -> Field:

@@ -8,6 +8,7 @@ from .conformal import half_widths as half_widths
 from .conformal import rolled_errors as rolled_errors
 from .conv_lstm import ConvLSTM as ConvLSTM
 from .conv_lstm import ConvLSTMNet as ConvLSTMNet
+from .ensemble import ForecastEnsemble as ForecastEnsemble
 from .forecaster import Forecaster as Forecaster
 from .linear import MLP as MLP
 from .linear import DenseForecaster as DenseForecaster

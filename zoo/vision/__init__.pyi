@@ -6,6 +6,7 @@ from .cnn import ConvNet as ConvNet
 from .dense import MLP as MLP
 from .dense import Dense as Dense
 from .distillation import Distillation as Distillation
+from .ensemble import ImageEnsemble as ImageEnsemble
 from .grad_cam import GradCAM as GradCAM
 from .transfer import Transfer as Transfer
 from .transfer import TransferNet as TransferNet

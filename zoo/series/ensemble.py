@@ -1,0 +1,40 @@
+"""Forecasters that answer together."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.ensemble import Ensemble
+from zoo.errors import ZooError
+from zoo.series.forecaster import Forecaster
+
+
+class ForecastEnsemble(Ensemble, Forecaster):
+    """The mean of several forecasters (Bates and Granger, 1969), each of which looks at a window as long as its own.
+
+    See :class:`Ensemble` and :class:`Forecaster` for the arguments.
+
+    Shape:
+        - Input: float ``(N, T, C)``.
+        - Output: ``(N, H, C)``.
+
+    Raises:
+        ZooError: A member forecasts another horizon, other series, or a sequence.
+    """
+
+    def __init__(self, members: list[dict[str, Any]], **options: Any) -> None:
+        super().__init__(members=members, **options)
+        for member in self.members:
+            found = (member.horizon, member.num_series, member.output)
+            if found != (self.horizon, self.num_series, "vector"):
+                raise ZooError(
+                    f"a member forecasts {found[0]} steps of {found[1]} series as a {found[2]}, expected "
+                    f"{self.horizon} of {self.num_series} as a vector"
+                )
+        self.shortest = max(int(member.shortest) for member in self.members)
+
+    def forward(self, inputs: Any) -> Tensor:
+        """Mean of the forecasts, in the series' own unit."""
+        given = self.take(inputs)
+        return torch.stack([member(given[:, -member.window :]) for member in self.members]).mean(0)
