@@ -13,7 +13,7 @@ from datamodules.errors import DataError
 Needs = Literal["pictures", "series", "text", "sentences"]
 
 # Each holds what Python and torch take; more help where there are more cores.
-_MOST_WORKERS = 64
+_MOST_WORKERS = 16
 
 
 class DataModule(KeepsArguments, LightningDataModule):
