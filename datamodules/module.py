@@ -60,6 +60,10 @@ class DataModule(KeepsArguments, LightningDataModule):
             "pin_memory": on_gpu if self.pin_memory is None else self.pin_memory,
         }
 
+    def predict_dataloader(self) -> Any:
+        """What ``Trainer.predict`` goes through unless it is given something else: the test split, in its order."""
+        return self.test_dataloader()
+
     def checksums(self) -> dict[str, Checksum]:
         """What each split holds, in a few characters; of data that nothing tells of, nothing.
 

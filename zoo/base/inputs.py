@@ -30,6 +30,13 @@ def to_tensor(inputs: Any) -> Tensor | None:
         return None
 
 
+def inputs_of(batch: Any) -> Any:
+    """The inputs of a batch ``(inputs, targets, ...)``, as loaders give it; one that is nothing else is given back."""
+    if isinstance(batch, list | tuple) and batch and isinstance(batch[0], Tensor | np.ndarray | list | tuple):
+        return batch[0]
+    return batch
+
+
 def told(inputs: Any) -> str:
     """What was given, in words: type of numbers and shape, or its kind."""
     if isinstance(inputs, Tensor | np.ndarray):

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from datamodules.arguments import KeepsArguments
 from zoo import names
-from zoo.base.inputs import to_tensor, told
+from zoo.base.inputs import inputs_of, to_tensor, told
 from zoo.base.loss_watch import LossWatch
 from zoo.base.processor import find_device, has_float64
 from zoo.errors import ZooError
@@ -186,6 +186,16 @@ class ZooModule(KeepsArguments, LightningModule):
     def on_test_epoch_end(self) -> None:
         """See :meth:`log_evaluation`."""
         self.log_evaluation("test")
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+        """What ``Trainer.predict`` collects of a batch: what :meth:`forward` makes of its inputs, a row each.
+
+        Args:
+            batch: Raw inputs; targets beside them are left alone.
+            batch_idx: Which batch it is.
+            dataloader_idx: Of which loader.
+        """
+        return self(inputs_of(batch))
 
     def trial_step(self, batch: Any) -> None:
         """A step of training without its optimizer, to be timed."""
