@@ -28,6 +28,7 @@ class DataModule(KeepsArguments, LightningDataModule):
             subclass adds to those of its base what it has more.
         needs: What a user brings, for a class that reads nothing else: ``pictures`` in a folder a class, ``series`` in
             a CSV file, ``text``, or a table of labelled ``sentences``.
+        reader: Name of the class that reads the same kind of data from what a user has, if there is one.
         on_disk: Whether batches are read from files that may be larger than memory.
 
     Raises:
@@ -36,6 +37,7 @@ class DataModule(KeepsArguments, LightningDataModule):
 
     miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
     needs: ClassVar[Needs | None] = None
+    reader: ClassVar[str | None] = None
     on_disk: ClassVar[bool] = False
 
     def __init__(self, workers: int | None = None, pin_memory: bool | None = None) -> None:

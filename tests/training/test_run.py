@@ -202,7 +202,7 @@ fit: Any = zoo.fit
         (lambda: fit("cnn_digits", trainer={"callbacks": [At(0, print)]}), "objects are for data=, and callbacks="),
         (lambda: fit("cnn_digits", callbacks=At(0, print)), "callbacks is an At, expected a list of callbacks"),
         (lambda: fit("cnn_digits", callbacks=[print]), "expected a list of callbacks of Lightning"),
-        (lambda: fit("cnn_digits", data="photos"), "cnn_digits trains on Digits, which reads nothing of one's own"),
+        (lambda: fit("cnn_digits", data="photos"), "photos does not exist; expected a folder of pictures"),
         (lambda: fit("mobilenetv2_folder", data="gone"), "gone does not exist; expected a folder of pictures"),
         (lambda: fit("lstm_csv", data=Path("gone.csv")), "cannot read gone.csv"),
         (lambda: fit("cnn_digits", trainer={"fast_dev_run": True}), "leaves no run to give back"),
@@ -220,7 +220,8 @@ def test_what_cannot_be_meant_is_told_in_one_line(ask: Callable[[], Any], told: 
 
 def test_classes_are_given_as_such() -> None:
     run = zoo.fit("cnn_digits", model=Dense, data={"class_path": Shapes, "init_args": {**Shapes.miniature}}, **ONE)
-    assert "--model=zoo.vision.Dense --data=datamodules.Shapes" in run.results["command"]
+    assert "--model=zoo.vision.Dense " in run.results["command"]
+    assert " --data=datamodules.Shapes --data." in run.results["command"]
     assert isinstance(run.load(), Dense)
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -51,7 +50,7 @@ from zoo.training.precision import (
 )
 from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import check_state, why_over
-from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
+from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder, remove_run
 
 # What a disk that is full, or a user's share of it, says without naming a file.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -69,6 +68,7 @@ class ZooCLI(LightningCLI):
         callbacks: More callbacks than the recipe's.
         description: What the verb's help says.
         data: A data module in place of what recipe and flags say, from Python; the run's configuration leaves it open.
+        is_new: Whether the folder was made for this run, so that nothing goes on in it.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class ZooCLI(LightningCLI):
         callbacks: Sequence[Callback] = (),
         description: str | None = None,
         data: LightningDataModule | None = None,
+        is_new: bool = False,
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.more_callbacks, self.given_data = callbacks, data
@@ -94,7 +95,7 @@ class ZooCLI(LightningCLI):
         self.duration: Duration | None = None
         # What a step takes in each precision and memory format, in milliseconds, if that was timed.
         self.step_times: dict[str, float] = {}
-        self._folder_is_new = self._resumed = False
+        self._folder_is_new, self._resumed = is_new, False
         self._trained: dict[str, Any] = {}
         if not torch.cuda.is_available():
             # Lightning has torch look for NVIDIA's library, which every step of an optimizer would do again in vain.
@@ -228,7 +229,7 @@ class ZooCLI(LightningCLI):
         """Builds everything; an error that a constructor told comes through as it was told."""
         # Weights that are about to be loaded need none before them, which might have to be fetched.
         filled_later = self.verb in ("validate", "test") or self.checkpoint is not None
-        self._resumed = self.folder is not None
+        self._resumed = self.folder is not None and not self._folder_is_new
         try:
             self._settle_places()
             with unfilled() if filled_later else contextlib.nullcontext():
@@ -429,10 +430,7 @@ class ZooCLI(LightningCLI):
         if not self._folder_is_new or self.folder is None or getattr(rank_zero_only, "rank", 0) != 0:
             return
         if first_epoch or not any(self.folder.rglob("*.ckpt")):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for parent in list(self.folder.parents)[:2]:
-                with contextlib.suppress(OSError):
-                    parent.rmdir()
+            remove_run(self.folder)
 
     def _fit(self, then_test: bool) -> dict[str, Any]:
         with held(self.folder) if self.folder is not None else contextlib.nullcontext():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,17 +27,16 @@ from zoo.errors import ZooError, shortened
 from zoo.terminal import REPORTS, tell
 from zoo.training import verbs
 from zoo.training.cli import ZooCLI
+from zoo.training.handed import SAVED, Handed, understood
 from zoo.training.learnt_from import tell_changes
-from zoo.training.run_folder import read_metrics
+from zoo.training.run_folder import new_run_folder, read_metrics, remove_run
 from zoo.training.surroundings import surroundings_kept
-from zoo.training.target import resolve
+from zoo.training.target import Target, resolve
 from zoo.training.trust import RunConfiguration
 
 Settings = Mapping[str, Any]
 
-# Which argument of a data module takes what a user has on disk.
 _EXAMPLES = {"model": "{'dropout': 0.5}", "data": "{'batch_size': 64}", "trainer": "{'max_epochs': 5}"}
-_PLACE = {"pictures": "root", "series": "path", "text": "path", "sentences": "path"}
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def fit(
     recipe: str | PathLike[str] | Run,
     *,
     model: Settings | type | None = None,
-    data: Settings | type | LightningDataModule | str | PathLike[str] | None = None,
+    data: Any = None,
     trainer: Settings | None = None,
     callbacks: Sequence[Callback] = (),
     seed_everything: int | None = None,
@@ -149,9 +149,11 @@ def fit(
     Args:
         recipe: A recipe's name, a YAML file, or a run to go on with: its folder, or a :class:`Run`.
         model: Settings of the model that differ from the recipe's, or the class of another model.
-        data: Settings of the data that differ from the recipe's; the class of other data; a data module; or where what
-            a recipe for one's own data reads lies: a folder of photos, a file of series or texts. A data module from
-            outside the zoo cannot be written down: who goes on with the run hands it over again.
+        data: Settings of the data that differ from the recipe's; the class of other data; a data module; where your
+            data lies, a folder of photos, a file of series or texts; or the data itself: pictures and their classes, a
+            series (a frame of pandas, an array), texts, texts and their labels. With settings it is one of them, such
+            as ``{"path": frame, "period": 7}``. Data of up to 64 MB is written into the run; more of it, as a data
+            module from outside the zoo, is handed over again by who goes on with the run.
         trainer: Settings of Lightning's trainer that differ from the recipe's.
         callbacks: Callbacks beside the recipe's. They are not written down either.
         seed_everything: The seed.
@@ -181,11 +183,6 @@ def fit(
         raise ZooError(f"the recipe is {name!r}, expected a recipe's name, a YAML file or a run")
     if isinstance(callbacks, Callback) or not all(isinstance(one, Callback) for one in callbacks):
         raise ZooError(f"callbacks is {told(callbacks)}, expected a list of callbacks of Lightning")
-    if isinstance(data, str | PathLike):
-        data = _where(name, data)
-    elif isinstance(data, LightningDataModule):
-        data = _written_down(data)
-    module, described = (data, None) if isinstance(data, LightningDataModule) else (None, data)
     settings = {
         "seed_everything": seed_everything, "ckpt_path": ckpt_path, "epochs_of": epochs_of, "figures": figures,
         "tune_precision": tune_precision, "tf32": tf32,
@@ -193,19 +190,27 @@ def fit(
     argv = [
         name,
         *_flags("model", model),
-        *_flags("data", described),
         *_flags("trainer", trainer),
         *(_flag(name, value) for name, value in settings.items() if value is not None),
     ]
-    command = shlex.join(["zoo", "fit", *argv, *(["--test"] if test else [])])
-    if handed := [*([module] if module is not None else []), *callbacks]:
-        command += f"  # from Python, with {', '.join(type(one).__name__ for one in handed)}"
     cli: ZooCLI | None = None
     with _as_a_function(lambda: cli):
         target = resolve("fit", [*argv, *(["--quiet"] if quiet else []), *(["--trust"] if trust else [])])
-        cli = verbs.build(target, module, callbacks)
+        module, described, folder = _laid_out(data, target, trainer or {})
+        try:
+            flags = list(_flags("data", described))
+            argv += flags
+            target.args += flags
+            cli = verbs.build(target, module, callbacks, new_folder=folder)
+        except BaseException:
+            if folder is not None:
+                remove_run(folder)
+            raise
         if cli.folder is None:
             raise ZooError("--trainer.fast_dev_run leaves no run to give back; use --trainer.max_epochs 1")
+        command = shlex.join(["zoo", "fit", *argv, *(["--test"] if test else [])])
+        if objects := [*([module] if module is not None else []), *callbacks]:
+            command += f"  # from Python, with {', '.join(type(one).__name__ for one in objects)}"
         results = verbs.train(cli, command, test)
         if not quiet:
             verbs.report(cli, results)
@@ -295,23 +300,46 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _where(recipe: str, place: str | PathLike[str]) -> Settings:
-    """The settings of a recipe's data for what lies somewhere.
+def _laid_out(
+    data: Any, target: Target, trainer: Settings
+) -> tuple[LightningDataModule | None, Settings | type | None, Path | None]:
+    """What a user gives as data, laid out for the command line.
+
+    Data in hand is written into a new run's folder if it is small; else where it lasts as long as its data module.
+
+    Args:
+        data: What :func:`fit` is given.
+        target: What is trained.
+        trainer: Settings of the trainer.
+
+    Returns:
+        A data module that cannot be written down, settings that describe any other, and the run's folder if it had to
+        be made.
 
     Raises:
-        ZooError: The recipe's data is not read from what a user has.
+        ZooError: It is no data for this recipe.
     """
-    config = registry.read_yaml(Path(resolve("fit", [recipe, "--trust"]).args[1]))
-    section = config.get("data")
-    path = names.in_full(str(section.get("class_path") if isinstance(section, dict) else section), names.DATA)
-    needs = getattr(names.find(path), "needs", None) if path.startswith("datamodules.") else None
-    if needs is None:
-        raise ZooError(
-            f"{recipe} trains on {path.rpartition('.')[2]}, which reads nothing of one's own; name the class of data "
-            "that does: data={'class_path': 'ImageFolder', 'root': 'photos'}, or Sentences, CsvSeries, Corpus with "
-            "their 'path'"
-        )
-    return {_PLACE[needs]: place}
+    if isinstance(data, LightningDataModule):
+        data = _written_down(data)
+        return (data, None, None) if isinstance(data, LightningDataModule) else (None, data, None)
+    if data is None or isinstance(data, type):
+        return None, data, None
+    found = understood(Path(target.args[1]), data)
+    if not isinstance(found, Handed):
+        return None, found, None
+    if "LOCAL_RANK" in os.environ or trainer.get("devices", 1) not in (1, "auto", "1"):
+        raise ZooError("data in hand is trained on in one process; save it, and say where it lies, to train in several")
+    if found.is_small and target.run is None:
+        folder = new_run_folder(Path(trainer.get("default_root_dir") or "runs") / target.recipe)
+        try:
+            return None, {"class_path": found.reader, **found.write(folder / SAVED)}, folder
+        except BaseException:
+            remove_run(folder)
+            raise
+    scratch = TemporaryDirectory(prefix="zoo-")
+    module = found.reader(**_plain(found.write(Path(scratch.name) / SAVED)))
+    module.scratch = scratch  # which lasts as long as the module
+    return module, None, None
 
 
 def _written_down(data: LightningDataModule) -> Settings | LightningDataModule:

@@ -6,6 +6,7 @@ from pathlib import Path
 from zoo import registry
 from zoo.errors import ZooError
 from zoo.registry import read_results
+from zoo.training.handed import saved_in
 from zoo.training.trust import RunConfiguration
 
 _SWITCHES = ("--quiet", "--test", "--trust", "--projector")
@@ -76,7 +77,8 @@ def resolve(verb: str, argv: list[str]) -> Target:
         if not trust:
             RunConfiguration(registry.read_yaml(config), config).check()
         # Where its writer kept runs says nothing here.
-        flags = ["--trainer.default_root_dir=null", *flags]
+        saved = [f"--data.{argument}={place}" for argument, place in saved_in(path).items()]
+        flags = ["--trainer.default_root_dir=null", *saved, *flags]
     elif path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise ZooError(f"no file {path}; 'zoo show NAME --recipe > {path}' makes one from a recipe")

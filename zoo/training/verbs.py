@@ -22,6 +22,7 @@ def build(
     data: LightningDataModule | None = None,
     callbacks: Sequence[Callback] = (),
     description: str | None = None,
+    new_folder: Path | None = None,
 ) -> ZooCLI:
     """Builds what a training takes; a run goes on from its last checkpoint, in its folder.
 
@@ -30,14 +31,16 @@ def build(
         data: A data module to train on in place of what the target says.
         callbacks: More callbacks than the recipe's.
         description: What the verb's help says.
+        new_folder: Folder for a new run, if it is made already.
     """
-    folder = _continued_run(target.checkpoint)
+    folder = new_folder or _continued_run(target.checkpoint)
     if target.run is not None and target.checkpoint is None:
         folder, last = target.run, target.run / "checkpoints" / "last.ckpt"
         if any(last.parent.glob("*.ckpt")):
             target.args += ["--ckpt_path", str(last)]
         # Otherwise it was ended before the first checkpoint was written, and begins again.
-    return ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, callbacks, description, data)
+    is_new = new_folder is not None
+    return ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, callbacks, description, data, is_new)
 
 
 def _continued_run(checkpoint: Path | None) -> Path | None:
