@@ -97,6 +97,7 @@ def test_texts_and_labels_come_in_several_ways() -> None:
         (TEXTS, VERDICTS),
         (pandas.Series(TEXTS), pandas.Series(VERDICTS)),
         (np.array(TEXTS), np.array(VERDICTS)),
+        (TEXTS, list(np.array(VERDICTS))),
     ]
     found = [zoo.fit("sentiment_csv", data=way, **ONE).results["validate"] for way in ways]
     assert found == found[:1] * len(ways)
@@ -151,6 +152,9 @@ def without(place: int) -> pandas.Series:
         ("sentiment_csv", (TEXTS, VERDICTS[:3]), "there are 200 rows and of labels 3, expected as many"),
         ("sentiment_csv", (TEXTS, [0.5] * 200), "among the labels is 0.5, expected names or whole numbers"),
         ("sentiment_csv", ([*TEXTS[1:], 3], VERDICTS), "among the texts is an int, expected texts alone"),
+        ("sentiment_csv", (["", 0] * 100, VERDICTS), "among the texts is an int, expected texts alone"),
+        ("sentiment_csv", (TEXTS, [None] * 200), "among the labels is None, expected names or whole numbers"),
+        ("char_rnn_text", ["half of a \ud800"], "a text holds '\\ud800', half of a character"),
         ("char_rnn_text", [1, 2], "the texts are a list of 2 int, expected a list of texts, or the path of a file"),
         ("char_rnn_text", ["short"], "the train split of the corpus holds no token; it needs more text"),
         ("cnn_digits", digits()[0], "expected pictures and the class of each"),

@@ -365,3 +365,15 @@ def test_notebook_shows_a_bar_and_goes_on_after_ctrl_c() -> None:
     assert '"ename": "KeyboardInterrupt"' in told[1]
     assert "go on with: zoo.fit(" in told[1]
     assert "goes on" in told[2]
+
+
+def test_what_the_system_refuses_is_told_as_well() -> None:
+    Path("runs").write_text("")
+    with pytest.raises(zoo.ZooError, match="runs"):
+        zoo.fit("dense_iris", **ONE)
+
+
+def test_folder_called_data_in_a_run_is_nobodys_business(zoo_command: Zoo) -> None:
+    run = zoo.fit("dense_iris", **ONE)
+    (run.folder / "data").mkdir()
+    assert zoo_command("test", run.folder, "--quiet")[0] == 0

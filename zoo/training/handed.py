@@ -7,6 +7,7 @@ import csv
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from zoo.errors import ZooError
 SAVED = "data"
 # Which argument of a data module takes the files of what it needs.
 PLACES = {"pictures": "root", "series": "path", "text": "path", "sentences": "path"}
+# What is written of them; pictures are folders.
+_FILES = {"pictures": "", "series": "series.csv", "text": "text.txt", "sentences": "texts.csv"}
 # What a run keeps at most, in bytes of memory.
 _LARGEST = 64_000_000
 
@@ -58,11 +61,13 @@ def reader_of(recipe_config: Path, class_path: str | None = None) -> Any:
 
 def saved_in(run: Path) -> dict[str, Path]:
     """The argument of a run's data module that takes what the run was handed, and where that lies now."""
-    if not (run / SAVED).is_dir():
+    section = registry.read_yaml(run / "config.yaml").get("data") if (run / SAVED).is_dir() else None
+    path = str(section.get("class_path")) if isinstance(section, dict) else ""
+    needs = names.find(path).needs if path.rpartition(".")[0] in names.DATA else None
+    if needs is None:
         return {}
-    argument = PLACES[reader_of(run / "config.yaml").needs]
-    found = sorted((run / SAVED).iterdir())
-    return {argument: run / SAVED if argument == "root" else found[0]} if found else {}
+    place = run / SAVED / _FILES[needs]
+    return {PLACES[needs]: place} if place.exists() else {}
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,10 @@ class Handed:
             ZooError: It is no such data.
         """
         folder.mkdir(parents=True)
-        return {**_WRITERS[self.reader.needs](self.thing, self.settings, folder), **self.settings}
+        try:
+            return {**_WRITERS[self.reader.needs](self.thing, self.settings, folder), **self.settings}
+        except UnicodeEncodeError as error:
+            raise ZooError(f"a text holds {error.object[error.start]!a}, half of a character") from error
 
 
 def _bytes(thing: Any) -> int:
@@ -154,7 +162,7 @@ def _write_series(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict
     cells = (["" if np.isnan(one) else repr(one) for one in row] for row in values.double().tolist())
     if moments is not None:
         cells = ([str(moment), *row] for moment, row in zip(moments, cells, strict=True))
-    path = _write_csv(folder / "series.csv", head, cells)
+    path = _write_csv(folder / _FILES["series"], head, cells)
     return {"path": path, "time": time, "value": called}
 
 
@@ -177,10 +185,10 @@ def _write_sentences(thing: Any, settings: Mapping[str, Any], folder: Path) -> d
         thing = thing[text], thing[label]
     texts, labels = _pair(thing, "texts and their labels, or a frame with the columns text and label")
     written = frames.texts(texts) if frames.is_frame(texts) else list(texts)
-    if wrong := next((one for one in written if not isinstance(one, str)), None):
-        raise ZooError(f"among the texts is {told(wrong)}, expected texts alone")
-    path = _write_csv(folder / "texts.csv", [text, label], zip(written, _as_labels(labels, len(written)), strict=True))
-    return {"path": path}
+    if wrong := [one for one in written if not isinstance(one, str)]:
+        raise ZooError(f"among the texts is {told(wrong[0])}, expected texts alone")
+    rows = zip(written, _as_labels(labels, len(written)), strict=True)
+    return {"path": _write_csv(folder / _FILES["sentences"], [text, label], rows)}
 
 
 def _write_text(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -188,7 +196,7 @@ def _write_text(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict[s
     texts = frames.texts(thing) if frames.is_frame(thing) else thing
     if not isinstance(texts, list | tuple | np.ndarray) or not all(isinstance(one, str) for one in texts):
         raise ZooError(f"the texts are {told(thing)}, expected a list of texts, or the path of a file")
-    path = folder / "text.txt"
+    path = folder / _FILES["text"]
     path.write_text("".join(f"{one}\n" for one in texts), encoding="utf-8", newline="\n")
     return {"path": path}
 
@@ -227,9 +235,8 @@ def _as_labels(labels: Any, count: int) -> list[str]:
     if not isinstance(labels, list | tuple) or len(labels) != count:
         found = f"{len(labels)}" if isinstance(labels, list | tuple) else told(labels)
         raise ZooError(f"there are {count} rows and of labels {found}, expected as many")
-    odd = next((one for one in labels if isinstance(one, bool | float) or not isinstance(one, str | int)), None)
-    if odd is not None:
-        raise ZooError(f"among the labels is {odd!r}, expected names or whole numbers")
+    if odd := [one for one in labels if isinstance(one, bool) or not isinstance(one, str | Integral)]:
+        raise ZooError(f"among the labels is {odd[0]!r}, expected names or whole numbers")
     return [str(one) for one in labels]
 
 

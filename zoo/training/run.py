@@ -19,11 +19,10 @@ from lightning import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 
 from datamodules.arguments import parameters
-from datamodules.errors import UserError
 from zoo import names, registry, weights
 from zoo.base.inputs import told
 from zoo.base.module import ZooModule
-from zoo.errors import ZooError, shortened
+from zoo.errors import ZooError, foreseen, shortened
 from zoo.terminal import REPORTS, tell
 from zoo.training import verbs
 from zoo.training.cli import ZooCLI
@@ -233,10 +232,14 @@ def _as_a_function(cli: Callable[[], ZooCLI | None]) -> Iterator[None]:
     try:
         with surroundings_kept():
             yield
-    except UserError as error:
+    except Exception as error:
+        if (said := foreseen(error)) is None:
+            raise
         if REPORTS in os.environ:
-            tell(str(error))
-        raise error if isinstance(error, ZooError) else ZooError(str(error)) from error
+            tell(said)
+        if isinstance(error, ZooError):
+            raise
+        raise ZooError(said) from error
     except SystemExit as stop:
         if REPORTS in os.environ:  # the process that has started this one waits for its exit code
             raise

@@ -26,6 +26,8 @@ def surroundings_kept() -> Iterator[None]:
     variables, what is done on signals, and how torch multiplies matrices, chooses kernels and repeats itself.
     """
     with ExitStack() as kept:
+        if not torch.cuda.is_initialized():
+            kept.callback(_seed_cuda)
         # Unlike a context, a callback runs after an exception, too, which Lightning's context does not foresee.
         states = isolate_rng(include_cuda=torch.cuda.is_initialized())
         states.__enter__()
@@ -44,6 +46,12 @@ def surroundings_kept() -> Iterator[None]:
         for change, *values in _settings_of_torch():
             kept.callback(change, *values)
         yield
+
+
+def _seed_cuda() -> None:
+    """Seeds the GPUs that a run was the first to use as they would have been when somebody else had been."""
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(torch.initial_seed())
 
 
 def _set_variable(name: str, value: str | None) -> None:
