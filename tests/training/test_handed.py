@@ -125,6 +125,7 @@ def test_large_data_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run.test(quiet=True)["mae"] > 0
     with pytest.raises(zoo.ZooError, match="hand it over again"):
         zoo.fit(run.folder, trainer={"max_epochs": 2})
+    assert zoo.open_run(run.folder).test(BREAD, quiet=True) == run.results["test"]
     again = zoo.fit(run.folder, data=BREAD, trainer={"max_epochs": 2}, quiet=True)
     assert again.results["fit"]["epochs"] == 2
 

@@ -237,7 +237,7 @@ def test_other_data_module_is_asked_for_again(zoo_command: Zoo) -> None:
     assert run.results["command"].endswith("# from Python, with Handed")
     assert run.test(quiet=True)["accuracy"] > 0.2
     again = zoo.open_run(run.folder)
-    with pytest.raises(zoo.ZooError, match=r"was trained on a data module that Python handed over; hand it over again"):
+    with pytest.raises(zoo.ZooError, match=r"was trained on what Python handed over; hand it over again"):
         again.test()
     with pytest.raises(zoo.ZooError, match=r"hand it over again: zoo\.fit\('runs/.*', data=\.\.\.\)"):
         zoo.fit(again)

@@ -171,7 +171,7 @@ class ZooCLI(LightningCLI):
             self.config["data"] = self.given_data
         elif self.config.get("data") is None and self.folder is not None:
             raise ZooError(
-                f"{self.folder} was trained on a data module that Python handed over; hand it over again: "
+                f"{self.folder} was trained on what Python handed over; hand it over again: "
                 f"zoo.{'fit' if self.verb == 'fit' else 'open_run'}({str(self.folder)!r}"
                 f"{', data=...)' if self.verb == 'fit' else ').test(data=...)'}"
             )

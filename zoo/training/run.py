@@ -1,41 +1,31 @@
 """Training from Python: :func:`fit` does in this process what ``zoo fit`` does, and gives back the run."""
 
 import os
-import re
 import shlex
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import yaml
 from lightning import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 
-from datamodules.arguments import parameters
-from zoo import names, registry, weights
+from zoo import registry, weights
 from zoo.base.inputs import told
 from zoo.base.module import ZooModule
-from zoo.errors import ZooError, foreseen, shortened
+from zoo.errors import ZooError, foreseen
 from zoo.terminal import REPORTS, tell
 from zoo.training import verbs
 from zoo.training.cli import ZooCLI
-from zoo.training.handed import SAVED, Handed, understood
+from zoo.training.given import Settings, flag, flags, laid_out
 from zoo.training.learnt_from import tell_changes
-from zoo.training.run_folder import new_run_folder, read_metrics, remove_run
+from zoo.training.run_folder import read_metrics, remove_run
 from zoo.training.surroundings import surroundings_kept
-from zoo.training.target import Target, resolve
+from zoo.training.target import resolve
 from zoo.training.trust import RunConfiguration
-
-Settings = Mapping[str, Any]
-
-_EXAMPLES = {"model": "{'dropout': 0.5}", "data": "{'batch_size': 64}", "trainer": "{'max_epochs': 5}"}
 
 
 @dataclass(frozen=True)
@@ -79,11 +69,11 @@ class Run:
         """The best model of the run, ready to use; see :func:`zoo.load`."""
         return weights.load(self.folder, device)
 
-    def test(self, data: LightningDataModule | None = None, quiet: bool = False) -> dict[str, float]:
+    def test(self, data: Any = None, quiet: bool = False) -> dict[str, float]:
         """Measures the best checkpoint on the test split, as ``zoo test`` does, and adds that to the results.
 
         Args:
-            data: The data module to measure on, where Python handed over what the run was trained on.
+            data: What to measure on in place of what the run says, as :func:`fit` takes it.
             quiet: Print nothing.
 
         Returns:
@@ -93,9 +83,11 @@ class Run:
             ZooError: There is nothing to measure, or nothing to measure it on.
         """
         argv = [str(self.folder), *(["--trust"] if self.trust else []), *(["--quiet"] if quiet else [])]
-        given = self.data if data is None else data
         with _as_a_function(lambda: None):
-            cli, results = verbs.measure("test", resolve("test", argv), given)
+            target = resolve("test", argv)
+            module, described, _ = laid_out(self.data if data is None else data, target, {})
+            target.args += flags("data", described)
+            cli, results = verbs.measure("test", target, module)
             if not quiet:
                 verbs.report(cli, results)
             tell_changes(str(self.folder), self.results.get("data"), cli.datamodule)
@@ -188,18 +180,18 @@ def fit(
     }  # fmt: skip
     argv = [
         name,
-        *_flags("model", model),
-        *_flags("trainer", trainer),
-        *(_flag(name, value) for name, value in settings.items() if value is not None),
+        *flags("model", model),
+        *flags("trainer", trainer),
+        *(flag(name, value) for name, value in settings.items() if value is not None),
     ]
     cli: ZooCLI | None = None
     with _as_a_function(lambda: cli):
         target = resolve("fit", [*argv, *(["--quiet"] if quiet else []), *(["--trust"] if trust else [])])
-        module, described, folder = _laid_out(data, target, trainer or {})
+        module, described, folder = laid_out(data, target, trainer or {})
         try:
-            flags = list(_flags("data", described))
-            argv += flags
-            target.args += flags
+            of_data = list(flags("data", described))
+            argv += of_data
+            target.args += of_data
             cli = verbs.build(target, module, callbacks, new_folder=folder)
         except BaseException:
             if folder is not None:
@@ -244,6 +236,8 @@ def _as_a_function(cli: Callable[[], ZooCLI | None]) -> Iterator[None]:
         if REPORTS in os.environ:  # the process that has started this one waits for its exit code
             raise
         built = cli()
+        if built is not None and not built.can_go_on:
+            built.leave_no_trace()
         how = f"; go on with: zoo.fit({str(built.folder)!r})" if built is not None and built.can_go_on else ""
         if isinstance(stop.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped{how}") from None
@@ -251,109 +245,3 @@ def _as_a_function(cli: Callable[[], ZooCLI | None]) -> Iterator[None]:
             # Lightning kept the signal from ending this process before the run was in order; now it may.
             signal.raise_signal(signal.SIGTERM)
         raise ZooError(f"stopped, with exit code {stop.code}{how}") from stop
-
-
-def _flags(section: str, given: Settings | type | None) -> Iterator[str]:
-    """Settings as flags of the command line, so that there is one way for them to go in."""
-    if given is None:
-        return
-    if isinstance(given, type):
-        given = {"class_path": given}
-    if not isinstance(given, Mapping):
-        raise ZooError(f"{section} is {told(given)}, expected settings by name, such as {_EXAMPLES[section]}")
-    settings = {**given, **(given.get("init_args") or {})}
-    settings.pop("init_args", None)
-    if (kind := settings.pop("class_path", None)) is not None:
-        yield _flag(section, names.path_of(kind) if isinstance(kind, type) else kind)
-    for name, value in settings.items():
-        if not re.fullmatch(r"[^\W\d]\w*(\.\w+)*\+?", str(name)) or name == "help":
-            raise ZooError(f"{section} has a setting {shortened(name)}, expected the name of an argument")
-        yield _flag(f"{section}.{name}", value)
-
-
-def _flag(name: str, value: Any) -> str:
-    """A setting as the command line takes it."""
-    if isinstance(value, str | PathLike):
-        text = os.fspath(value)
-        if text in ("null", "Null", "NULL", "~"):
-            raise ZooError(f"--{name} is {text!r}, which stands for nothing; give None, or something of another name")
-    else:
-        try:
-            plain = yaml.safe_dump(_plain(value), default_flow_style=True, sort_keys=False, width=sys.maxsize)
-        except yaml.representer.RepresenterError:
-            raise ZooError(
-                f"--{name} is {told(value)}, expected a number, a text, or a list of such; objects are for "
-                "data=, and callbacks="
-            ) from None
-        text = plain.removesuffix("...\n").strip()
-    return f"--{name}={text}"
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of NumPy as those of Python, paths as texts, wherever they are."""
-    match value:
-        case np.generic():
-            return value.item()
-        case PathLike():
-            return os.fspath(value)
-        case Mapping():
-            return {key: _plain(inner) for key, inner in value.items()}
-        case list() | tuple():
-            return [_plain(inner) for inner in value]
-    return value
-
-
-def _laid_out(
-    data: Any, target: Target, trainer: Settings
-) -> tuple[LightningDataModule | None, Settings | type | None, Path | None]:
-    """What a user gives as data, laid out for the command line.
-
-    Data in hand is written into a new run's folder if it is small; else where it lasts as long as its data module.
-
-    Args:
-        data: What :func:`fit` is given.
-        target: What is trained.
-        trainer: Settings of the trainer.
-
-    Returns:
-        A data module that cannot be written down, settings that describe any other, and the run's folder if it had to
-        be made.
-
-    Raises:
-        ZooError: It is no data for this recipe.
-    """
-    if isinstance(data, LightningDataModule):
-        data = _written_down(data)
-        return (data, None, None) if isinstance(data, LightningDataModule) else (None, data, None)
-    if data is None or isinstance(data, type):
-        return None, data, None
-    found = understood(Path(target.args[1]), data)
-    if not isinstance(found, Handed):
-        return None, found, None
-    if "LOCAL_RANK" in os.environ or trainer.get("devices", 1) not in (1, "auto", "1"):
-        raise ZooError("data in hand is trained on in one process; save it, and say where it lies, to train in several")
-    if found.is_small and target.run is None:
-        folder = new_run_folder(Path(trainer.get("default_root_dir") or "runs") / target.recipe)
-        try:
-            return None, {"class_path": found.reader, **found.write(folder / SAVED)}, folder
-        except BaseException:
-            remove_run(folder)
-            raise
-    scratch = TemporaryDirectory(prefix="zoo-")
-    module = found.reader(**_plain(found.write(Path(scratch.name) / SAVED)))
-    module.scratch = scratch  # which lasts as long as the module
-    return module, None, None
-
-
-def _written_down(data: LightningDataModule) -> Settings | LightningDataModule:
-    """A data module of the zoo as the settings that rebuild it, whoever goes on with the run; any other as it is."""
-    path = names.path_of(type(data))
-    if path.rpartition(".")[0] not in names.DATA:
-        return data
-    defaults = parameters(type(data))
-    given = {name: value for name, value in data.hparams.items() if value != defaults[name].default}
-    try:
-        yaml.safe_dump(_plain(given))
-    except yaml.representer.RepresenterError:
-        return data
-    return {"class_path": path, **given}
