@@ -31,6 +31,7 @@ class DataModule(KeepsArguments, LightningDataModule):
             subclass adds to those of its base what it has more.
         needs: What a user brings, for a class that reads nothing else: ``pictures`` in a folder a class, ``series`` in
             a CSV file, ``text``, or a table of labelled ``sentences``.
+        reader: Name of the class that reads the same kind of data from what a user has, if there is one.
         on_disk: Whether batches are read from files that may be larger than memory.
 
     Raises:
@@ -39,6 +40,7 @@ class DataModule(KeepsArguments, LightningDataModule):
 
     miniature: ClassVar[dict[str, Any]] = {"batch_size": 8, "eval_batch_size": 16}
     needs: ClassVar[Needs | None] = None
+    reader: ClassVar[str | None] = None
     on_disk: ClassVar[bool] = False
 
     def __init__(self, workers: int | None = None, pin_memory: bool | None = None) -> None:
@@ -65,6 +67,10 @@ class DataModule(KeepsArguments, LightningDataModule):
             "persistent_workers": workers > 0,
             "pin_memory": on_gpu if self.pin_memory is None else self.pin_memory,
         }
+
+    def predict_dataloader(self) -> Any:
+        """What ``Trainer.predict`` goes through unless it is given something else: the test split, in its order."""
+        return self.test_dataloader()
 
     def checksums(self) -> dict[str, Checksum]:
         """What each split holds, in a few characters; of data that nothing tells of, nothing.

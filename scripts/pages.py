@@ -40,7 +40,7 @@ FAMILIES = {
 }
 # What is imported, by the page that it is on.
 PACKAGES = {
-    "zoo": "Load and create",
+    "zoo": "Train, load and create",
     "zoo.vision": "Pictures",
     "zoo.series": "Series",
     "zoo.text": "Texts",

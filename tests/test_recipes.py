@@ -1,14 +1,16 @@
 """The conformance list: what holds of every recipe, also of one that will be added tomorrow."""
 
+import copy
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -221,6 +223,62 @@ def test_safetensors_round_trip_is_exact(name: str, trained: TrainedOnce, tmp_pa
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
     assert torch.equal(loaded.answer(golden), weights.load_golden(tmp_path / name)["answer"])
+
+
+class KeepOutputs(Callback):
+    """Keeps what the steps of an evaluation gave back."""
+
+    def __init__(self) -> None:
+        self.outputs: list[dict[str, Tensor]] = []
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *batch: Any, **place: Any
+    ) -> None:
+        self.outputs.append(outputs)
+
+
+# What a step of the test gives back and a prediction is, too.
+PREDICTED = ("forecasts", "log_probs", "outputs", "coordinates", "clusters")
+
+
+@every_recipe
+def test_trainer_predicts_the_test_split_in_its_order(name: str, trained: TrainedOnce) -> None:
+    cli, keep = trained(name).cli, KeepOutputs()
+    trainer = Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, limit_test_batches=3, limit_predict_batches=3, callbacks=[keep],
+    )  # fmt: skip
+    trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)
+    predictions = trainer.predict(cli.model, datamodule=cli.datamodule)
+    assert predictions
+    found = torch.cat(cast("list[Tensor]", predictions))
+    kept = {key: torch.cat([one[key] for one in keep.outputs]) for key in keep.outputs[0]}
+    if "logits" in kept:
+        assert torch.equal(found.argmax(1), cli.model.labels(kept["logits"]))
+        torch.testing.assert_close(found.sum(1), torch.ones(len(found)))
+    elif (key := next((key for key in PREDICTED if key in kept), None)) is not None:
+        torch.testing.assert_close(found, kept[key].to(found.dtype))
+    else:
+        rows = sum(len(batch[0]) for batch, _ in zip(cli.datamodule.test_dataloader(), range(3), strict=False))
+        assert (found.dtype, len(found)) == (torch.uint8, rows)
+        again = trainer.predict(cli.model, datamodule=cli.datamodule)
+        assert torch.equal(found, torch.cat(cast("list[Tensor]", again)))
+
+
+@pytest.mark.parametrize(
+    "copied", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy], ids=["pickle", "copy"]
+)
+@every_recipe
+def test_copy_is_the_same_model(name: str, copied: Callable[[Any], Any], trained: TrainedOnce) -> None:
+    model = trained(name).cli.model.eval()
+    golden = model.golden(trained(name).cli.datamodule)
+    other = copied(model)
+    assert type(other) is type(model)
+    assert other.hparams == model.hparams
+    assert _equal(dict(other.state_dict()), dict(model.state_dict()))
+    assert torch.equal(other.answer(golden), model.answer(golden))
+    storage = {tensor.data_ptr() for tensor in model.state_dict().values() if tensor.numel()}
+    assert storage.isdisjoint(tensor.data_ptr() for tensor in other.state_dict().values())
 
 
 @pytest.mark.parametrize("how", ["killed", pytest.param("killed, then stopped", marks=pytest.mark.slow)])

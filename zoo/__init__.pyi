@@ -16,6 +16,9 @@ from .base import ZooModule as ZooModule
 from .errors import ZooError as ZooError
 from .registry import card as card
 from .registry import list_models as list_models
+from .training import Run as Run
+from .training import fit as fit
+from .training import open_run as open_run
 
 _Model = TypeVar("_Model", bound=ZooModule)
 

@@ -3,9 +3,8 @@
 import sys
 from importlib import import_module
 
-from datamodules.errors import UserError
 from zoo import __version__, renamed, terminal
-from zoo.errors import ZooError, did_you_mean, in_brief, lack_of_memory
+from zoo.errors import ZooError, did_you_mean, foreseen, in_brief
 from zoo.terminal import say
 
 VERBS = {
@@ -71,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
         except Exception as error:
             if traceback:
                 raise
-            told = _foreseen(error) or _unexpected(error)
+            told = foreseen(error) or _unexpected(error)
             # What was given may be a file's whole content, by mistake.
             terminal.tell("\n".join(in_brief(line, _LONGEST) for line in told.split("\n")))
             return getattr(error, "exit_code", 2)
@@ -100,11 +99,6 @@ def _usage() -> str:
         f"{verbs}\n\n"
         "Any verb takes --traceback, which shows where an error came from."
     )
-
-
-def _foreseen(error: Exception) -> str | None:
-    """What to say of bad input, of what the system refuses, and where memory does not suffice; None of any other."""
-    return str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
 
 
 def _unexpected(error: Exception) -> str:

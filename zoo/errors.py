@@ -12,6 +12,11 @@ class ZooError(UserError):
     """Bad input, told in one line: what was found, what was expected, what to type."""
 
 
+def foreseen(error: BaseException) -> str | None:
+    """What to say of bad input, of what the system refuses, and where memory does not suffice; None of any other."""
+    return str(error) if isinstance(error, UserError | OSError) else lack_of_memory(error)
+
+
 def lack_of_memory(error: BaseException) -> str | None:
     """What to say of an error if memory, or what numbers are kept in, did not suffice; None of any other."""
     text = str(error)

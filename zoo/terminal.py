@@ -90,6 +90,12 @@ def guarded() -> Iterator[None]:
                 stream.reconfigure(errors=errors)  # type: ignore[attr-defined]
 
 
+def in_notebook() -> bool:
+    """Whether a notebook runs this process; a shell of IPython is a terminal."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return getattr(shell, "kernel", None) is not None
+
+
 def hang_up() -> None:
     """After whoever read the output has gone, as ``head`` does: what is left of it goes nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.series.timeline import Timeline
+from datamodules.series.timeline import Timeline, written
 from datamodules.table import check_column, read_columns
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
@@ -211,7 +211,7 @@ def _sort(
     if not allowed:
         late = int(np.flatnonzero(np.diff(times).astype(np.int64) < 0)[0])
         raise DataError(
-            f"{path} line {lines[late + 1]}: {_written(times[late + 1])} comes after {_written(times[late])}; expected "
+            f"{path} line {lines[late + 1]}: {written(times[late + 1])} comes after {written(times[late])}; expected "
             "ascending times; sort the rows, or let --data.repair+=order do so"
         )
     order = times.argsort(kind="stable")
@@ -226,7 +226,7 @@ def _merge(
         twice = int(np.flatnonzero(counts > 1)[0])
         same = lines[firsts[twice] : firsts[twice] + counts[twice]]
         raise DataError(
-            f"{path} {_listed(same)} are all of {_written(times[twice])}, and there are {len(lines)} rows of "
+            f"{path} {_listed(same)} are all of {written(times[twice])}, and there are {len(lines)} rows of "
             f"{len(times)} times; expected every time once; remove some, or let --data.repair+=duplicates take the mean"
         )
     there = ~np.isnan(values)
@@ -242,8 +242,8 @@ def _number(path: Path, times: np.ndarray, lines: np.ndarray, allowed: bool) -> 
     if (wrong := ~timeline.holds(times)).any():
         odd = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"{path} line {lines[odd]}: {_written(times[odd])} is no whole number of steps of {step} after "
-            f"{_written(times[0])}; expected equal distances; without --data.time rows count as equidistant"
+            f"{path} line {lines[odd]}: {written(times[odd])} is no whole number of steps of {step} after "
+            f"{written(times[0])}; expected equal distances; without --data.time rows count as equidistant"
         )
     numbers = timeline.number(times)
     absent = int(numbers[-1] + 1 - len(numbers))
@@ -253,7 +253,7 @@ def _number(path: Path, times: np.ndarray, lines: np.ndarray, allowed: bool) -> 
         if absent > len(numbers):
             cure = "without --data.time rows count as equidistant; so many cannot be interpolated"
         raise DataError(
-            f"{path} line {lines[after + 1]}: {_written(times[after + 1])} follows {_written(times[after])}, expected "
+            f"{path} line {lines[after + 1]}: {written(times[after + 1])} follows {written(times[after])}, expected "
             f"a row every {step}; {absent} are absent in all; add them, or {cure}"
         )
     return timeline, numbers, absent
@@ -272,13 +272,6 @@ def _fill(path: Path, values: np.ndarray, numbers: np.ndarray) -> tuple[np.ndarr
         np.interp(steps, numbers[there], column[there]) for column, there in zip(values.T, present.T, strict=True)
     ]
     return np.stack(columns, axis=1), steps
-
-
-def _written(time: np.datetime64 | np.integer) -> str:
-    if isinstance(time, np.datetime64):
-        coarse = next(one for unit in ("D", "m", "s", "us") if (one := time.astype(f"M8[{unit}]")) == time)
-        return str(coarse).replace("T", " ")
-    return str(time)
 
 
 def _listed(lines: np.ndarray) -> str:

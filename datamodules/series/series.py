@@ -65,6 +65,7 @@ class Series(DataModule):
     """
 
     not_kept = ("recording", "periods")  # no primitives; a subclass makes them of its own arguments
+    reader = "CsvSeries"
     miniature = DataModule.miniature | {"window": 20}
     # Length of a season in steps; 1 if there is none that anybody knows.
     period: int = 1

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datamodules.errors import DataError
+
 _MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "us": 1}
 _WORDS = {
     "Y": "year",
@@ -49,6 +51,35 @@ class Timeline:
         candidates = [cls._monthly(times), cls._fixed(times), cls._business(times)]
         explaining = [timeline for timeline in candidates if timeline is not None and timeline.holds(times).all()]
         return min(explaining, key=lambda timeline: timeline.number(times)[-1], default=cls._fixed(times))
+
+    @classmethod
+    def of(cls, times: np.ndarray) -> "Timeline":
+        """The timeline of points of which none is missing.
+
+        Args:
+            times: ``datetime64[us]``, or whole numbers.
+
+        Raises:
+            DataError: They do not ascend, or not at equal distances.
+        """
+        steps = np.diff(times).astype(np.int64)
+        if (steps <= 0).any():
+            late = int(np.flatnonzero(steps <= 0)[0])
+            raise DataError(
+                f"the time {written(times[late + 1])} comes after {written(times[late])}; expected ascending times, "
+                "each once: sort them, such as with sort_index() of pandas, and drop duplicates"
+            )
+        timeline = cls.find(times)
+        numbers = timeline.number(times)
+        wrong = ~timeline.holds(times) | (numbers != np.arange(len(times)))
+        if wrong.any():
+            odd = int(np.flatnonzero(wrong)[0])
+            raise DataError(
+                f"the time {written(times[odd])} follows {written(times[odd - 1])}, expected equal distances, of "
+                f"{timeline.step or timeline.every}; fill in what is missing, such as with asfreq() and interpolate() "
+                "of pandas"
+            )
+        return timeline
 
     @classmethod
     def _fixed(cls, times: np.ndarray) -> "Timeline":
@@ -110,6 +141,14 @@ class Timeline:
     def holds(self, times: np.ndarray) -> np.ndarray:
         """Whether each time is one of the points."""
         return self.at(self.number(times)) == times
+
+
+def written(time: np.datetime64 | np.integer) -> str:
+    """A time as people write it, no finer than need be."""
+    if isinstance(time, np.datetime64):
+        coarse = next(one for unit in ("D", "m", "s", "us") if (one := time.astype(f"M8[{unit}]")) == time)
+        return str(coarse).replace("T", " ")
+    return str(time)
 
 
 def _commonest(numbers: np.ndarray) -> int:

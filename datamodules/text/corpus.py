@@ -65,6 +65,8 @@ class RunningText(DataModule):
 
     miniature = DataModule.miniature | {"window": 16}
 
+    reader = "Corpus"
+
     def __init__(
         self,
         unit: Unit = "words",

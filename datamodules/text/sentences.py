@@ -58,6 +58,8 @@ class LabelledSentences(InMemory):
         DataError: A setting means nothing.
     """
 
+    reader = "Sentences"
+
     def __init__(
         self,
         unit: Unit = "words",

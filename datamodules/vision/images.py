@@ -20,6 +20,7 @@ from datamodules.memory import InMemory, Split, stratified_split
 class Images(InMemory):
     """Base of the in-memory image data modules; batches are ``(images uint8 (N, C, H, W), labels int64 (N,))``."""
 
+    reader = "ImageFolder"
     classes: list[str]
     in_channels: int
     image_size: int

@@ -88,6 +88,56 @@ def read_picture(source: str | os.PathLike[str] | Image.Image, size: int, channe
         raise DataError(f"{path} is damaged: {error}") from error
 
 
+def pictures_of(pixels: np.ndarray | Tensor, single: bool = False) -> list[Image.Image]:
+    """The pictures that an array or a tensor holds, one or several.
+
+    Channels come last, as NumPy has them, or first, as torch has them: one of grey, three of colour, four with opacity.
+    Without channels a picture is grey.
+
+    Args:
+        pixels: ``(H, W)``, ``(H, W, C)`` or ``(C, H, W)``, and of several ``(N, ...)``: uint8, or floating-point from 0
+            (black) to 1.
+        single: It is one of a list, so that it holds no several.
+
+    Returns:
+        The pictures; none if this is no such array.
+
+    Raises:
+        DataError: Floating-point pixels are not finite or beyond 0 and 1, or it could be one picture or several.
+    """
+    torch_like = isinstance(pixels, Tensor)
+    if isinstance(pixels, Tensor):
+        pixels = pixels.detach().cpu()
+        pixels = pixels.float() if pixels.is_floating_point() else pixels
+    array = np.asarray(pixels)
+    if not array.size or array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype != np.uint8):
+        return []
+    first, last = (array.ndim > 2 and array.shape[place] in (1, 3, 4) for place in (-3, -1))
+    if array.ndim == 3 and not single and not torch_like and first and not last and array.shape[0] > 1:
+        height_width = ", ".join(map(str, array.shape[1:]))
+        raise DataError(
+            f"{array.dtype} {array.shape} may be one picture in colour or {array.shape[0]} grey ones; say which with "
+            f"(1, {array.shape[0]}, {height_width}) or ({array.shape[0]}, 1, {height_width})"
+        )
+    if first and (torch_like or not last):
+        array, has_channels = np.moveaxis(array, -3, -1), True
+    else:
+        has_channels = last
+    if array.ndim - has_channels == 2:
+        array = array[None]
+    if array.ndim - has_channels != 3 or (single and len(array) > 1):
+        return []
+    if array.dtype.kind == "f":
+        low, high = float(array.min()), float(array.max())
+        if not (low >= 0 and high <= 1):
+            raise DataError(
+                f"pixels are from {low:.4g} to {high:.4g}; expected 0 (black) to 1 of floating-point ones, or uint8 "
+                "from 0 to 255"
+            )
+        array = np.rint(array * 255).astype(np.uint8)
+    return [Image.fromarray(one.squeeze(-1) if has_channels and one.shape[-1] == 1 else one) for one in array]
+
+
 def _to_pixels(picture: Image.Image, size: int, channels: int) -> Tensor:
     upright = _opaque(ImageOps.exif_transpose(picture)).convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from scripts.benchmarks.checkout import ROOT
 from scripts.benchmarks.report import Row, Size
-from zoo.commands.train import resolve
 from zoo.training.checkpoints import LastCheckpoint
 from zoo.training.cli import ZooCLI
+from zoo.training.target import resolve
 
 DATA = ROOT / "data"
 

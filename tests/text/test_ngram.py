@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import subprocess
 import sys
 from collections import Counter
@@ -340,3 +341,12 @@ def test_gpu_counts_and_scores_like_the_cpu() -> None:
     table = BackOff(3, size, START, END).cuda()
     table.fill(counts.levels(), [])
     torch.testing.assert_close(table.score(text.cuda()).cpu(), words_of_shakespeare(3).score(text))
+
+
+def test_tables_of_sixteen_bits_can_be_pickled() -> None:
+    model: Any = zoo.load("trigram_shakespeare")
+    tables = dict(model.table.named_buffers())
+    assert torch.uint16 in {table.dtype for table in tables.values()}
+    copied = dict(pickle.loads(pickle.dumps(model)).table.named_buffers())
+    assert {name: table.dtype for name, table in copied.items()} == {name: one.dtype for name, one in tables.items()}
+    assert all(torch.equal(table, copied[name]) for name, table in tables.items())

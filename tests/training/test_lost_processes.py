@@ -35,8 +35,8 @@ def on_train_epoch_start(self, trainer, module):
 if when == "training":
     SeedEpochs.on_train_epoch_start = on_train_epoch_start
 elif os.environ.get("LOCAL_RANK", "0") == lost:
-    import zoo.commands.train
-    zoo.commands.train.ZooCLI = lambda *args, **options: end()
+    import zoo.training.verbs
+    zoo.training.verbs.ZooCLI = lambda *args, **options: end()
 sys.exit(main(sys.argv[5:]))
 """
 FIT = (

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from zoo.base.inputs import inputs_of
 from zoo.base.optimization import Optimized
 from zoo.base.processor import in_float64
 from zoo.drawing import draw_confusion_matrix
@@ -73,6 +74,10 @@ class Classification(Optimized):
     def classify(self, inputs: Any) -> list[str]:
         """Names the most probable class of each raw input."""
         return [self.classes[index] for index in self.probabilities(inputs).argmax(1).tolist()]
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """Class probabilities, ``(N, num_classes)``; see :meth:`ZooModule.predict_step`."""
+        return self.probabilities(inputs_of(batch))
 
     def learn(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Loss of a training batch, whose hits are counted; targets as in :meth:`loss`."""

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from datamodules.arguments import KeepsArguments
 from zoo import names
-from zoo.base.inputs import to_tensor, told
+from zoo.base.inputs import check_finite, inputs_of, to_tensor, told
 from zoo.base.loss_watch import LossWatch
 from zoo.base.processor import find_device, has_float64
 from zoo.errors import ZooError
@@ -122,15 +122,18 @@ class ZooModule(KeepsArguments, LightningModule):
         """What a public method is given, on the device of the model: the one door that inputs come in by.
 
         Args:
-            inputs: A tensor on any device, an array or a list of numbers, or what else :meth:`as_tensor` understands.
+            inputs: A tensor on any device, an array, a frame of pandas or a list of numbers, or what else
+                :meth:`as_tensor` understands.
 
         Raises:
-            ZooError: It is something else, or of a wrong shape or type.
+            ZooError: It is something else, of a wrong shape or type, or, unless it is a tensor, holds NaN.
         """
         given = self.as_tensor(inputs)
         if given is None:
             raise self.refusal(inputs)
         self.check(given)
+        if not isinstance(inputs, Tensor):
+            check_finite(given)
         return given.to(self.device)
 
     def as_tensor(self, inputs: Any) -> Tensor | None:
@@ -186,6 +189,16 @@ class ZooModule(KeepsArguments, LightningModule):
     def on_test_epoch_end(self) -> None:
         """See :meth:`log_evaluation`."""
         self.log_evaluation("test")
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Any:
+        """What ``Trainer.predict`` collects of a batch: what :meth:`forward` makes of its inputs, a row each.
+
+        Args:
+            batch: Raw inputs; targets beside them are left alone.
+            batch_idx: Which batch it is.
+            dataloader_idx: Of which loader.
+        """
+        return self(inputs_of(batch))
 
     def trial_step(self, batch: Any) -> None:
         """A step of training without its optimizer, to be timed."""

@@ -15,7 +15,6 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
-from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.series.backtesting import KeepForecasts, Piece, draw_backtest, over_all_points
 from zoo.series.forecaster import Forecaster
@@ -23,6 +22,7 @@ from zoo.series.metrics import naive_errors
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.training.target import ONE_DEVICE, resolve
 
 _SHOWN = ("mae", "rmse", "mase", "naive_mae", "seasonal_naive_mae")
 

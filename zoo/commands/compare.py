@@ -24,7 +24,6 @@ from zoo.commands.contenders import (
 )
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
-from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
 from zoo.comparison.own import FAMILIES, field_of
 from zoo.errors import ZooError
@@ -33,6 +32,7 @@ from zoo.registry import read_results
 from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import new_run_folder, write_results
+from zoo.training.target import ONE_DEVICE, resolve
 
 # What was typed, so that another comparison does not go on in the same folder.
 _COMMAND = "command.txt"

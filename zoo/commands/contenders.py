@@ -20,7 +20,6 @@ from torch import Tensor
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.base.classification import Classification
-from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.comparison.leaderboard import Entry
 from zoo.comparison.scores import SPLITS, KeepScores, read_scores
 from zoo.ensemble import described
@@ -30,6 +29,7 @@ from zoo.registry import read_results, read_yaml
 from zoo.series.forecaster import Forecaster
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.training.target import ONE_DEVICE, resolve
 from zoo.vision.inputs import ImageInputs
 
 # Below so many seconds nothing can be trained that says anything.

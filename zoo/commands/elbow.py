@@ -14,7 +14,6 @@ from sklearn.metrics import silhouette_score
 from zoo.commands.arguments import Arguments
 from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
-from zoo.commands.train import resolve
 from zoo.errors import ZooError, shortened
 from zoo.tabular.drawing import draw_elbow
 from zoo.tabular.features import rows as as_rows
@@ -22,6 +21,7 @@ from zoo.tabular.kmeans import MOST_CLUSTERS, KMeans
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.training.target import resolve
 
 # A silhouette compares every row with every other; of more rows a random part is taken.
 _MOST_COMPARED = 3000

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 
 from zoo.commands.arguments import Arguments
 from zoo.commands.outputs import write_figure
-from zoo.commands.train import resolve
 from zoo.drawing import COLOURS
 from zoo.errors import ZooError
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
+from zoo.training.target import resolve
 
 # The first values of the smoothed loss say more about the smoothing than about the loss.
 _SETTLING = 10

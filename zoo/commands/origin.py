@@ -11,6 +11,7 @@ from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 from zoo import names, registry
 from zoo.errors import ZooError
+from zoo.training.handed import saved_in
 
 
 def _find(name: str) -> tuple[Path, Path]:
@@ -57,6 +58,8 @@ def find_settings(name: str) -> tuple[Path, dict[str, Any] | None]:
     settings = {"init_args": {}, **section} if isinstance(section, dict) else {}
     if not isinstance(settings.get("class_path"), str) or not isinstance(settings["init_args"], dict):
         raise ZooError(f"{origin} does not say what the model was trained on; expected 'data' with a 'class_path'")
+    if origin.name == "config.yaml":
+        settings["init_args"] |= {argument: str(place) for argument, place in saved_in(run).items()}
     return origin, settings
 
 

@@ -10,13 +10,13 @@ from typing import Any
 from zoo import __version__, registry, weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.origin import find_checksums
-from zoo.commands.train import ONE_DEVICE, resolve
 from zoo.errors import ZooError
 from zoo.registry import read_results
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
 from zoo.training.learnt_from import tell_changes
 from zoo.training.run_folder import read_metrics, write_results
+from zoo.training.target import ONE_DEVICE, resolve
 
 # From so many parameters on the file is worth halving.
 LARGE = 1_000_000

@@ -35,8 +35,8 @@ _RULES = {
 
 
 @dataclass(frozen=True)
-class Run:
-    """A folder that ``zoo fit`` and its kin left.
+class Listed:
+    """A folder that ``zoo fit`` and its kin left, as the list shows it.
 
     Attributes:
         folder: The folder.
@@ -150,7 +150,7 @@ def runs(argv: list[str]) -> None:
         show_table(_table(found))
 
 
-def find_runs(root: Path, pattern: str = "*") -> Iterator[Run]:
+def find_runs(root: Path, pattern: str = "*") -> Iterator[Listed]:
     """The runs in a folder and below; a run within another, such as a fold of a backtest, belongs to that.
 
     Args:
@@ -160,12 +160,12 @@ def find_runs(root: Path, pattern: str = "*") -> Iterator[Run]:
     for folder, folders, files in os.walk(root):
         if not set(_FILES).isdisjoint(files):
             folders.clear()
-            run = Run(Path(folder))
+            run = Listed(Path(folder))
             if registry.matches(run.recipe, pattern):
                 yield run
 
 
-def _summarise(run: Run) -> dict[str, Any]:
+def _summarise(run: Listed) -> dict[str, Any]:
     name, value = run.figure or (None, None)
     return {
         "folder": str(run.folder),
@@ -179,7 +179,7 @@ def _summarise(run: Run) -> dict[str, Any]:
     }
 
 
-def _table(found: Iterable[Run]) -> Table:
+def _table(found: Iterable[Listed]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in ("run", "changed", "state", "figure"):
         table.add_column(column, no_wrap=True)
@@ -199,7 +199,7 @@ def _table(found: Iterable[Run]) -> Table:
     return table
 
 
-def _clean(found: Sequence[Run], rules: Sequence[str], root: Path, really: bool) -> None:
+def _clean(found: Sequence[Listed], rules: Sequence[str], root: Path, really: bool) -> None:
     """Shows what rules name, and removes it if that is really meant."""
     chosen: dict[Path, str] = {}
     for rule in rules:
@@ -223,7 +223,7 @@ def _clean(found: Sequence[Run], rules: Sequence[str], root: Path, really: bool)
     say(f"removed {total}")
 
 
-def _named_by(rule: str, found: Sequence[Run]) -> list[Path]:
+def _named_by(rule: str, found: Sequence[Listed]) -> list[Path]:
     """What a rule names."""
     name, _, text = rule.partition("=")
     rules: dict[str, Callable[[], Iterable[Path]]] = {
@@ -243,14 +243,14 @@ def _number(rule: str, text: str) -> float:
     return int(text)
 
 
-def _older(found: Iterable[Run], days: float) -> Iterator[Path]:
+def _older(found: Iterable[Listed], days: float) -> Iterator[Path]:
     border = time.time() - days * 86_400
     return (run.folder for run in found if run.changed < border)
 
 
-def _beyond(found: Iterable[Run], kept: int) -> Iterator[Path]:
+def _beyond(found: Iterable[Listed], kept: int) -> Iterator[Path]:
     """All but the best finished runs of each recipe; those without a figure are not compared and stay."""
-    of_recipe: dict[tuple[str, str], list[Run]] = {}
+    of_recipe: dict[tuple[str, str], list[Listed]] = {}
     for run in found:
         if run.state == "finished" and run.figure is not None:
             of_recipe.setdefault((run.recipe, run.figure[0]), []).append(run)
@@ -268,7 +268,7 @@ def _caches() -> Iterator[Path]:
 def _size(path: Path) -> int:
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
-    return Run(path).bytes
+    return Listed(path).bytes
 
 
 def _remove(path: Path, root: Path) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from zoo.base.inputs import check_ids, to_tensor, told
+from zoo.base.inputs import check_ids, inputs_of, to_tensor, told
 from zoo.base.optimization import Scheduled
 from zoo.base.seeds import seeded
 from zoo.drawing import draw_tiles, in_rows
@@ -143,6 +143,19 @@ class ImageGenerator(Scheduled):
             images = self(latent[some], None if labels is None else labels[some])
             parts.append((images * 255).round().clamp(0, 255).to(torch.uint8))
         return torch.cat(parts)
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """uint8 images ``(N, C, S, S)``: of noise, or as many as the batch holds, and of its classes.
+
+        Args:
+            batch: Noise ``(N, Z)``, or images; with labels or without.
+            batch_idx: Which batch it is: the noise of each is another one, and always the same.
+            dataloader_idx: Of which loader.
+        """
+        given = inputs_of(batch)
+        labels = batch[1] if self.num_classes and given is not batch and len(batch) > 1 else None
+        is_noise = given.ndim == 2
+        return self.make(given if is_noise else draw_latent(len(given), self.latent_size, seeded(batch_idx)), labels)
 
     def sample(
         self,

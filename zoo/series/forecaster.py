@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from zoo.base.inputs import inputs_of
 from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized, one_of
 from zoo.errors import ZooError
@@ -141,6 +142,11 @@ class Forecaster(Rolling, ZooModule):
         return self.measure(forecasts, targets)
 
     test_step = validation_step
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """Forecasts in the series' own unit, ``(N, H, C)``; see :meth:`ZooModule.predict_step`."""
+        forecasts = self(inputs_of(batch))
+        return forecasts[:, -1:] if self.output == "sequence" else forecasts
 
     def measure(self, forecasts: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Adds up the errors of forecasts in the series' own unit."""

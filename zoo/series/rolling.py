@@ -9,6 +9,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from datamodules.frames import is_frame, times
+from datamodules.series.timeline import Timeline
 from zoo.base.inputs import to_tensor, told
 from zoo.errors import ZooError
 
@@ -39,8 +41,9 @@ class Rolling(LightningModule):
 
         Args:
             history: The series up to now in its own unit, a tensor, an array or a list: ``(T, C)``, or several of equal
-                length, ``(N, T, C)``; of a single series ``(T,)``, too. Of fewer steps than ``window`` forecasts are
-                made that training has never shown.
+                length, ``(N, T, C)``; of a single series ``(T,)``, too; or a ``DataFrame`` or ``Series`` of pandas,
+                whose times, if its index has any, ascend at equal distances. Of fewer steps than ``window`` forecasts
+                are made that training has never shown.
             horizon: Steps to forecast.
 
         Returns:
@@ -62,7 +65,7 @@ class Rolling(LightningModule):
         """Forecasts a series from many of its points, each time knowing only what lies before, as many at once as fit.
 
         Args:
-            series: The series in its own unit, ``(T, C)``.
+            series: The series in its own unit, ``(T, C)``, as :meth:`forecast` takes it.
             origins: Numbers of steps that are known, each at least ``window``; ``origins[i]`` is the point that row
                 ``i`` forecasts first.
             horizon: Steps to forecast.
@@ -118,6 +121,14 @@ class Rolling(LightningModule):
 
 
 def _numbers(series: Any) -> Tensor:
+    """The values of a series.
+
+    Raises:
+        ZooError: It holds no numbers.
+        DataError: Its times do not ascend at equal distances, or a column holds no numbers.
+    """
+    if is_frame(series) and (moments := times(series)) is not None:
+        Timeline.of(moments)
     values = to_tensor(series)
     if values is None:
         raise ZooError(f"the series is {told(series)}, expected numbers (T, C), or (T,) of a single one")

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from zoo.base.inputs import inputs_of
 from zoo.errors import ZooError
 from zoo.series.recurrent import Carrying, Cell, RecurrentNet, State
 from zoo.series.rolling import STEPS_AT_ONCE
@@ -107,6 +108,10 @@ class Stateful(Carrying):
         """Starts with what precedes the test."""
         self._evaluation_state = self._read_history("test")
 
+    def on_predict_epoch_start(self) -> None:
+        """Starts with what precedes the test, which a data module gives to be predicted; else with nothing."""
+        self._evaluation_state = self._read_history("test")
+
     def _read_history(self, split: str) -> State | None:
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         history = data.history(split).to(self.device) if hasattr(data, "history") else None
@@ -117,15 +122,23 @@ class Stateful(Carrying):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors of every step; gives back one row a step, ``(T, N, C)``."""
         inputs, targets = batch
+        measured = self.measure(self.agree(self._go_on(inputs, batch_idx), targets), targets)
+        return {name: tensor.transpose(0, 1) for name, tensor in measured.items()}
+
+    test_step = validation_step
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """Forecasts of the step after each, one row a step, ``(T, N, C)``, going on from batch to batch."""
+        return self._go_on(self.take(inputs_of(batch)), batch_idx).transpose(0, 1)
+
+    def _go_on(self, inputs: Tensor, batch_idx: int) -> Tensor:
+        """Forecasts of the next chunk of an evaluation, ``(N, T, C)``."""
         state = self._evaluation_state
         if batch_idx == 0 and state is not None:
             state = tuple(part.expand(-1, len(inputs), -1).contiguous() for part in state)
         self._check_lanes(state, inputs)
         forecasts, self._evaluation_state = self.predict_on(self.normalise(inputs), state)
-        measured = self.measure(self.denormalise(self.agree(forecasts, targets)), targets)
-        return {name: tensor.transpose(0, 1) for name, tensor in measured.items()}
-
-    test_step = validation_step
+        return self.denormalise(forecasts)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the lanes one after the other."""

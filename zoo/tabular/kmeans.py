@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.base.gradient_free import GradientFree
+from zoo.base.inputs import inputs_of
 from zoo.base.processes import add_up, broadcast, gather, shared_seed
 from zoo.base.processor import in_float64
 from zoo.errors import ZooError
@@ -301,6 +302,10 @@ class KMeans(FlatInputs, GradientFree):
         return {"rows": as_rows(batch[0], self.in_features, self.centroids.dtype), "clusters": clusters}
 
     test_step = validation_step
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """The cluster of each row, ``(N,)``; see :meth:`ZooModule.predict_step`."""
+        return self.cluster(inputs_of(batch))
 
     def log_evaluation(self, split: str) -> None:
         """Logs ``inertia`` of a split and, where rows are labelled, ``adjusted_rand``."""

@@ -20,6 +20,7 @@ from zoo.text.smoothing import (
     maximum_likelihood,
 )
 
+_NARROW = torch.uint16
 # Tokens that are scored at once.
 _BLOCK = 1 << 18
 
@@ -133,8 +134,17 @@ class BackOff(nn.Module):
         return super()._apply(*arguments, **options)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves out what is made again on demand."""
-        return {**self.__dict__, "_runtime": None}
+        """Leaves out what is made again on demand; of torch's uint16, which pickle cannot write, it gets the bytes."""
+        narrow = {name: table for name, table in self._buffers.items() if table is not None and table.dtype == _NARROW}
+        tables = {**self._buffers, **{name: table.view(torch.int16) for name, table in narrow.items()}}
+        return {**self.__dict__, "_runtime": None, "_buffers": tables, "_narrow": list(narrow)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes up such a state."""
+        narrow = state.pop("_narrow", [])
+        super().__setstate__(state)
+        for name in narrow:
+            self._buffers[name] = self.get_buffer(name).view(_NARROW)
 
     @property
     def is_empty(self) -> bool:

@@ -56,13 +56,24 @@ class LanguageModel(TextGenerator):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the surprise of a chunk."""
-        context, tokens = batch
-        # A chunk may be empty where sentences are longer than chunks.
-        log_probs = self.score(tokens, context) if len(tokens) else torch.zeros(0, device=tokens.device)
+        _, tokens = batch
+        log_probs = self.predict_step(batch)
         self.surprise.update(log_probs, self.is_unknown(tokens))
         return {"log_probs": log_probs, "tokens": tokens}
 
     test_step = validation_step
+
+    def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
+        """The log-probability of every token, ``(T,)`` in nats.
+
+        Args:
+            batch: Ids ``(T,)`` of a text, or with those before them: ``(context, ids)``, as data modules give them.
+            batch_idx: Which batch it is.
+            dataloader_idx: Of which loader.
+        """
+        context, tokens = batch if isinstance(batch, list | tuple) and len(batch) == 2 else (None, batch)
+        # A chunk may be empty where sentences are longer than chunks.
+        return self.score(tokens, context) if len(tokens) else torch.zeros(0, device=self.device)
 
     def log_evaluation(self, split: str) -> None:
         """Logs ``loss`` of a split in nats a token, ``perplexity`` and the like; of characters ``bits_per_char``."""

@@ -1,6 +1,6 @@
 """Classifiers of short texts: an embedding and five ways to make one vector of many."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Literal, get_args
 
 import torch
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from datamodules.frames import is_frame
+from datamodules.frames import texts as texts_of
 from datamodules.text.tokenizer import Tokenizer
 from zoo.base.classification import Classification
 from zoo.base.inputs import check_ids
@@ -287,9 +289,15 @@ class SentimentClassifier(Classification):
         return f"texts, or rows of ids (N, {self.length}), whole numbers below {self.vocab_size:,}"
 
     def as_tensor(self, inputs: Any) -> Tensor | None:
-        """Rows of ids, also of a text or of several."""
+        """Rows of ids, also of a text or of several, in a list, an array or a series of pandas.
+
+        Raises:
+            DataError: A series of pandas holds something else, too.
+        """
         texts = [inputs] if isinstance(inputs, str) else inputs
-        if not isinstance(texts, Tensor) and isinstance(texts, Iterable):
+        if is_frame(texts):
+            texts = texts_of(texts)
+        if isinstance(texts, Iterable) and not isinstance(texts, Tensor | Mapping | Set):
             texts = list(texts)
             if all(isinstance(one, str) for one in texts):
                 return torch.from_numpy(self.tokenizer.rows(texts))

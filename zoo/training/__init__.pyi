@@ -5,3 +5,6 @@ from .cli import ZooCLI as ZooCLI
 from .duration import StopAfter as StopAfter
 from .figures import Figures as Figures
 from .precision import ReconsiderPrecision as ReconsiderPrecision
+from .run import Run as Run
+from .run import fit as fit
+from .run import open_run as open_run

@@ -2,6 +2,7 @@
 
 import random
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, RichProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.files import written_whole
-from zoo.terminal import say
+from zoo.terminal import in_notebook, say
 from zoo.training.figures import Figures
 
 
@@ -152,3 +153,10 @@ class EpochLines(Callback):
         self._printed_at = time.monotonic()
         metrics = "  ".join(f"{name} {value:.5g}" for name, value in sorted(trainer.callback_metrics.items()))
         say(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {metrics}", flush=True)
+
+
+def progress() -> Callback:
+    """What shows how far a training is: a bar in a terminal or a notebook, else :class:`EpochLines`."""
+    if in_notebook():
+        return TQDMProgressBar()
+    return RichProgressBar() if sys.stdout.isatty() else EpochLines()

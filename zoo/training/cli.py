@@ -3,17 +3,15 @@
 import contextlib
 import errno
 import os
-import shutil
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
-from lightning import Trainer
-from lightning.pytorch.callbacks import Callback, RichProgressBar, Timer
+from lightning import LightningDataModule, Trainer
+from lightning.pytorch.callbacks import Callback, ProgressBar, Timer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -26,12 +24,12 @@ from zoo.errors import ZooError
 from zoo.registry import read_results
 from zoo.terminal import say
 from zoo.training.callbacks import (
-    EpochLines,
     Finish,
     InterruptBetweenBatches,
     SaveConfig,
     SeedEpochs,
     ValidateAtLastStep,
+    progress,
 )
 from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed_from, settle_choosers
 from zoo.training.company import Company, SumInOrder
@@ -52,7 +50,7 @@ from zoo.training.precision import (
 )
 from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import check_state, why_over
-from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder
+from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder, remove_run
 
 # What a disk that is full, or a user's share of it, says without naming a file.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -69,6 +67,8 @@ class ZooCLI(LightningCLI):
         quiet: Show nothing but errors and the result.
         callbacks: More callbacks than the recipe's.
         description: What the verb's help says.
+        data: A data module in place of what recipe and flags say, from Python; the run's configuration leaves it open.
+        is_new: Whether the folder was made for this run, so that nothing goes on in it.
     """
 
     def __init__(
@@ -80,9 +80,14 @@ class ZooCLI(LightningCLI):
         quiet: bool = False,
         callbacks: Sequence[Callback] = (),
         description: str | None = None,
+        data: LightningDataModule | None = None,
+        is_new: bool = False,
     ) -> None:
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
-        self.more_callbacks = callbacks
+        self.more_callbacks, self.given_data = callbacks, data
+        if data is not None:
+            # Whatever the recipe's own needs, such as the path of a file, nobody has to give.
+            args = [*args, "--data=lightning.LightningDataModule"]
         self.args_given = args
         self.flags = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         self.checkpoint: Path | None = None
@@ -90,7 +95,7 @@ class ZooCLI(LightningCLI):
         self.duration: Duration | None = None
         # What a step takes in each precision and memory format, in milliseconds, if that was timed.
         self.step_times: dict[str, float] = {}
-        self._folder_is_new = self._resumed = False
+        self._folder_is_new, self._resumed = is_new, False
         self._trained: dict[str, Any] = {}
         if not torch.cuda.is_available():
             # Lightning has torch look for NVIDIA's library, which every step of an optimizer would do again in vain.
@@ -162,7 +167,15 @@ class ZooCLI(LightningCLI):
         seed = self.config.get("seed_everything")
         if seed is not None and not isinstance(seed, bool) and not 0 <= seed < 1 << 32:
             raise ZooError(f"--seed_everything is {seed}, expected 0 to {(1 << 32) - 1}")
-        if self.config.get("data") is None:
+        if self.given_data is not None:
+            self.config["data"] = self.given_data
+        elif self.config.get("data") is None and self.folder is not None:
+            raise ZooError(
+                f"{self.folder} was trained on what Python handed over; hand it over again: "
+                f"zoo.{'fit' if self.verb == 'fit' else 'open_run'}({str(self.folder)!r}"
+                f"{', data=...)' if self.verb == 'fit' else ').test(data=...)'}"
+            )
+        elif self.config.get("data") is None:
             raise ZooError("nothing to train on is named; name a data module, such as --data Digits")
 
     def before_instantiate_classes(self) -> None:
@@ -216,11 +229,13 @@ class ZooCLI(LightningCLI):
         """Builds everything; an error that a constructor told comes through as it was told."""
         # Weights that are about to be loaded need none before them, which might have to be fetched.
         filled_later = self.verb in ("validate", "test") or self.checkpoint is not None
-        self._resumed = self.folder is not None
+        self._resumed = self.folder is not None and not self._folder_is_new
         try:
             self._settle_places()
             with unfilled() if filled_later else contextlib.nullcontext():
                 super().instantiate_classes()
+            if self.given_data is not None:
+                self.config["data"] = None
         except Exception as error:  # libraries raise anything for an argument that they did not expect
             self.leave_no_trace()
             raise told(error) or ZooError(reason(error)) from error
@@ -280,7 +295,7 @@ class ZooCLI(LightningCLI):
         if settings.get("profiler") is None:
             kwargs["profiler"] = NoProfiler()
         kwargs["plugins"] = [*_as_list(settings.get("plugins")), SealedCheckpointIO()]
-        if self.quiet or not sys.stdout.isatty():
+        if self.quiet or not isinstance(progress(), ProgressBar):
             kwargs["enable_progress_bar"] = False
         chosen = settings.get("precision") is not None or self.checkpoint is not None
         tune = self.verb == "fit" and self._get(self.config, "tune_precision") and not chosen
@@ -332,7 +347,7 @@ class ZooCLI(LightningCLI):
             ours.append(RememberData(self.recipe, self.checkpoint is not None))
             ours.append(LastCheckpoint())
             if not self.quiet:
-                ours.append(RichProgressBar() if sys.stdout.isatty() else EpochLines())
+                ours.append(progress())
         return ours
 
     def _tune_precision(self) -> Any:
@@ -405,15 +420,17 @@ class ZooCLI(LightningCLI):
                 "'zoo list' shows which data a recipe's model takes, --traceback where it failed"
             ) from error
 
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the run's folder holds a checkpoint to go on from."""
+        return self.folder is not None and (self.folder / "checkpoints" / "last.ckpt").is_file()
+
     def leave_no_trace(self, first_epoch: bool = False) -> None:
         """Removes the folder of a run that never began, or did not get through its first epoch."""
         if not self._folder_is_new or self.folder is None or getattr(rank_zero_only, "rank", 0) != 0:
             return
         if first_epoch or not any(self.folder.rglob("*.ckpt")):
-            shutil.rmtree(self.folder, ignore_errors=True)
-            for parent in list(self.folder.parents)[:2]:
-                with contextlib.suppress(OSError):
-                    parent.rmdir()
+            remove_run(self.folder)
 
     def _fit(self, then_test: bool) -> dict[str, Any]:
         with held(self.folder) if self.folder is not None else contextlib.nullcontext():

@@ -18,6 +18,7 @@ from zoo import names, registry
 from zoo.docstrings import plain
 from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
 from zoo.training.facts import FACTS
+from zoo.training.processes import ONE_PROCESS
 
 # Flags whose value is a class.
 _OF_CLASSES = {
@@ -196,6 +197,8 @@ def reason(error: BaseException) -> str:
     """What an error of a library says, in one line; of a report about a union the reason inside."""
     if (lack := lack_of_memory(error)) is not None:
         return lack
+    if "not compatible with an interactive environment" in str(error):
+        return ONE_PROCESS
     # Below is where in its own code a library of C++ failed.
     text = str(error).partition("\nException raised from")[0]
     inner = [line.strip() for line in re.findall(r"^ +- (.*)", text, re.MULTILINE) if "NoneType" not in line]

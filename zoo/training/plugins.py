@@ -7,6 +7,8 @@ from typing import Any
 
 from lightning.pytorch.profilers import Profiler
 
+LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric")
+
 
 class NoProfiler(Profiler):
     """Measures nothing, faster than Lightning's own way of doing so.
@@ -38,7 +40,7 @@ def quieten(quiet: bool) -> None:
     Args:
         quiet: Silence warnings, too.
     """
-    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
+    for name in LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.WARNING)
     if quiet:
         warnings.filterwarnings("ignore")

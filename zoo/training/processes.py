@@ -1,6 +1,7 @@
 """A run of several processes: as many as were launched, and one folder, which the first one makes."""
 
 import os
+import sys
 
 from lightning import LightningModule, Trainer
 from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
@@ -8,6 +9,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 
 from zoo.errors import ZooError
+
+# What an interactive Python, such as a notebook, is told.
+ONE_PROCESS = (
+    "an interactive Python trains in one process; use --trainer.devices 1, or train in a terminal: zoo fit RECIPE "
+    "--trainer.devices N"
+)
 
 
 def check_processes(trainer: Trainer) -> None:
@@ -17,6 +24,8 @@ def check_processes(trainer: Trainer) -> None:
         ZooError: Each process would train a run of its own, or the run could not hand back what it found.
     """
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        if hasattr(sys, "ps1"):
+            raise ZooError(ONE_PROCESS)
         name = trainer.strategy.launcher._start_method
         raise ZooError(
             f"processes that a strategy {name}s hand back neither results nor checkpoints; use --trainer.strategy ddp"

@@ -4,8 +4,9 @@ import csv
 import io
 import itertools
 import json
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,14 @@ def new_run_folder(parent: Path) -> Path:
         except FileExistsError:  # another run began in this second
             folder = parent / f"{stamp}_{attempt}"
     return folder
+
+
+def remove_run(folder: Path) -> None:
+    """Removes the folder of a run that never began, and the folders around it that are left empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    for parent in list(folder.parents)[:2]:
+        with suppress(OSError):
+            parent.rmdir()
 
 
 @contextmanager

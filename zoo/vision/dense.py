@@ -55,6 +55,8 @@ class Dense(Classifier):
         input_dropout: Probability of dropping an input value in training.
     """
 
+    takes_rows = True
+
     def __init__(
         self,
         in_features: int = 784,

@@ -78,6 +78,7 @@ class Transfer(Classifier):
 
     in_channels: int
     image_size: int
+    takes_rows = True
     network: TransferNet
 
     def __init__(

@@ -1,0 +1,70 @@
+"""What pandas holds, as numbers, texts and times; pandas itself is not imported. Any room may import this file."""
+
+from typing import Any
+
+import numpy as np
+
+from datamodules.errors import DataError
+
+
+def is_frame(given: Any) -> bool:
+    """Whether something is a ``DataFrame`` or a ``Series`` of pandas."""
+    return type(given).__module__.partition(".")[0] == "pandas" and hasattr(given, "iloc")
+
+
+def numbers(frame: Any) -> np.ndarray:
+    """The numbers of a frame ``(N, F)``, or of a series ``(N,)``; NaN where one is missing.
+
+    Raises:
+        DataError: A column holds something else.
+    """
+    for name, dtype in _columns(frame):
+        if getattr(dtype, "kind", "O") not in "biuf":
+            raise DataError(f"{_called(name)} holds {dtype}, expected numbers; leave it out, or make numbers of it")
+    values = frame.to_numpy()
+    # Pandas' own types, which know what is missing, come as objects.
+    return frame.to_numpy(dtype="float64", na_value=np.nan) if values.dtype.kind == "O" else values
+
+
+def texts(frame: Any) -> list[str]:
+    """The texts of a series, or of a frame of one column.
+
+    Raises:
+        DataError: There are several columns, or something in it is no text.
+    """
+    columns = [name for name, _ in _columns(frame)]
+    if len(columns) != 1:
+        listed = ", ".join(map(str, columns))
+        raise DataError(f"there are the columns {listed}; expected one of texts, such as frame['text']")
+    found = list(frame.iloc[:, 0] if hasattr(frame, "columns") else frame)
+    wrong = next((place for place, one in enumerate(found) if not isinstance(one, str)), None)
+    if wrong is not None:
+        raise DataError(f"{_called(columns[0])} holds {found[wrong]!r} in row {wrong}, expected a text in each")
+    return found
+
+
+def _columns(frame: Any) -> list[tuple[Any, Any]]:
+    """Name and type of each column; a series is one."""
+    return list(frame.dtypes.items()) if hasattr(frame, "columns") else [(frame.name, frame.dtype)]
+
+
+def _called(name: Any) -> str:
+    return "the series" if name is None else f"column {name!r}"
+
+
+def times(frame: Any) -> np.ndarray | None:
+    """The times of rows, ``datetime64[us]`` ``(N,)``, in UTC where they know their zone; None if the index has none.
+
+    Raises:
+        DataError: A row has no time.
+    """
+    index = frame.index
+    if hasattr(index, "to_timestamp"):  # periods begin then
+        index = index.to_timestamp()
+    if getattr(index.dtype, "kind", "O") != "M":
+        return None
+    if index.hasnans:
+        raise DataError(f"row {int(np.flatnonzero(index.isna())[0])} has no time in the index; expected one in each")
+    if index.tz is not None:
+        index = index.tz_convert(None)
+    return index.to_numpy().astype("M8[us]")
