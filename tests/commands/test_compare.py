@@ -15,6 +15,7 @@ from zoo import registry
 from zoo.commands import contenders
 from zoo.comparison.leaderboard import Leaderboard
 from zoo.registry import read_results, read_yaml
+from zoo.series import Forecaster
 
 BRIEF = ("--trainer.max_epochs=3", "--figures=false")
 
@@ -165,8 +166,7 @@ def test_series_is_ranked_by_folds_that_never_see_the_test_period(zoo_command: Z
     naive, seasonal, _ = (float(row["validation"]) for row in references)
     assert seasonal < naive
     run = Path(model["run"])
-    test = zoo.load(run)  # an ordinary run
-    assert test.horizon == 6
+    assert zoo.load(run, kind=Forecaster).horizon == 6  # an ordinary run
     figures = []
     ends = []
     for number in (1, 2):
@@ -212,9 +212,10 @@ def test_mean_of_the_best_is_a_run_like_any_other(zoo_command: Zoo) -> None:
     ranked = sorted(recipes, key=lambda name: float(rows[name]["validation"]))
     assert members == ranked[:2]
     run = Path("board/ensemble/seed-0")
-    ensemble, *models = (zoo.load(path) for path in (run, *(Path("board") / name / "seed-0" for name in members)))
+    paths = (run, *(Path("board") / name / "seed-0" for name in members))
+    ensemble, *models = (zoo.load(path, kind=Forecaster) for path in paths)
     history = np.random.default_rng(0).normal(50, 10, 400)
-    expected = np.mean([model.forecast(history, 1) for model in models], axis=0)
+    expected = np.mean([model.forecast(history, 1).numpy() for model in models], axis=0)
     assert ensemble.forecast(history, 1).numpy() == pytest.approx(expected, rel=1e-5)
     results = read_results(run)
     assert float(rows["ensemble"]["test"]) == results["test"]["mae"]
@@ -223,7 +224,9 @@ def test_mean_of_the_best_is_a_run_like_any_other(zoo_command: Zoo) -> None:
     assert f"mae {results['test']['mae']:.5g}" in out
     assert zoo_command("forecast", run, "--horizon=3")[0] == 0
     assert zoo_command("publish", run, "--to=published")[0] == 0
-    assert zoo.load("published/ensemble").forecast(history, 1).numpy() == pytest.approx(expected, rel=1e-5)
+    assert zoo.load("published/ensemble", kind=Forecaster).forecast(history, 1).numpy() == pytest.approx(
+        expected, rel=1e-5
+    )
     code, _, error = zoo_command("backtest", run, "--folds=2", "--quiet")
     assert code == 2
     assert "ForecastEnsemble is made of trained models and cannot be trained itself" in error

@@ -242,8 +242,8 @@ def _prepared(
                 raise
     if not recipes:
         raise list(unsuited.values())[-1]
-    for name, error in unsuited.items():
-        warn(f"{name} is left out: {error}")
+    for name, reason in unsuited.items():
+        warn(f"{name} is left out: {reason}")
     return recipes, facts
 
 

@@ -323,7 +323,8 @@ def measured_run(run: Path, device: str) -> tuple[Facts, Entry]:
         run: Its folder.
         device: Where to compute.
     """
-    keep, figures = KeepScores(), {}
+    keep = KeepScores()
+    figures: dict[str, Any] = {}
     arguments = [str(run), *ONE_DEVICE, "--figures=false"]
     target = resolve("compare", [*arguments, "--ckpt_path", str(weights.best_checkpoint(run))])
     fit = read_results(run).get("fit", {})

@@ -1,6 +1,6 @@
 """Forecasters that answer together."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,16 +25,20 @@ class ForecastEnsemble(Ensemble, Forecaster):
 
     def __init__(self, members: list[dict[str, Any]], **options: Any) -> None:
         super().__init__(members=members, **options)
-        for member in self.members:
+        for member in self._forecasters:
             found = (member.horizon, member.num_series, member.output)
             if found != (self.horizon, self.num_series, "vector"):
                 raise ZooError(
                     f"a member forecasts {found[0]} steps of {found[1]} series as a {found[2]}, expected "
                     f"{self.horizon} of {self.num_series} as a vector"
                 )
-        self.shortest = max(int(member.shortest) for member in self.members)
+        self.shortest = max(member.shortest for member in self._forecasters)
+
+    @property
+    def _forecasters(self) -> list[Forecaster]:
+        return cast(list[Forecaster], list(self.members))
 
     def forward(self, inputs: Any) -> Tensor:
         """Mean of the forecasts, in the series' own unit."""
         given = self.take(inputs)
-        return torch.stack([member(given[:, -member.window :]) for member in self.members]).mean(0)
+        return torch.stack([member(given[:, -member.window :]) for member in self._forecasters]).mean(0)
