@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "base": ["ZooModule"],
         "errors": ["ZooError"],
         "registry": ["card", "list_models"],
-        "weights": ["create", "load"],
+        "start": ["create"],
+        "weights": ["load"],
     },
 )

@@ -246,6 +246,8 @@ def create(
     name: Literal[
         "conditional_dcgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.ConditionalDCGAN: ...
 @overload
@@ -254,6 +256,8 @@ def create(
         "dcgan_digits",
         "dcgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.DCGAN: ...
 @overload
@@ -261,6 +265,8 @@ def create(
     name: Literal[
         "wgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.WGAN: ...
 @overload
@@ -268,6 +274,8 @@ def create(
     name: Literal[
         "wgan_gp_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.WGANGP: ...
 @overload
@@ -277,6 +285,8 @@ def create(
         "causal_conv_synthetic",
         "wavenet_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.CausalConv: ...
 @overload
@@ -284,6 +294,8 @@ def create(
     name: Literal[
         "conv_lstm_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.ConvLSTM: ...
 @overload
@@ -291,6 +303,8 @@ def create(
     name: Literal[
         "dense_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.DenseForecaster: ...
 @overload
@@ -298,6 +312,8 @@ def create(
     name: Literal[
         "linear_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Linear: ...
 @overload
@@ -305,6 +321,8 @@ def create(
     name: Literal[
         "moving_average_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.MovingAverage: ...
 @overload
@@ -312,6 +330,8 @@ def create(
     name: Literal[
         "naive_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Naive: ...
 @overload
@@ -325,6 +345,8 @@ def create(
         "rnn_sequence_synthetic",
         "rnn_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Recurrent: ...
 @overload
@@ -332,6 +354,8 @@ def create(
     name: Literal[
         "seasonal_difference_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.SeasonalDifference: ...
 @overload
@@ -339,6 +363,8 @@ def create(
     name: Literal[
         "seasonal_naive_co2",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.SeasonalNaive: ...
 @overload
@@ -347,6 +373,8 @@ def create(
         "stateful_lstm_synthetic",
         "stateful_rnn_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Stateful: ...
 @overload
@@ -355,6 +383,8 @@ def create(
         "backprop_iris",
         "backprop_sine",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.Backprop: ...
 @overload
@@ -363,6 +393,8 @@ def create(
         "kmeans_fashion_mnist",
         "kmeans_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.KMeans: ...
 @overload
@@ -374,6 +406,8 @@ def create(
         "linear_minibatch",
         "linear_stochastic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.LinearRegression: ...
 @overload
@@ -382,6 +416,8 @@ def create(
         "pca_fashion_mnist",
         "pca_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.PCA: ...
 @overload
@@ -392,6 +428,8 @@ def create(
         "ngram5_shakespeare",
         "trigram_shakespeare",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.NGramLM: ...
 @overload
@@ -401,6 +439,8 @@ def create(
         "char_rnn_text",
         "word_lstm_shakespeare",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.RNNLM: ...
 @overload
@@ -413,6 +453,8 @@ def create(
         "sentiment_csv",
         "sentiment_flatten_reviews",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.SentimentClassifier: ...
 @overload
@@ -421,6 +463,8 @@ def create(
         "char_transformer_shakespeare",
         "char_transformer_shakespeare_quick",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.TransformerLM: ...
 @overload
@@ -433,6 +477,8 @@ def create(
         "cnn_things",
         "cnn_things_augmented",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.CNN: ...
 @overload
@@ -441,6 +487,8 @@ def create(
         "dense_fashion_mnist",
         "dense_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.Dense: ...
 @overload
@@ -451,7 +499,9 @@ def create(
         "mobilenetv2_things",
         "mobilenetv2_things_finetuned",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.Transfer: ...
 @overload
-def create(name: str, **overrides: Any) -> ZooModule: ...
+def create(name: str, *, init_from: str | PathLike[str] | None = ..., **overrides: Any) -> ZooModule: ...

@@ -79,6 +79,8 @@ class Transfer(Classifier):
     in_channels: int
     image_size: int
     network: TransferNet
+    # Images are brought to what the backbone was trained on, whatever the data's own mean is.
+    learnt = ("network.", "mean", "std")
 
     def __init__(
         self,
@@ -179,7 +181,13 @@ class Transfer(Classifier):
         return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
 
     def setup(self, stage: str) -> None:
-        """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches."""
+        """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches.
+
+        What is frozen by name stays so when its block is unfrozen.
+        """
+        super().setup(stage)
+        names, frozen = {id(one): name for name, one in self.named_parameters()}, self.frozen_names()
+        self._tuned = [one for one in self._tuned if names[id(one)] not in frozen]
         data: Any = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and self.cache_features and getattr(data, "workers", 0) is None:
             data.workers = 0
