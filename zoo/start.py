@@ -1,7 +1,8 @@
 """How a model begins: as its recipe says, and with what fits of any other weights.
 
-A tensor fits one of the same name and shape. Where rows stand for tokens, classes or steps ahead (:mod:`zoo.base.rows`),
-they are matched by these names, never by their places. Facts of the data, which no training makes, stay as they are.
+A tensor fits one of the same name and shape. Rows that stand for tokens, classes or steps ahead, as models declare by
+:meth:`ZooModule.rows`, are matched by these names, never by their places. Facts of the data, which no training makes,
+stay as they are.
 """
 
 import hashlib
@@ -247,7 +248,10 @@ def _match(mine: Rows, theirs: Rows, tensor: Tensor, other: Tensor) -> _Match | 
     places = {name: place for place, name in enumerate(theirs.names, after)}
     pairs = [(place, place) for place in range(after)]
     pairs += [(place, places[name]) for place, name in enumerate(mine.names, after) if name in places]
-    return _Match(mine, *map(list, zip(*pairs, strict=True)), len(places.keys() - set(mine.names))) if pairs else None
+    if not pairs:
+        return None
+    here, there = map(list, zip(*pairs, strict=True))
+    return _Match(mine, here, there, len(places.keys() - set(mine.names)))
 
 
 def _told(matched: Mapping[str, _Match], own: Mapping[str, Tensor]) -> list[str]:

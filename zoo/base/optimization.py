@@ -170,6 +170,23 @@ class Scheduled(ZooModule):
         """
         return {name for pattern in self.frozen_by for name in self.fitting(pattern, "freeze")}
 
+    def factors(self) -> dict[str, float]:
+        """By what the learning rates of some parameters are multiplied, by name.
+
+        Raises:
+            ZooError: A pattern fits none.
+        """
+        return {name: rate for pattern, rate in self.rates.items() for name in self.fitting(pattern, "lr_of")}
+
+    def check_patterns(self) -> None:
+        """Refuses patterns that fit no parameter.
+
+        Raises:
+            ZooError: There is such a one.
+        """
+        self.frozen_names()
+        self.factors()
+
     def fitting(self, pattern: str, asked: str) -> list[str]:
         """The names of the parameters that a pattern fits.
 
@@ -204,9 +221,7 @@ class Scheduled(ZooModule):
         """
         if not self.frozen_by and not self.rates:
             return list(parts)
-        frozen, factors = self.frozen_names(), {}
-        for pattern, factor in self.rates.items():
-            factors |= dict.fromkeys(self.fitting(pattern, "lr_of"), factor)
+        frozen, factors = self.frozen_names(), self.factors()
         names = {id(one): name for name, one in self.named_parameters()}
         found: list[Part] = []
         for members, lr in parts:

@@ -33,6 +33,7 @@ class Target:
         run: The run folder named, if one was.
         quiet: Show nothing but the result.
         test: Measure on the test split after training.
+        trust: Whether run folders may name classes from outside the zoo.
         projector: Show the embedding of the best weights in TensorBoard's projector.
     """
 
@@ -41,6 +42,7 @@ class Target:
     run: Path | None
     quiet: bool
     test: bool
+    trust: bool
     projector: bool
 
     @property
@@ -77,7 +79,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         names = [argument for argument in given if argument in registry.list_recipes()]
         if names:
             raise ZooError(f"the recipe comes first: zoo {verb} {names[0]} {first} ...")
-        return Target("custom", given, None, quiet, test, projector)
+        return Target("custom", given, None, quiet, test, trust, projector)
     if first in registry.list_recipes():
         name, config = first, registry.recipe(first).path
     elif (path / "config.yaml").is_file():
@@ -96,7 +98,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
     else:
         config = registry.recipe(first).path
-    return Target(name, ["--config", str(config), *flags], run, quiet, test, projector)
+    return Target(name, ["--config", str(config), *flags], run, quiet, test, trust, projector)
 
 
 def _check_sections(path: Path) -> None:
@@ -122,7 +124,7 @@ def fit(argv: list[str]) -> int:
         if any(last.parent.glob("*.ckpt")):
             target.args += ["--ckpt_path", str(last)]
         # Otherwise it was ended before the first checkpoint was written, and begins again.
-    cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, description=fit.__doc__)
+    cli = ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, description=fit.__doc__, trust=target.trust)
     if target.projector:
         try:
             check_embedding(cli.model)
@@ -200,13 +202,16 @@ def _say(text: str) -> None:
 def _announce(cli: ZooCLI, command: str) -> None:
     if cli.folder is not None and "command" not in read_results(cli.folder):
         timed = {"ms_a_step": cli.step_times} if cli.step_times else {}
-        write_results(cli.folder, cli.recipe, {"command": command, **timed})
+        begun = {"init_from": cli.start._asdict()} if cli.start is not None else {}
+        write_results(cli.folder, cli.recipe, {"command": command, **timed, **begun})
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__
         say(
             f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
         )
+        if cli.start is not None:
+            say(str(cli.start), flush=True)
         if cli.tf32 and cli.trainer.precision == "32-true":
             say("float32 products are rounded to TF32, 10 bits; --tf32 false computes all 23", flush=True)
         if cli.duration is not None:

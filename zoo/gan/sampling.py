@@ -48,7 +48,7 @@ class ImageGenerator(Scheduled):
         - Output: images ``(N, C, S, S)``, 0 (black) to 1 (white).
     """
 
-    learnt = ("generator.", "average.")
+    learnt: tuple[str, ...] = ("generator.", "average.")
 
     def __init__(
         self,
