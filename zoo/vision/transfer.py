@@ -188,7 +188,7 @@ class Transfer(Classifier):
         super().setup(stage)
         names, frozen = {id(one): name for name, one in self.named_parameters()}, self.frozen_names()
         self._tuned = [one for one in self._tuned if names[id(one)] not in frozen]
-        data: Any = getattr(self.trainer, "datamodule", None)
+        data: Any = getattr(self._trainer, "datamodule", None)
         if stage == "fit" and self.cache_features and getattr(data, "workers", 0) is None:
             data.workers = 0
 
