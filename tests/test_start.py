@@ -459,3 +459,44 @@ def test_own_trainer_freezes_too(tmp_path: Path) -> None:
     Trainer(max_epochs=1, accelerator="cpu", default_root_dir=tmp_path, **settings).fit(model, datamodule=data)
     assert torch.equal(model.network[2].weight, before["network.2.weight"])
     assert not torch.equal(model.network[5].weight, before["network.5.weight"])
+
+
+# A vocabulary that comes along by request -----------------------------------------------------------------------------
+
+
+def test_tokenizer_of_the_weights_comes_along_by_request(zoo_command: Zoo) -> None:
+    Path("book.txt").write_text("once upon a time there were bears\n" * 300)
+    assert zoo_command("export", "char_rnn_shakespeare", "--to", "tokenizer", "tokens.json")[0] == 0
+    text = ("char_rnn_text", "--data.path=book.txt", "--data.tokenizer_file=tokens.json", "--model.hidden_size=384")
+    more = ("--init_from=char_rnn_shakespeare", "--trainer.fast_dev_run=true")
+    code, shown, error = zoo_command("fit", *text, *more)
+    assert code == 0, error
+    assert "took network.recurrent, 85 of 85 tokens of network.embedding and network.head; fresh nothing" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot read the tokenizer tokens.json: No such file"),
+        ("{}", "tokens.json holds no tokenizer"),
+        (b"\xff\xfe", "tokens.json holds no tokenizer"),
+    ],
+)
+def test_odd_tokenizer_files_are_told(content: str | bytes | None, told: str, zoo_command: Zoo) -> None:
+    Path("book.txt").write_text("once upon a time\n" * 300)
+    if content is not None:
+        Path("tokens.json").write_bytes(content.encode() if isinstance(content, str) else content)
+    refused(zoo_command("fit", "char_rnn_text", "--data.path=book.txt", "--data.tokenizer_file=tokens.json"), told)
+
+
+def test_tokenizer_without_padding_is_not_for_rows(zoo_command: Zoo) -> None:
+    Path("tokens.json").write_text(Tokenizer.fit_words(["a film"]).json)
+    Path("opinions.csv").write_text(
+        "text,label\n" + "".join(f"film {n},{'good' if n % 2 else 'bad'}\n" for n in range(40))
+    )
+    flags = ("--data.path=opinions.csv", "--data.text=text", "--data.label=label", "--data.tokenizer_file=tokens.json")
+    refused(zoo_command("fit", "sentiment_csv", *flags), "the first token of tokens.json is not <pad>")
+
+
+def test_only_models_of_text_have_a_tokenizer_to_export(zoo_command: Zoo) -> None:
+    refused(zoo_command("export", "cnn_digits", "--to", "tokenizer", "tokens.json"), "has no tokenizer")
