@@ -502,3 +502,10 @@ def test_tokenizer_without_padding_is_not_for_rows(zoo_command: Zoo) -> None:
 
 def test_only_models_of_text_have_a_tokenizer_to_export(zoo_command: Zoo) -> None:
     refused(zoo_command("export", "cnn_digits", "--to", "tokenizer", "tokens.json"), "has no tokenizer")
+
+
+@pytest.mark.parametrize("given", [3, [4], {"network.0": 2}])
+def test_odd_patterns_from_python_are_told(given: Any) -> None:
+    for name in ("freeze", "lr_of"):
+        with pytest.raises(ZooError, match="expected a pattern on names of parameters, or a list of such, not"):
+            zoo.create("cnn_digits", **{name: given})

@@ -243,7 +243,7 @@ def _match(mine: Rows, theirs: Rows, tensor: Tensor, other: Tensor) -> _Match | 
     # Of a model without a tokenizer nobody knows what its rows stand for.
     if any(len(rows.names) + after != one.shape[axis] for rows, one in ((mine, tensor), (theirs, other))):
         return None
-    if tensor.select(axis, 0).shape != other.select(axis, 0).shape:
+    if [*tensor.shape[:axis], *tensor.shape[axis + 1 :]] != [*other.shape[:axis], *other.shape[axis + 1 :]]:
         return None
     places = {name: place for place, name in enumerate(theirs.names, after)}
     pairs = [(place, place) for place in range(after)]

@@ -84,8 +84,15 @@ def make_optimizer(
 
 
 def patterns(given: str | Sequence[str] | None) -> list[str]:
-    """Patterns as they are given: one, several in a text with commas between, or a list."""
-    return [one.strip() for one in (given.split(",") if isinstance(given, str) else given or ()) if one.strip()]
+    """Patterns as they are given: one, several in a text with commas between, or a list.
+
+    Raises:
+        ZooError: They are something else.
+    """
+    found: Any = given.split(",") if isinstance(given, str) else given or []
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise ZooError(f"expected a pattern on names of parameters, or a list of such, not {given!r}")
+    return [one.strip() for one in found if one.strip()]
 
 
 def _rate(given: str) -> tuple[str, float]:
