@@ -8,7 +8,7 @@ stay as they are.
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from zoo import registry, weights
+from zoo.base.gradient_free import GradientFree
 from zoo.base.module import ZooModule
-from zoo.base.optimization import Scheduled
 from zoo.base.rows import Rows
 from zoo.errors import ZooError, listed
 
@@ -129,7 +129,7 @@ def begin(model: ZooModule, name: str | os.PathLike[str]) -> Start:
     Raises:
         ZooError: There are no such weights, they are damaged or of another wing, or nothing of them fits.
     """
-    if not isinstance(model, Scheduled):
+    if isinstance(model, GradientFree) or not any(True for _ in model.parameters()):
         raise ZooError(f"{type(model).__name__} learns without gradients, so it can begin with no weights; train it")
     # Models that are built only to be read draw no random numbers from whoever builds this one.
     with torch.random.fork_rng(devices=[]):
@@ -147,9 +147,8 @@ def begin(model: ZooModule, name: str | os.PathLike[str]) -> Start:
     for key in whole:
         own[key].copy_(origin.state[key])
     for key, match in matched.items():
-        here, there = (torch.tensor(places) for places in (match.here, match.there))
-        rows = origin.state[key].index_select(match.rows.axis, there).to(own[key].dtype)
-        own[key].index_copy_(match.rows.axis, here, rows)
+        rows = origin.state[key].index_select(match.rows.axis, torch.tensor(match.there))
+        own[key].index_copy_(match.rows.axis, torch.tensor(match.here, device=own[key].device), rows.to(own[key]))
     return Start(
         origin.name,
         None if origin.model is None else type(origin.model).__name__,
@@ -216,17 +215,24 @@ def _fitting(model: ZooModule, own: Mapping[str, Tensor], origin: _Origin) -> tu
                 matched[key] = match
         elif key not in mine and key not in theirs and tensor.shape == other.shape:
             whole.add(key)
-    # A bias means nothing without its kernel, nor does the count of batches without the means over them.
-    alone = {key for key in own if not any(one in whole or one in matched for one in _kernels(key, own))}
+    alone = _without_kernel(own, whole | matched.keys())
     return whole - alone, {key: match for key, match in matched.items() if key not in alone}
 
 
-def _kernels(key: str, state: Mapping[str, Tensor]) -> list[str]:
-    """Of the tensors in the same layer those of most dimensions."""
-    layer = key.rpartition(".")[0]
-    members = [one for one in state if one.rpartition(".")[0] == layer]
-    most = max(state[one].ndim for one in members)
-    return [one for one in members if state[one].ndim == most]
+def _without_kernel(own: Mapping[str, Tensor], fitting: Set[str]) -> set[str]:
+    """The keys of layers of whose tensors the largest do not fit.
+
+    A bias means nothing without its kernel, nor does the count of batches without the means over them.
+    """
+    layers: dict[str, list[str]] = {}
+    for key in own:
+        layers.setdefault(key.rpartition(".")[0], []).append(key)
+    found: set[str] = set()
+    for members in layers.values():
+        most = max(own[key].ndim for key in members)
+        if not any(key in fitting for key in members if own[key].ndim == most):
+            found.update(members)
+    return found
 
 
 def _same_kind(tensor: Tensor, other: Tensor) -> bool:
