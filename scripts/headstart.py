@@ -2,6 +2,7 @@
 
     python -m scripts.headstart                      # everything, some twenty minutes on two cores
     python -m scripts.headstart --only text --seeds 1
+    python -m scripts.headstart --files           # writes what the commands of the page are typed at
 
 Each trial trains a recipe on a tenth of its data, and on all of it: with fresh weights, with what fits of others, and
 with a part of that frozen. All are measured on the same test split, which has chosen nothing.
@@ -35,6 +36,7 @@ class Trial(NamedTuple):
         origin: The weights to begin with.
         frozen: What is frozen in the third column.
         metric: The figure that counts, of the test split.
+        meaning: What it means, in words.
         quick: What is added for a trial of a trial.
         prepare: Writes files into the current folder.
     """
@@ -45,6 +47,7 @@ class Trial(NamedTuple):
     origin: str
     frozen: str
     metric: str
+    meaning: str
     quick: Sequence[str]
     prepare: Callable[[], None] = lambda: None
 
@@ -93,6 +96,7 @@ TRIALS = {
         "cnn_fashion_mnist",
         "network.0,network.3",
         "accuracy",
+        "share of the test pictures named right",
         ["--trainer.max_epochs=1"],
     ),
     "series": Trial(
@@ -103,6 +107,7 @@ TRIALS = {
         "lstm_sunspots",
         "network.recurrent",
         "mae",
+        "degrees off on average in the test period, less is better",
         ["--trainer.max_epochs=1"],
         write_temperatures,
     ),
@@ -111,11 +116,12 @@ TRIALS = {
         ["char_rnn_text", "--model.hidden_size", "384"],
         {
             TENTH: (["--data.path", "reviews_tenth"], "60 sentences"),
-            ALL: (["--data.path", "reviews", "--trainer.max_epochs", "8"], "600 sentences, 8 epochs"),
+            ALL: (["--data.path", "reviews", "--trainer.max_epochs", "6"], "600 sentences, 6 epochs"),
         },
         "char_rnn_shakespeare",
         "network.recurrent",
         "bits_per_char",
+        "bits a character of the test text, less is better",
         ["--trainer.max_epochs=1", "--trainer.limit_train_batches=1", "--trainer.limit_test_batches=1"],
         write_reviews,
     ),
@@ -160,10 +166,10 @@ def table(trial: Trial, seeds: int, quick: bool = False) -> str:
                 found = [figure(trial, asked, seed) for seed in range(seeds)]
                 spread = f" ± {statistics.stdev(found):.2g}" if seeds > 1 else ""
                 cells.append(f"{statistics.fmean(found):.4g}{spread}")
+                print(f"{amount}, {' '.join(begin) or 'fresh'}: {cells[-1]}", file=sys.stderr)
             lines.append(f"| {amount}: {told} | {' | '.join(cells)} |")
-            print(lines[-1], file=sys.stderr)
     command = " ".join(["zoo fit", *trial.fit, *trial.amounts[TENTH][0], "--init_from", trial.origin])
-    about = f"{trial.learns[0].upper()}{trial.learns[1:]}: `{trial.metric}` of the test split, {seeds} seeds each."
+    about = f"{trial.learns[0].upper()}{trial.learns[1:]}: {trial.meaning}; mean and deviation over {seeds} seeds."
     return "\n".join([f"```bash\n{command}\n```\n", about, "", *lines])
 
 
@@ -172,7 +178,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--only", nargs="+", choices=TRIALS, default=list(TRIALS), help="measure these alone")
     parser.add_argument("--seeds", type=int, default=5, help="trainings of each kind (default %(default)s)")
+    parser.add_argument("--files", action="store_true", help="only write the files that the commands name, here")
     options = parser.parse_args()
+    if options.files:
+        for trial in TRIALS.values():
+            trial.prepare()
+        return
     for name in options.only:
         found = written(PAGE.read_text(encoding="utf-8"), name, table(TRIALS[name], options.seeds), "headstart")
         if found is None:
