@@ -1,7 +1,7 @@
 """Errors that are told: bad input in one line, without a traceback. Any room of the zoo may import this file."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -31,6 +31,17 @@ def shortened(value: object, most: int = 100) -> str:
 def in_brief(text: str, most: int) -> str:
     """A text without its middle, where it is longer than so many characters."""
     return text if len(text) <= most else f"{text[: most // 2]}...{text[-(most // 2 - 3) :]}"
+
+
+def listed(things: Sequence[str], most: int = 8) -> str:
+    """Things with commas between; of many the first ones, and how many more there are.
+
+    Args:
+        things: Their names.
+        most: How many are named.
+    """
+    rest = len(things) - most
+    return ", ".join(things[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

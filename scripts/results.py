@@ -225,9 +225,9 @@ PAGES: dict[Path, dict[str, Callable[[], str]]] = {
 }
 
 
-def written(text: str, place: str, content: str) -> str | None:
-    """A page with what is written into one of its places; None if it lacks that place."""
-    begin, end = f"<!-- {place}: written by scripts/results.py -->", f"<!-- end of {place} -->"
+def written(text: str, place: str, content: str, script: str = "results") -> str | None:
+    """A page with what a script writes into one of its places; None if it lacks that place."""
+    begin, end = f"<!-- {place}: written by scripts/{script}.py -->", f"<!-- end of {place} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n\n{content}\n\n{end}", text) if pattern.search(text) else None
 

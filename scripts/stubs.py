@@ -50,7 +50,8 @@ def stub() -> str:
         "@overload\n"
         "def load(name: str | PathLike[str], device: str | Device = ..., *, kind: type[_Model]) -> _Model: ...\n"
     )
-    creates = _overloads("create", registry.list_recipes(), "name: str", "**overrides: Any")
+    options = "*, init_from: str | PathLike[str] | None = ..., **overrides: Any"
+    creates = _overloads("create", registry.list_recipes(), "name: str", options)
     return _HEAD + loads + typed + creates
 
 
@@ -62,9 +63,12 @@ def _overloads(function: str, names: Iterable[str], any_name: str, rest: str) ->
         model = entry.card["model"] if entry.card else entry.config["model"]
         by_class[model["class_path"].removeprefix("zoo.")].append(name)
     lines = []
+    one_by_one = rest.replace(", ", ",\n    ")
     for path, members in sorted(by_class.items()):
         listed = "".join(f'        "{name}",\n' for name in sorted(members))
-        lines.append(f"@overload\ndef {function}(\n    name: Literal[\n{listed}    ],\n    {rest},\n) -> {path}: ...\n")
+        lines.append(
+            f"@overload\ndef {function}(\n    name: Literal[\n{listed}    ],\n    {one_by_one},\n) -> {path}: ...\n"
+        )
     lines.append(f"@overload\ndef {function}({any_name}, {rest}) -> ZooModule: ...\n")
     return "".join(lines)
 

@@ -62,7 +62,8 @@ def test_every_argument_is_described(kind: type) -> None:
 @pytest.mark.parametrize("name", registry.list_recipes())
 def test_hyperparameters_hold_every_value(name: str) -> None:
     kind = names.find(registry.recipe(name).config["model"]["class_path"])
-    model = zoo.create(name, **({"vocab_size": 9, "tokenizer": None} if "tokenizer" in parameters(kind) else {}))
+    facts: dict[str, Any] = {"vocab_size": 9, "tokenizer": None} if "tokenizer" in parameters(kind) else {}
+    model = zoo.create(name, **facts)
     assert set(model.hparams) == set(parameters(kind)) - set(kind.not_kept)
     rebuilt = weights.build(names.path_of(kind), dict(model.hparams))
     assert dict(rebuilt.hparams) == dict(model.hparams)

@@ -19,6 +19,7 @@ from conftest import ROOT
 from PIL import Image
 from tiny import opinions, photos, tale
 
+from scripts import headstart
 from zoo.cli import main
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -80,6 +81,10 @@ def folder(page: Path, folders: dict[Path, Path], tmp_path_factory: pytest.TempP
     """What a reader of the page would have before them."""
     if page not in folders:
         folders[page] = _furnished(tmp_path_factory.mktemp(page.stem))
+        if page == headstart.PAGE:
+            for trial in headstart.TRIALS.values():
+                with contextlib.chdir(folders[page]):
+                    trial.prepare()
     with contextlib.chdir(folders[page]):
         yield folders[page]
 

@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "base": ["ZooModule"],
         "errors": ["ZooError"],
         "registry": ["card", "list_models"],
+        "start": ["create"],
         "training": ["Run", "fit", "open_run"],
-        "weights": ["create", "load"],
+        "weights": ["load"],
     },
 )

@@ -249,6 +249,8 @@ def create(
     name: Literal[
         "conditional_dcgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.ConditionalDCGAN: ...
 @overload
@@ -257,6 +259,8 @@ def create(
         "dcgan_digits",
         "dcgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.DCGAN: ...
 @overload
@@ -264,6 +268,8 @@ def create(
     name: Literal[
         "wgan_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.WGAN: ...
 @overload
@@ -271,6 +277,8 @@ def create(
     name: Literal[
         "wgan_gp_fashion_mnist",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> gan.WGANGP: ...
 @overload
@@ -280,6 +288,8 @@ def create(
         "causal_conv_synthetic",
         "wavenet_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.CausalConv: ...
 @overload
@@ -287,6 +297,8 @@ def create(
     name: Literal[
         "conv_lstm_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.ConvLSTM: ...
 @overload
@@ -294,6 +306,8 @@ def create(
     name: Literal[
         "dense_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.DenseForecaster: ...
 @overload
@@ -301,6 +315,8 @@ def create(
     name: Literal[
         "linear_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Linear: ...
 @overload
@@ -308,6 +324,8 @@ def create(
     name: Literal[
         "moving_average_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.MovingAverage: ...
 @overload
@@ -315,6 +333,8 @@ def create(
     name: Literal[
         "naive_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Naive: ...
 @overload
@@ -328,6 +348,8 @@ def create(
         "rnn_sequence_synthetic",
         "rnn_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Recurrent: ...
 @overload
@@ -335,13 +357,18 @@ def create(
     name: Literal[
         "seasonal_difference_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.SeasonalDifference: ...
 @overload
 def create(
     name: Literal[
         "seasonal_naive_co2",
+        "seasonal_naive_csv",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.SeasonalNaive: ...
 @overload
@@ -350,6 +377,8 @@ def create(
         "stateful_lstm_synthetic",
         "stateful_rnn_synthetic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Stateful: ...
 @overload
@@ -358,6 +387,8 @@ def create(
         "backprop_iris",
         "backprop_sine",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.Backprop: ...
 @overload
@@ -366,6 +397,8 @@ def create(
         "kmeans_fashion_mnist",
         "kmeans_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.KMeans: ...
 @overload
@@ -377,6 +410,8 @@ def create(
         "linear_minibatch",
         "linear_stochastic",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.LinearRegression: ...
 @overload
@@ -385,6 +420,8 @@ def create(
         "pca_fashion_mnist",
         "pca_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.PCA: ...
 @overload
@@ -395,6 +432,8 @@ def create(
         "ngram5_shakespeare",
         "trigram_shakespeare",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.NGramLM: ...
 @overload
@@ -404,6 +443,8 @@ def create(
         "char_rnn_text",
         "word_lstm_shakespeare",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.RNNLM: ...
 @overload
@@ -416,6 +457,8 @@ def create(
         "sentiment_csv",
         "sentiment_flatten_reviews",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.SentimentClassifier: ...
 @overload
@@ -424,6 +467,8 @@ def create(
         "char_transformer_shakespeare",
         "char_transformer_shakespeare_quick",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> text.TransformerLM: ...
 @overload
@@ -436,6 +481,8 @@ def create(
         "cnn_things",
         "cnn_things_augmented",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.CNN: ...
 @overload
@@ -444,17 +491,22 @@ def create(
         "dense_fashion_mnist",
         "dense_iris",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.Dense: ...
 @overload
 def create(
     name: Literal[
+        "efficientnet_lite0_folder",
         "efficientnet_lite0_things",
         "mobilenetv2_folder",
         "mobilenetv2_things",
         "mobilenetv2_things_finetuned",
     ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> vision.Transfer: ...
 @overload
-def create(name: str, **overrides: Any) -> ZooModule: ...
+def create(name: str, *, init_from: str | PathLike[str] | None = ..., **overrides: Any) -> ZooModule: ...

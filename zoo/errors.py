@@ -5,6 +5,7 @@ import re
 from datamodules.errors import UserError
 from datamodules.errors import did_you_mean as did_you_mean
 from datamodules.errors import in_brief as in_brief
+from datamodules.errors import listed as listed
 from datamodules.errors import shortened as shortened
 
 

@@ -40,6 +40,9 @@ def _is_size(value: Any) -> bool:
 _TEXT, _NUMBER, _FIGURES = _is(str), _is(int, float), _named(_is(int, float, bool, str, type(None)))
 _CHECKSUM = _record(shape=lambda value: _each(_is_size)(value) and len(value) > 0, sha256=_is_sha256)
 _CHECKSUMS = _named(lambda value: _CHECKSUM(value) and _TEXT(value.get("until", "")))
+_START = _record(
+    name=_TEXT, holds=_optional(_TEXT), sha256=_is_sha256, **dict.fromkeys(("taken", "fresh", "left"), _each(_TEXT))
+)
 _OBJECT = _record(class_path=_TEXT, init_args=_is(dict))
 
 _CARD: dict[str, Check] = {
@@ -58,6 +61,7 @@ _CARD: dict[str, Check] = {
     "classes": _optional(_each(_TEXT)),
     "data": lambda value: _named(lambda _: True)(value) and _is_known_data(value),
     "trained_with": _TEXT,
+    "init_from": _START,
     "training": _FIGURES,
     "validation": _named(_NUMBER),
     "curve": _named(_each(_NUMBER)),
@@ -78,6 +82,7 @@ _RESULTS: dict[str, Check] = {
     "recipe": _TEXT,
     "command": _TEXT,
     "ms_a_step": _named(_NUMBER),
+    "init_from": _START,
     "data": _CHECKSUMS,
     "fit": _FIGURES,
     "validate": _named(_NUMBER),

@@ -58,24 +58,35 @@ def load(name: str | os.PathLike[str], device: str | torch.device = "cpu", *, ki
             or the device is not there.
     """
     device = find_device(device)
-    path = Path(name)
-    if str(name) in registry.list_models(pretrained=True):
-        model = load_published(registry.entry(str(name)).folder)
-    elif (path / "card.json").is_file():
-        model = load_published(path)
-    elif (path / "config.yaml").is_file():
-        model = load_checkpoint(best_checkpoint(path))
-    elif path.is_file():
-        model = load_checkpoint(path)
-    elif path.exists() or len(path.parts) > 1 or path.suffix == ".ckpt":
-        raise ZooError(
-            f"no model at {path}; expected a published name, a run folder, a folder with card.json or a .ckpt file"
-        )
-    else:
-        raise ZooError(_unknown(str(name)))
+    path = locate(name)
+    model = load_published(path) if path.is_dir() else load_checkpoint(path)
     if not isinstance(model, kind):
         raise ZooError(f"{name} holds a {type(model).__name__}, expected a {kind.__name__}")
     return model.to(device).eval()
+
+
+def locate(name: str | os.PathLike[str]) -> Path:
+    """Where trained weights lie: a folder with a card, or a file.
+
+    Args:
+        name: A published model, a folder of published weights, the folder of a run (its best checkpoint; of one on
+            everything its last), or a file.
+
+    Raises:
+        ZooError: There is nothing of that name.
+    """
+    path = Path(name)
+    if str(name) in registry.list_models(pretrained=True):
+        return registry.entry(str(name)).folder
+    if (path / "config.yaml").is_file() and not (path / "card.json").is_file():
+        return best_checkpoint(path)
+    if (path / "card.json").is_file() or path.is_file():
+        return path
+    if path.exists() or len(path.parts) > 1 or path.suffix in (".ckpt", ".safetensors"):
+        raise ZooError(
+            f"no model at {path}; expected a published name, a run folder, a folder with card.json or a .ckpt file"
+        )
+    raise ZooError(_unknown(str(name)))
 
 
 def _unknown(name: str) -> str:
@@ -84,32 +95,6 @@ def _unknown(name: str) -> str:
     except ZooError as error:
         return str(error)
     return f"no model '{name}'"
-
-
-def create(name: str, **overrides: Any) -> ZooModule:
-    """Builds the untrained model of a recipe.
-
-    Args:
-        name: Name of the recipe.
-        **overrides: Constructor arguments of the model that differ from the recipe's, such as ``num_classes=5``.
-
-    Returns:
-        The model with fresh weights, but for a backbone that it begins with. Facts of the recipe's data (class names,
-        mean, tokenizer, ...) are those of what is published, if anything is, else the model's defaults.
-
-    Raises:
-        ZooError: There is no such recipe or argument.
-    """
-    recipe = registry.recipe(name)
-    model = recipe.card["model"] if recipe.card else recipe.config["model"]
-    arguments = {**model.get("init_args", {}), **overrides}
-    if "num_classes" in overrides and "classes" not in overrides:
-        arguments.pop("classes", None)
-    if recipe.card and "vocab_size" in arguments and not {"vocab_size", "tokenizer"} & overrides.keys():
-        # A tokenizer is no argument that a card would list, but a part of the weights.
-        published: Any = load_published(recipe.folder)
-        arguments["tokenizer"] = published.tokenizer.json
-    return build(model["class_path"], arguments)
 
 
 def build(class_path: str, init_args: dict[str, Any]) -> ZooModule:
@@ -286,6 +271,19 @@ def load_checkpoint(path: Path) -> ZooModule:
         raise ZooError(
             f"{path} does not name its model class; only checkpoints of the zoo's models can be loaded alone"
         )
+    return rebuild(checkpoint, path)
+
+
+def rebuild(checkpoint: dict[str, Any], path: Path) -> ZooModule:
+    """The model that a checkpoint holds.
+
+    Args:
+        checkpoint: What the file holds; it names the model's class.
+        path: The file.
+
+    Raises:
+        ZooError: It holds no model of the zoo, or weights that do not fit it.
+    """
     with unfilled():
         model = build(checkpoint["class_path"], checkpoint.get("hyper_parameters", {}))
     fill(model, checkpoint["state_dict"], path)
@@ -327,6 +325,15 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if (fault := fault_of_checkpoint(checkpoint)) is not None:
         raise ZooError(f"{path} is no Lightning checkpoint: {fault}")
     return dict(checkpoint)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Reads a file of tensors that no card describes.
+
+    Raises:
+        ZooError: The file is missing or damaged.
+    """
+    return _parse_safetensors(_read_bytes(path), path)
 
 
 def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:

@@ -30,8 +30,8 @@ CONTEXT = 1024
 class RunningText(DataModule):
     """Base of the corpora: running text as token ids; a subclass says how to :meth:`read` it.
 
-    The tokenizer is fitted on the training split. Ids are written to ``cache`` once, block by block, and mapped into
-    memory, so that a corpus may be larger than memory.
+    The tokenizer is fitted on the training split, unless one is given. Ids are written to ``cache`` once, block by
+    block, and mapped into memory, so that a corpus may be larger than memory.
 
     Training batches are
 
@@ -58,6 +58,8 @@ class RunningText(DataModule):
         eval_batch_size: Tokens in a validation or test batch.
         seed: Determines order and cuts of the training batches.
         cache: Folder for token ids; ``lightning-zoo`` in the user's cache folder by default.
+        tokenizer_file: A tokenizer to take as it is, such as ``zoo export NAME --to tokenizer`` writes it; then nothing
+            is fitted, and ``unit``, ``max_vocab_size`` and ``lower`` say nothing.
 
     Raises:
         DataError: A setting means nothing.
@@ -79,9 +81,13 @@ class RunningText(DataModule):
         eval_batch_size: int = 65_536,
         seed: int = 0,
         cache: str | None = None,
+        tokenizer_file: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._given = (
+            None if tokenizer_file is None else Tokenizer.read(expanded(tokenizer_file, "--data.tokenizer_file"))
+        )
         for name, value in (("window", window), ("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if value < 1:
                 raise DataError(f"{name} is {value}, expected at least 1")
@@ -114,11 +120,15 @@ class RunningText(DataModule):
     def tokens(self) -> Tokens:
         """Tokenizer and ids, made on first use."""
         if self._tokens is None:
-            settings = [self.unit, self.max_vocab_size, self.lower, self.lines]
+            settings: list[Any] = [self.unit, self.max_vocab_size, self.lower, self.lines]
+            if self._given is not None:
+                settings = [self._given.json, self.lines]
             self._tokens = prepare(self.read, self._fit, [self.origin(), settings], self.cache)
         return self._tokens
 
     def _fit(self, texts: Iterable[str]) -> Tokenizer:
+        if self._given is not None:
+            return self._given
         if not self.lines:
             texts = (f"{text}\n" for text in texts)
         if self.unit == "subwords":

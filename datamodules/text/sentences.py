@@ -53,6 +53,8 @@ class LabelledSentences(InMemory):
         truncating: Side on which longer texts are cut.
         val: Share of the texts for validation.
         test: Share of the texts for testing.
+        tokenizer_file: A tokenizer to take as it is, such as ``zoo export NAME --to tokenizer`` writes it, whose first
+            token is ``<pad>``; then nothing is fitted, and ``unit``, ``max_vocab_size`` and ``lower`` say nothing.
 
     Raises:
         DataError: A setting means nothing.
@@ -70,9 +72,15 @@ class LabelledSentences(InMemory):
         truncating: Side = "post",
         val: float = 0.1,
         test: float = 0.1,
+        tokenizer_file: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self._given = (
+            None if tokenizer_file is None else Tokenizer.read(expanded(tokenizer_file, "--data.tokenizer_file"))
+        )
+        if self._given is not None and self._given.pad_id != 0:
+            raise DataError(f"the first token of {tokenizer_file} is not {PAD}, which fills rows up; give another one")
         for name, value in (("length", length), ("max_vocab_size", max_vocab_size)):
             if value < 1:
                 raise DataError(f"{name} is {value}, expected at least 1")
@@ -134,7 +142,9 @@ class LabelledSentences(InMemory):
         }
 
     def _fit(self, texts: list[str]) -> Tokenizer:
-        if self.unit == "subwords":
+        if self._given is not None:
+            found = self._given
+        elif self.unit == "subwords":
             found = Tokenizer.fit_subwords(texts, self.max_vocab_size, (PAD,), self.lower)
         elif self.unit == "words":
             found = Tokenizer.fit_words(texts, self.max_vocab_size, (PAD, UNKNOWN), lower=self.lower)

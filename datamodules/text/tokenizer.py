@@ -7,6 +7,8 @@ a text alike.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -53,6 +55,22 @@ class Tokenizer:
         # Padding is done here: words that are dropped must not count.
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "Tokenizer":
+        """Reads a tokenizer from a file, as ``zoo export --to tokenizer`` writes it, or Hugging Face.
+
+        Raises:
+            DataError: There is no such file, or it describes no tokenizer.
+        """
+        try:
+            return cls(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise DataError(f"cannot read the tokenizer {path}: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} holds no tokenizer: {error}") from error
+        except DataError as error:
+            raise DataError(f"{path} holds no tokenizer: {error}") from error
 
     @classmethod
     def fit_words(

@@ -44,6 +44,7 @@ class Digits(Images):
     The sixteen grey levels are stretched to 0..255. Splits are stratified: 20 % test, 10 % validation, 70 % train.
 
     Args:
+        train_size: Use only so many of the 1,257 training images; all if left out.
         batch_size: Images in a training batch of one process.
     """
 
@@ -58,8 +59,9 @@ class Digits(Images):
         "licence": "CC BY 4.0",
     }
 
-    def __init__(self, batch_size: int = 64, **options: Any) -> None:
+    def __init__(self, train_size: int | None = None, batch_size: int = 64, **options: Any) -> None:
         super().__init__(batch_size=batch_size, **options)
+        self.train_size = train_size
 
     def load(self) -> dict[str, Split]:
         """Reads and splits the digits."""
@@ -68,6 +70,9 @@ class Digits(Images):
         labels = bunch.target.astype(np.int64)
         rest, test = stratified_split(labels, 0.2, self.seed)
         train, val = stratified_split(labels[rest], 0.125, self.seed)
+        if self.train_size is not None:
+            _, chosen = stratified_split(labels[rest][train], self.train_size, self.seed)
+            train = train[chosen]
         positions = {"train": rest[train], "val": rest[val], "test": test}
         return {
             name: (torch.from_numpy(images[rows]), torch.from_numpy(labels[rows])) for name, rows in positions.items()

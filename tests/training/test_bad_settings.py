@@ -1,6 +1,7 @@
 """Settings that cannot be are one line and exit code 2, never a traceback, and leave no run behind."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Zoo
@@ -134,7 +135,7 @@ def test_file_without_a_trainer_trains(zoo_command: Zoo) -> None:
 
 
 @pytest.mark.parametrize("given", [{"lr": None}, {"hidden_size": "many"}, {"hidden_size": None}, {"channels": None}])
-def test_argument_from_python_is_one_line(given: dict[str, object]) -> None:
+def test_argument_from_python_is_one_line(given: dict[str, Any]) -> None:
     with pytest.raises(zoo.errors.UserError, match=f"^{next(iter(given))} is .*, expected "):
         zoo.create("cnn_digits", **given)
 

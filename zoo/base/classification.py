@@ -6,7 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from zoo.base.inputs import inputs_of
 from zoo.base.optimization import Optimized
 from zoo.base.processor import in_float64
+from zoo.base.rows import Rows, last_layer, rows_of
 from zoo.drawing import draw_confusion_matrix
 from zoo.errors import ZooError
 
@@ -49,6 +50,16 @@ class Classification(Optimized):
         self.evaluation_loss = MeanMetric(nan_strategy="disable")
         self._train_correct: list[Tensor] = []
         self._train_seen = 0
+
+    @property
+    def head(self) -> nn.Module:
+        """The layer that gives the logits."""
+        return last_layer(self)
+
+    def rows(self) -> dict[str, Rows]:
+        """A row of the head for each class; the one of two classes tells them apart."""
+        names = [f"{self.classes[1]}, not {self.classes[0]}"] if self.num_logits == 1 else self.classes
+        return rows_of(self, self.head, Rows("classes", names))
 
     def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
         """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""

@@ -18,6 +18,7 @@ from zoo import names
 from zoo.base.inputs import check_finite, inputs_of, to_tensor, told
 from zoo.base.loss_watch import LossWatch
 from zoo.base.processor import find_device, has_float64
+from zoo.base.rows import Rows
 from zoo.errors import ZooError
 
 _unfilled = ContextVar("unfilled", default=False)
@@ -55,6 +56,7 @@ class ZooModule(KeepsArguments, LightningModule):
         rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
         learns: Whether training makes a difference to it.
         takes_tf32: Whether training bears float32 products of 10 bits, as networks do that are large enough to gain.
+        learnt: Beginnings of the keys of what training makes; the others hold facts of the data.
     """
 
     metric: str
@@ -62,6 +64,7 @@ class ZooModule(KeepsArguments, LightningModule):
     rounding_tolerance = 1e-4
     learns = True
     takes_tf32 = False
+    learnt: tuple[str, ...] = ("network.",)
 
     def __init__(self) -> None:
         super().__init__()
@@ -269,6 +272,10 @@ class ZooModule(KeepsArguments, LightningModule):
         if getattr(data, "private", False):
             inputs = torch.randint(0, 256, inputs.shape, generator=torch.Generator().manual_seed(0)).to(inputs.dtype)
         return {"input": inputs}
+
+    def rows(self) -> dict[str, Rows]:
+        """Which parameters have a row for each token, class or step, by name; see :mod:`zoo.start`."""
+        return {}
 
     def borrowed(self) -> dict[str, str]:
         """Parts of the state that may equal other published weights, so that these need not be stored again.

@@ -90,9 +90,11 @@ class MuonWithAdamW(Optimizer):
         weight_decay: float = 0.0,
         betas: tuple[float, float] = (0.9, 0.99),
     ) -> None:
+        matrices, others = list(matrices), list(others)
+        # Of a model that is frozen but for one kind, that kind alone is left.
         self.parts: tuple[Optimizer, ...] = (
-            Muon(matrices, lr, weight_decay),
-            AdamW(others, lr, betas, weight_decay=0.0, fused=True),
+            *([Muon(matrices, lr, weight_decay)] if matrices else []),
+            *([AdamW(others, lr, betas, weight_decay=0.0, fused=True)] if others else []),
         )
         # The groups are those of the parts, so whoever changes a learning rate here changes it there.
         super().__init__([group for part in self.parts for group in part.param_groups], {"lr": lr})

@@ -1,7 +1,8 @@
-"""Optimizers by name, which parameters decay, and learning-rate schedules: the same in every wing."""
+"""Optimizers by name, which parameters they move and which decay, and learning-rate schedules: alike in every wing."""
 
 from collections.abc import Collection, Iterable, Sequence
-from math import cos, pi
+from fnmatch import fnmatchcase
+from math import cos, inf, nan, pi
 from typing import Any, Literal, get_args
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR,
 
 from zoo.base.module import ZooModule
 from zoo.base.muon import MuonWithAdamW
-from zoo.errors import ZooError, did_you_mean
+from zoo.errors import ZooError, did_you_mean, listed
 
 OptimizerName = Literal["adamw", "adam", "sgd", "muon"]
 Schedule = Literal["constant", "cosine", "warmup_cosine", "one_cycle", "plateau"]
@@ -82,6 +83,34 @@ def make_optimizer(
     return (AdamW if name == "adamw" else Adam)(groups, rate, betas, epsilon, fused=True)
 
 
+def patterns(given: str | Sequence[str] | None) -> list[str]:
+    """Patterns as they are given: one, several in a text with commas between, or a list.
+
+    Raises:
+        ZooError: They are something else.
+    """
+    found: Any = given.split(",") if isinstance(given, str) else given or []
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) for one in found):
+        raise ZooError(f"expected a pattern on names of parameters, or a list of such, not {given!r}")
+    return [one.strip() for one in found if one.strip()]
+
+
+def _rate(given: str) -> tuple[str, float]:
+    """A pattern and the factor that stands behind it.
+
+    Raises:
+        ZooError: There is no factor, or one that is no positive number.
+    """
+    pattern, _, text = given.rpartition("=")
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = nan
+    if not pattern or not 0 < factor < inf:
+        raise ZooError(f"lr_of is {given!r}, expected a pattern and a factor above 0, such as 'network.head.*=10'")
+    return pattern.strip(), factor
+
+
 def _by_rate(parameters: Iterable[Parameter], rates: dict[int, float]) -> list[dict[str, Any]]:
     """Groups of parameters with the same learning rate."""
     groups: dict[float, list[Parameter]] = {}
@@ -122,10 +151,96 @@ class WarmupCosineLR(LRScheduler):
 
 
 class Scheduled(ZooModule):
-    """Base of the models whose optimizers move along a schedule."""
+    """Base of the models that learn by gradients, whose optimizers move along a schedule.
+
+    Args:
+        freeze: Parameters that training leaves as they are, such as ``network.0.*``: a pattern or a list of such, where
+            ``network.0`` stands for all that is below, too.
+        lr_of: Learning rates of some parameters, as multiples of what they would be, such as ``network.11.*=10``;
+            likewise. The last pattern that fits counts.
+    """
 
     _resumed_steps: int | None = None
     _resumed_processes: int | None = None
+
+    def __init__(
+        self, freeze: str | list[str] | None = None, lr_of: str | list[str] | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.frozen_by, self.rates = patterns(freeze), dict(map(_rate, patterns(lr_of)))
+
+    def frozen_names(self) -> set[str]:
+        """The parameters that training leaves as they are, by name.
+
+        Raises:
+            ZooError: A pattern fits none.
+        """
+        return {name for pattern in self.frozen_by for name in self.fitting(pattern, "freeze")}
+
+    def factors(self) -> dict[str, float]:
+        """By what the learning rates of some parameters are multiplied, by name.
+
+        Raises:
+            ZooError: A pattern fits none.
+        """
+        return {name: rate for pattern, rate in self.rates.items() for name in self.fitting(pattern, "lr_of")}
+
+    def check_patterns(self) -> None:
+        """Refuses patterns that fit no parameter.
+
+        Raises:
+            ZooError: There is such a one.
+        """
+        self.frozen_names()
+        self.factors()
+
+    def fitting(self, pattern: str, asked: str) -> list[str]:
+        """The names of the parameters that a pattern fits.
+
+        Args:
+            pattern: A shell pattern; without wildcards also the name of a module.
+            asked: The argument that holds it, for the error.
+
+        Raises:
+            ZooError: It fits none.
+        """
+        known = [name for name, _ in self.named_parameters()]
+        found = [name for name in known if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")]
+        if not found:
+            layers = list(dict.fromkeys(f"{name.rpartition('.')[0]}.*" for name in known))
+            raise ZooError(
+                f"{asked} {pattern!r} fits no parameter of {type(self).__name__}; there are {listed(layers)}"
+            )
+        return found
+
+    def setup(self, stage: str) -> None:
+        """Freezes, before a trainer looks which parameters its processes have to agree on."""
+        frozen = self.frozen_names()
+        for name, parameter in self.named_parameters():
+            if name in frozen:
+                parameter.requires_grad_(False)
+
+    def moved(self, parts: Sequence[Part]) -> list[Part]:
+        """What optimizers move of some parts, each parameter at its rate.
+
+        Raises:
+            ZooError: Nothing is left to train, or a pattern fits no parameter.
+        """
+        if not self.frozen_by and not self.rates:
+            return list(parts)
+        frozen, factors = self.frozen_names(), self.factors()
+        names = {id(one): name for name, one in self.named_parameters()}
+        found: list[Part] = []
+        for members, lr in parts:
+            # What keeps its rate comes first: the rate of the first group is the one that is shown.
+            by_factor: dict[float, list[Parameter]] = {1.0: []}
+            for one in members:
+                if names[id(one)] not in frozen:
+                    by_factor.setdefault(factors.get(names[id(one)], 1.0), []).append(one)
+            found += [(some, lr * factor) for factor, some in by_factor.items() if some]
+        if not found:
+            raise ZooError(f"freeze {', '.join(self.frozen_by)} leaves {type(self).__name__} nothing to train")
+        return found
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps how many processes trained, which says how many steps an epoch has."""
@@ -246,7 +361,7 @@ class Optimized(Scheduled):
         """The optimizer and its schedule."""
         optimizer = make_optimizer(
             self.optimizer,
-            self.trained_parts(),
+            self.moved(self.trained_parts()),
             self.weight_decay if self.decays else None,
             self.momentum,
             self.nesterov,

@@ -48,7 +48,7 @@ def backtest(argv: list[str]) -> int:
     if target.checkpoint is not None:
         raise ZooError("--ckpt_path is for 'zoo fit' and 'zoo test': a backtest trains every fold itself")
     name = f"{target.recipe}-backtest"
-    whole = ZooCLI(target.args, "backtest", name, quiet=target.quiet, description=backtest.__doc__)
+    whole = ZooCLI(target.args, "backtest", name, quiet=target.quiet, description=backtest.__doc__, trust=target.trust)
     try:
         folds = _divide(whole, options.folds, not options.goes_on)
     except (ZooError, DataError):
@@ -66,7 +66,7 @@ def backtest(argv: list[str]) -> int:
         run = folder / f"fold-{number}"
         try:
             keep = KeepForecasts()
-            cli = ZooCLI([*target.args, *flags], "fit", name, run, target.quiet, [keep])
+            cli = ZooCLI([*target.args, *flags], "fit", name, run, target.quiet, [keep], trust=target.trust)
             if options.goes_on and model is not None:
                 weights.fill(cli.model, model.state_dict(), folder / f"fold-{number - 1}")
             run.mkdir()

@@ -58,6 +58,7 @@ def _facts(card: dict[str, Any]) -> dict[str, str]:
         "measured with": f"`{card['measured_with']}`" if "measured_with" in card else "",
         "learnt from": ", ".join(filter(None, (name, url, terms))),
         "trained with": f"`{card['trained_with']}`" if "trained_with" in card else "",
+        "begun with": _start(card.get("init_from") or {}),
         "training": _training(card.get("training") or {}),
         "architecture": f"`{card['model']['class_path']}`, {card['parameters']:,} parameters",
         "classes": shown,
@@ -75,6 +76,12 @@ def _seeds(card: dict[str, Any]) -> str:
         return ""
     mean, spread = (_figure(card["metric"], card[key]) for key in ("seeds_mean", "seeds_std"))
     return f"{mean} ± {spread}, {len(card['seeds'])} runs that differ by their seed alone; published is {card['seed']}"
+
+
+def _start(start: dict[str, Any]) -> str:
+    if not start:
+        return ""
+    return f"{start['name']} (sha256 `{start['sha256'][:16]}...`): {', '.join(start['taken'])}"
 
 
 def _training(training: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.files import written_whole
+from datamodules.files import write_whole, written_whole
 from zoo import weights
 from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
@@ -18,10 +18,13 @@ from zoo.text.ngram import NGramLM
 
 
 def export(argv: list[str]) -> None:
-    """Exports a model: to ONNX, raw inputs in, the model's outputs out, any batch size; n-gram models to ARPA."""
+    """Exports a model: to ONNX, raw inputs in, the model's outputs out, any batch size; n-gram models to ARPA.
+
+    Of a model of text also its tokenizer, which Hugging Face's library reads, and --data.tokenizer_file.
+    """
     parser = Arguments("export", export.__doc__)
     parser.add_argument("name", help="a published model, a run folder or a checkpoint file")
-    parser.add_argument("--to", choices=["onnx", "arpa"], required=True, help="format")
+    parser.add_argument("--to", choices=["onnx", "arpa", "tokenizer"], required=True, help="format")
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write")
     options = parser.parse_args(argv)
     if options.out.is_dir():
@@ -29,7 +32,12 @@ def export(argv: list[str]) -> None:
     if not options.out.parent.is_dir():
         raise ZooError(f"no folder {options.out.parent} to write {options.out.name} into")
     model = weights.load(options.name)
-    if options.to == "arpa":
+    if options.to == "tokenizer":
+        tokenizer = getattr(model, "tokenizer", None)
+        if tokenizer is None:
+            raise ZooError(f"'{options.name}' is a {type(model).__name__}, which reads no text and has no tokenizer")
+        write_whole(options.out, tokenizer.json.encode())
+    elif options.to == "arpa":
         if not isinstance(model, NGramLM):
             raise ZooError(
                 f"ARPA is for n-gram models, and '{options.name}' is a {type(model).__name__}; use --to onnx"

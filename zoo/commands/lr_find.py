@@ -39,7 +39,9 @@ def lr_find(argv: list[str]) -> None:
             f"expected 20 to {_MOST_STEPS:,} steps and 0 < min < max"
         )
     target = resolve("lr-find", [options.recipe, *flags])
-    cli = ZooCLI(target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__)
+    cli = ZooCLI(
+        target.args, "lr-find", target.recipe, None, target.quiet, description=lr_find.__doc__, trust=target.trust
+    )
     if not cli.model.automatic_optimization:
         cli.leave_no_trace()
         raise ZooError(f"{type(cli.model).__name__} trains two networks, so there is no one learning rate to find")

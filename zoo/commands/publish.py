@@ -124,10 +124,11 @@ def make_card(
             **({"checksums": results["data"]} if "data" in results else {}),
         },
         "trained_with": results.get("command", f"zoo fit {name} --seed_everything {cli.config['seed_everything']}"),
+        **({"init_from": results["init_from"]} if "init_from" in results else {}),
         "training": results["fit"],
         "validation": validation(run, results["fit"].get("best_epoch")),
         "curve": curve(run, f"val_{metric}"),
-        "licence": _licence(cli.model),
+        "licence": _licence(cli.model, results),
         "versions": {
             "zoo": __version__,
             **{package: version(package) for package in ("torch", "torchvision", "lightning", "torchmetrics")},
@@ -152,8 +153,9 @@ def curve(run: Path, column: str) -> dict[str, list[float]]:
     return {"steps": [step for step, _ in rows], column: [float(f"{value:.5g}") for _, value in rows]}
 
 
-def _licence(model: Any) -> str:
-    """That of the zoo, and that of weights which the model began with."""
-    start = str(model.hparams.get("weights"))
-    begun = registry.card(start)["licence"] if start in registry.list_models(pretrained=True) else None
-    return f"Apache-2.0; backbone {start}: {begun}" if begun else "Apache-2.0"
+def _licence(model: Any, results: dict[str, Any]) -> str:
+    """That of the zoo, and those of published weights which the model began with."""
+    starts = {"backbone": model.hparams.get("weights"), "begun with": results.get("init_from", {}).get("name")}
+    published = registry.list_models(pretrained=True)
+    terms = [f"{part} {name}: {registry.card(name)['licence']}" for part, name in starts.items() if name in published]
+    return "; ".join(["Apache-2.0", *terms])

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from zoo.base.loss_watch import LossWatch
 from zoo.base.optimization import OptimizerName, Schedule, hidden_matrices, make_optimizer
 from zoo.base.processes import add_up, broadcast, leave_unwrapped, number_of_processes, place_among_processes
+from zoo.base.rows import Rows, rows_of
 from zoo.errors import ZooError
 from zoo.gan.averaging import follow, share_gradients, share_statistics
 from zoo.gan.diagnosis import diagnose
@@ -50,6 +51,7 @@ class Adversarial(JudgedGenerator):
 
     batch_norm = True
     takes_tf32 = True
+    learnt = ("generator.", "average.", "discriminator.")
 
     def __init__(
         self,
@@ -92,6 +94,11 @@ class Adversarial(JudgedGenerator):
         self._noise: torch.Generator | None = None
         self._tally: dict[str, list[Tensor]] = {}
         self._history: list[dict[str, float]] = []
+
+    def rows(self) -> dict[str, Rows]:
+        """Of the discriminator a row of its last layer for each class, too."""
+        classes = self.discriminator.classes
+        return super().rows() | ({} if classes is None else rows_of(self, classes, Rows("classes", self.classes)))
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """What the discriminator learns to make small, from its scores ``(N,)`` of real and of generated images."""
@@ -239,7 +246,8 @@ class Adversarial(JudgedGenerator):
     def _optimizer(self, network: nn.Module, lr: float) -> torch.optim.Optimizer:
         betas = (self.betas[0], self.betas[1])
         hidden = hidden_matrices(network) if self.optimizer == "muon" else ()
-        return make_optimizer(self.optimizer, [(list(network.parameters()), lr)], None, betas=betas, hidden=hidden)
+        parts = self.moved([(list(network.parameters()), lr)])
+        return make_optimizer(self.optimizer, parts, None, betas=betas, hidden=hidden)
 
     def on_fit_start(self) -> None:
         """Lets all processes begin with the weights of the first."""

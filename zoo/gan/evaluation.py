@@ -45,6 +45,7 @@ class JudgedGenerator(ImageGenerator):
         Raises:
             ZooError: What is to be watched is not measured.
         """
+        super().setup(stage)
         if self._trainer is not None and stage == "fit":
             self._watch_distance()
         if self.feature_name is not None and self._feature_network is None:

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from zoo.base.inputs import check_ids, inputs_of, to_tensor, told
 from zoo.base.optimization import Scheduled
+from zoo.base.rows import Rows
 from zoo.base.seeds import seeded
 from zoo.drawing import draw_tiles, in_rows
 from zoo.errors import ZooError, did_you_mean
@@ -47,6 +48,8 @@ class ImageGenerator(Scheduled):
         - Output: images ``(N, C, S, S)``, 0 (black) to 1 (white).
     """
 
+    learnt: tuple[str, ...] = ("generator.", "average.")
+
     def __init__(
         self,
         num_classes: int = 0,
@@ -70,6 +73,13 @@ class ImageGenerator(Scheduled):
         self.generator = Generator(latent_size, in_channels, image_size, width, detail_width, num_classes)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         self._settled = False
+
+    def rows(self) -> dict[str, Rows]:
+        """A column of the generator's first layer for each class, after those of the noise."""
+        if not self.num_classes:
+            return {}
+        columns = Rows("classes", self.classes, axis=1, after=self.latent_size)
+        return dict.fromkeys(("generator.dense.weight", "average.dense.weight"), columns)
 
     def forward(self, latent: Tensor, labels: Tensor | None = None) -> Tensor:
         """Makes images of noise; of models with classes by labels ``(N,)``, all classes in turn if left out."""

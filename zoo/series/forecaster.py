@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from zoo.base.inputs import inputs_of
 from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized, one_of
+from zoo.base.rows import Rows, last_layer, rows_of
 from zoo.errors import ZooError
 from zoo.series.drawing import draw_forecasts, draw_residuals
 from zoo.series.metrics import Errors, naive_errors, seasons_back
@@ -241,6 +242,11 @@ class TrainedForecaster(Forecaster, Optimized):
                     f"found output {output!r}, window {self.window}, period {self.period}"
                 )
             self.shortest = self.period
+
+    def rows(self) -> dict[str, Rows]:
+        """A row of the last layer for each step ahead of each series."""
+        names = [f"{step} of {series}" for step in range(self.horizon) for series in range(self.num_series)]
+        return rows_of(self, last_layer(self.network), Rows("steps", names))
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""

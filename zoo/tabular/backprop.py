@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from torchmetrics import MeanMetric
 
 from zoo.base.optimization import Optimized, OptimizerName
+from zoo.base.rows import Rows
 from zoo.drawing import draw_confusion_matrix, draw_curve
 from zoo.errors import ZooError
 from zoo.tabular.features import RowInputs
@@ -147,6 +148,12 @@ class Backprop(RowInputs, Optimized):
         self.evaluation_metric = MeanMetric(nan_strategy="disable")
         self._gradients: list[Tensor] = []
 
+    def rows(self) -> dict[str, Rows]:
+        """A row of the last layer for each class."""
+        last = len(self.network.weights) - 1
+        rows = Rows("classes", self.classes or [])
+        return {f"network.{kind}.{last}": rows for kind in ("weights", "biases")} if self.classes else {}
+
     def forward(self, inputs: Tensor) -> Tensor:
         """The outputs for raw features."""
         return self.network(self.normalise(self.take(inputs)))
@@ -188,6 +195,8 @@ class Backprop(RowInputs, Optimized):
         """Hands the hand-made gradients to the optimizer, averaged over the processes and over accumulated batches."""
         batches = self.trainer.accumulate_grad_batches
         for parameter, gradient in zip(self.network.parameters(), self._gradients, strict=True):
+            if not parameter.requires_grad:
+                continue
             if dist.is_initialized() and self.trainer.world_size > 1:
                 dist.all_reduce(gradient)
                 gradient /= self.trainer.world_size

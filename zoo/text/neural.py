@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.base.optimization import Optimized
+from zoo.base.rows import Rows, rows_of
 from zoo.text.generation import State
 from zoo.text.language_model import LanguageModel
 
@@ -99,6 +100,11 @@ class NeuralLanguageModel(LanguageModel, Optimized):
         """The vectors of the tokens."""
         return self.network.embedding
 
+    def rows(self) -> dict[str, Rows]:
+        """A row of the embedding, and of the head, for each token."""
+        tokens = self.stored_tokenizer.rows()
+        return rows_of(self, self.network.embedding, tokens) | rows_of(self, self.network.head, tokens)
+
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy in nats of logits ``(N, T, V)`` and ids ``(N, T)``."""
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
@@ -130,6 +136,7 @@ class NeuralLanguageModel(LanguageModel, Optimized):
 
     def setup(self, stage: str) -> None:
         """Compiles, in place, so that no key is renamed."""
+        super().setup(stage)
         if self.compile_network and stage == "fit":
             self.network.compile()
 

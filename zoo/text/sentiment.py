@@ -15,6 +15,7 @@ from datamodules.frames import texts as texts_of
 from datamodules.text.tokenizer import Tokenizer
 from zoo.base.classification import Classification
 from zoo.base.inputs import check_ids
+from zoo.base.rows import Rows, rows_of
 from zoo.errors import ZooError, did_you_mean
 from zoo.text.drawing import draw_mistakes
 from zoo.text.tokenizer import StoredTokenizer
@@ -278,6 +279,10 @@ class SentimentClassifier(Classification):
     def embedding(self) -> nn.Embedding:
         """The vectors of the tokens."""
         return self.network.embedding
+
+    def rows(self) -> dict[str, Rows]:
+        """A row of the embedding for each token, of the head for each class."""
+        return super().rows() | rows_of(self, self.embedding, self.stored_tokenizer.rows())
 
     def forward(self, ids: Tensor) -> Tensor:
         """Returns the logits of rows of ids, or of texts."""

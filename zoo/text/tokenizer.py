@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from datamodules.errors import DataError
 from datamodules.text.tokenizer import Tokenizer
+from zoo.base.rows import Rows
 from zoo.errors import ZooError
 
 
@@ -44,6 +45,10 @@ class StoredTokenizer(nn.Module):
             except (DataError, UnicodeDecodeError) as error:
                 raise ZooError(f"the weights hold a damaged tokenizer: {error}") from error
         return self._parsed
+
+    def rows(self) -> Rows:
+        """What the rows of an embedding stand for; nothing is known of them without a tokenizer."""
+        return Rows("tokens", self.tokenizer.vocabulary if self.is_filled else [])
 
     def _check_same(self, found: Tensor) -> None:
         """Refuses weights whose ids stand for other tokens than those of the data that this model was made for."""

@@ -17,11 +17,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
+from datamodules.arguments import parameters
 from datamodules.errors import UserError
-from zoo import weights
+from zoo import names, weights
 from zoo.base.module import ZooModule, unfilled
+from zoo.base.optimization import Scheduled
 from zoo.errors import ZooError
-from zoo.registry import read_results
+from zoo.registry import read_results, read_yaml
+from zoo.start import Start, begin
 from zoo.terminal import say
 from zoo.training.callbacks import (
     Finish,
@@ -51,6 +54,7 @@ from zoo.training.precision import (
 from zoo.training.processes import OneFolder, check_processes
 from zoo.training.resumption import check_state, why_over
 from zoo.training.run_folder import KeepMetrics, MetricsLogger, device_name, held, new_run_folder, remove_run
+from zoo.training.trust import RunConfiguration
 
 # What a disk that is full, or a user's share of it, says without naming a file.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -69,6 +73,7 @@ class ZooCLI(LightningCLI):
         description: What the verb's help says.
         data: A data module in place of what recipe and flags say, from Python; the run's configuration leaves it open.
         is_new: Whether the folder was made for this run, so that nothing goes on in it.
+        trust: Take weights from a run folder whatever its configuration names.
     """
 
     def __init__(
@@ -82,7 +87,10 @@ class ZooCLI(LightningCLI):
         description: str | None = None,
         data: LightningDataModule | None = None,
         is_new: bool = False,
+        trust: bool = False,
     ) -> None:
+        self.trust = trust
+        self.start: Start | None = None
         self.verb, self.recipe, self.folder, self.quiet = verb, recipe, folder, quiet
         self.more_callbacks, self.given_data = callbacks, data
         if data is not None:
@@ -132,6 +140,27 @@ class ZooCLI(LightningCLI):
             type=str | None,
             default=None,
             help="Checkpoint to resume (fit) or evaluate (validate, test).",
+        )
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="Begin with what fits of other weights: a published model, a run folder (its best checkpoint), or a "
+            "file, .ckpt or .safetensors. Tokens, classes and steps are matched by name; facts are those of the data.",
+        )
+        parser.add_argument(
+            "--freeze",
+            type=str | list[str] | None,
+            default=None,
+            help="Parameters that training leaves as they are, such as 'network.0.*'; a list in brackets, or with "
+            "commas between. Short for --model.freeze.",
+        )
+        parser.add_argument(
+            "--lr_of",
+            type=str | list[str] | None,
+            default=None,
+            help="Learning rates of some parameters, as multiples of the others', such as 'network.11.*=10'; likewise. "
+            "Short for --model.lr_of.",
         )
         parser.add_argument(
             "--tune_precision",
@@ -194,6 +223,7 @@ class ZooCLI(LightningCLI):
                 # What the model found out when it was made may not be found again, such as where its weights came from.
                 if name in arguments and name not in FACTS and arguments[name] is None:
                     arguments[name] = value
+        self._settle_start()
         source = self.config.pop("epochs_of")
         self.config["epochs_of"] = None
         self.duration = self._settled_duration(source)
@@ -202,6 +232,31 @@ class ZooCLI(LightningCLI):
             settings["max_epochs"] = self.duration.max_epochs
             stop = Namespace(class_path="zoo.training.StopAfter", init_args=Namespace(epochs=self.duration.epochs))
             settings["callbacks"] = [*_as_list(settings["callbacks"]), stop]
+
+    def _settle_start(self) -> None:
+        """Hands to the model what is said of its parameters; a training that goes on does not begin anew."""
+        given = next((flag for flag in ("--init_from", "--freeze", "--lr_of") if flag in self.flags), None)
+        if given is not None and self.verb in ("validate", "test"):
+            raise ZooError(f"{given} is for zoo fit, which trains; 'zoo {self.verb}' measures what is trained")
+        if self.checkpoint is not None and "--init_from" in self.flags:
+            raise ZooError(
+                f"--init_from begins a training, and {self.checkpoint} goes on with one, weights and all; "
+                "leave --init_from out, or start a new run of the recipe with it"
+            )
+        kind, arguments = names.find(self.config["model"]["class_path"]), self.config["model"]["init_args"]
+        for name in ("freeze", "lr_of"):
+            asked = self.config.pop(name)
+            self.config[name] = None
+            if asked is not None and name not in parameters(kind):
+                raise ZooError(f"{kind.__name__} learns without gradients, so --{name} means nothing; leave it out")
+            if asked is not None:
+                arguments[name] = asked
+            if self.verb == "fit" and self._trained and arguments.get(name) != self._trained.get(name):
+                raise ZooError(
+                    f"{name} is {arguments[name]!r}, but {self.checkpoint} was trained with "
+                    f"{self._trained.get(name)!r}, and its optimizer goes on with what it moves; leave it as it was, "
+                    "or start a new run"
+                )
 
     def _settled_duration(self, source: str | None) -> Duration | None:
         """How long training on everything lasts; None where nothing has to be settled."""
@@ -236,9 +291,22 @@ class ZooCLI(LightningCLI):
                 super().instantiate_classes()
             if self.given_data is not None:
                 self.config["data"] = None
+            self._begin()
         except Exception as error:  # libraries raise anything for an argument that they did not expect
             self.leave_no_trace()
             raise told(error) or ZooError(reason(error)) from error
+
+    def _begin(self) -> None:
+        """Lets a training that begins do so with other weights, if any are named; checks its patterns."""
+        if isinstance(self.model, Scheduled):
+            self.model.check_patterns()
+        origin = self.config["init_from"]
+        if origin is None or self.checkpoint is not None or self.verb in ("validate", "test"):
+            return
+        config = Path(origin) / "config.yaml"
+        if config.is_file() and not self.trust:
+            RunConfiguration(read_yaml(config), config).check()
+        self.start = begin(self.model, origin)
 
     def _settle_places(self) -> None:
         """Has everything written into the run's folder, for as long as objects are built of the configuration."""

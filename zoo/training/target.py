@@ -24,6 +24,7 @@ class Target:
         run: The run folder named, if one was.
         quiet: Show nothing but the result.
         test: Measure on the test split after training.
+        trust: Whether run folders may name classes from outside the zoo.
         projector: Show the embedding of the best weights in TensorBoard's projector.
     """
 
@@ -32,6 +33,7 @@ class Target:
     run: Path | None
     quiet: bool
     test: bool
+    trust: bool
     projector: bool
 
     @property
@@ -68,7 +70,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         names = [argument for argument in given if argument in registry.list_recipes()]
         if names:
             raise ZooError(f"the recipe comes first: zoo {verb} {names[0]} {first} ...")
-        return Target("custom", given, None, quiet, test, projector)
+        return Target("custom", given, None, quiet, test, trust, projector)
     if first in registry.list_recipes():
         name, config = first, registry.recipe(first).path
     elif (path / "config.yaml").is_file():
@@ -88,7 +90,7 @@ def resolve(verb: str, argv: list[str]) -> Target:
         raise ZooError(f"{path} is no run folder: it holds no config.yaml")
     else:
         config = registry.recipe(first).path
-    return Target(name, ["--config", str(config), *flags], run, quiet, test, projector)
+    return Target(name, ["--config", str(config), *flags], run, quiet, test, trust, projector)
 
 
 def _check_sections(path: Path) -> None:

@@ -50,8 +50,8 @@ _WORDS: dict[str, Collection[str]] = {
     "strategy": ("auto", *StrategyRegistry.available_strategies()),
 }
 _KEYS = {
-    "ckpt_path", "config", "data", "epochs_of", "figures", "model", "seed_everything", "tf32", "trainer",
-    "tune_precision",
+    "ckpt_path", "config", "data", "epochs_of", "figures", "freeze", "init_from", "lr_of", "model", "seed_everything",
+    "tf32", "trainer", "tune_precision",
 }  # fmt: skip
 # Arguments that become a part of the path of what is written.
 _PARTS = {"filename", "id", "name", "run_id", "sub_dir", "version"}
@@ -79,7 +79,7 @@ class RunConfiguration:
         for key in self.config:
             if key not in _KEYS or key == "config":
                 self._refuse(f"holds {key!r}, which the zoo does not write there")
-        for key in ("seed_everything", "tune_precision", "tf32", "figures", "epochs_of", "ckpt_path"):
+        for key in _KEYS - {"config", "data", "model", "trainer"}:
             self._plain(self.config.get(key), key)
         self._place(self.config.get("ckpt_path"), "ckpt_path")
         for key, packages in (("model", names.MODELS), ("data", names.DATA)):

@@ -40,7 +40,9 @@ def build(
             target.args += ["--ckpt_path", str(last)]
         # Otherwise it was ended before the first checkpoint was written, and begins again.
     is_new = new_folder is not None
-    return ZooCLI(target.args, "fit", target.recipe, folder, target.quiet, callbacks, description, data, is_new)
+    return ZooCLI(
+        target.args, "fit", target.recipe, folder, target.quiet, callbacks, description, data, is_new, target.trust
+    )
 
 
 def _continued_run(checkpoint: Path | None) -> Path | None:
@@ -114,13 +116,16 @@ def _keep(cli: ZooCLI, results: dict[str, Any]) -> None:
 def _announce(cli: ZooCLI, command: str) -> None:
     if cli.folder is not None and "command" not in read_results(cli.folder):
         timed = {"ms_a_step": cli.step_times} if cli.step_times else {}
-        write_results(cli.folder, cli.recipe, {"command": command, **timed})
+        begun = {"init_from": cli.start._asdict()} if cli.start is not None else {}
+        write_results(cli.folder, cli.recipe, {"command": command, **timed, **begun})
     if not cli.quiet:
         count = sum(parameter.numel() for parameter in cli.model.parameters())
         name = type(cli.model).__name__
         say(
             f"{cli.recipe}: {name}, {count:,} parameters; run folder {cli.folder or '(none: fast_dev_run)'}", flush=True
         )
+        if cli.start is not None:
+            say(str(cli.start), flush=True)
         if cli.tf32 and cli.trainer.precision == "32-true":
             say("float32 products are rounded to TF32, 10 bits; --tf32 false computes all 23", flush=True)
         if cli.duration is not None:

@@ -85,6 +85,7 @@ class Classifier(ImageInputs, Classification):
 
     def setup(self, stage: str) -> None:
         """Brings the kernels into the wanted memory format and compiles, in place, so that no key is renamed."""
+        super().setup(stage)
         if self.channels_last:
             self.network.to(memory_format=torch.channels_last)
         if self.compile_network and stage == "fit":

@@ -80,6 +80,8 @@ class Transfer(Classifier):
     image_size: int
     takes_rows = True
     network: TransferNet
+    # Images are brought to what the backbone was trained on, whatever the data's own mean is.
+    learnt = ("network.", "mean", "std")
 
     def __init__(
         self,
@@ -180,9 +182,14 @@ class Transfer(Classifier):
         return not self.unfreeze_blocks or self.current_epoch < self.unfreeze_epoch
 
     def setup(self, stage: str) -> None:
-        """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches."""
+        """Keeps data from fetching pictures ahead where features are cached, before the trainer asks for batches.
+
+        What is frozen by name stays so when its block is unfrozen.
+        """
         super().setup(stage)
-        data: Any = getattr(self._trainer, "datamodule", None)  # compilation asks for a setup without a trainer
+        names, frozen = {id(one): name for name, one in self.named_parameters()}, self.frozen_names()
+        self._tuned = [one for one in self._tuned if names[id(one)] not in frozen]
+        data: Any = getattr(self._trainer, "datamodule", None)
         if stage == "fit" and self.cache_features and getattr(data, "workers", 0) is None:
             data.workers = 0
 
