@@ -171,9 +171,11 @@ def test_tuned_precision_is_the_quickest_and_is_written_down(zoo_command: Zoo) -
     assert all(f"{milliseconds:.2f} ms a step" in out for milliseconds in timed.values())
 
 
+# A recurrent model carries a state from step to step, whatever the precision of the next.
+@pytest.mark.parametrize("name", ["cnn_digits", "char_rnn_shakespeare"])
 @pytest.mark.parametrize(("float32_takes", "ends_in"), [(0.2, "32-true"), (2.0, "bf16-mixed")])
 def test_slow_bfloat16_is_left_only_for_what_is_quicker(
-    float32_takes: float, ends_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, float32_takes: float, ends_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]
     monkeypatch.setattr("zoo.training.precision.time.perf_counter", lambda: now[0])
@@ -184,13 +186,13 @@ def test_slow_bfloat16_is_left_only_for_what_is_quicker(
             now[0] += 1.0 if slow else float32_takes
 
     (tmp_path / "run").mkdir()
-    args = [*tiny_args("cnn_digits", precision="bf16-mixed", limit_train_batches=8), "--model.schedule=constant"]
+    args = [*tiny_args(name, precision="bf16-mixed", limit_train_batches=8), "--model.schedule=constant"]
     callbacks = [ReconsiderPrecision(0.1, steps=2), Load()]
-    cli = ZooCLI([*args, "--trainer.max_epochs=1"], "fit", "cnn_digits", tmp_path / "run", True, callbacks)
+    cli = ZooCLI([*args, "--trainer.max_epochs=1"], "fit", name, tmp_path / "run", True, callbacks)
     cli.run()
     assert cli.trainer.strategy.precision_plugin.precision == ends_in
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
-    resumed = ZooCLI([*args, "--ckpt_path", str(last)], "fit", "cnn_digits", tmp_path / "run", True, [Load()])
+    resumed = ZooCLI([*args, "--ckpt_path", str(last)], "fit", name, tmp_path / "run", True, [Load()])
     resumed.run()
     assert resumed.trainer.strategy.precision_plugin.precision == ends_in
     assert [one for one in getattr(resumed.trainer, "callbacks", []) if isinstance(one, ReconsiderPrecision)]

@@ -154,5 +154,6 @@ class RNNLM(NeuralLanguageModel):
                 "use --data.batches lanes"
             )
         logits, state = self.network.advance(inputs, self.state)
-        self.state = tuple(part.detach() for part in state)
+        # In the precision of the weights, since the next step may be one in another precision than this.
+        self.state = tuple(part.detach().to(self.network.embedding.weight.dtype) for part in state)
         return self.loss(logits, targets)
