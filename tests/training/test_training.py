@@ -172,7 +172,7 @@ def test_tuned_precision_is_the_quickest_and_is_written_down(zoo_command: Zoo) -
 
 
 # A recurrent model carries a state from step to step, whatever the precision of the next.
-@pytest.mark.parametrize("name", ["cnn_digits", "char_rnn_shakespeare"])
+@pytest.mark.parametrize("name", ["cnn_digits", "char_rnn_shakespeare", "stateful_lstm_synthetic"])
 @pytest.mark.parametrize(("float32_takes", "ends_in"), [(0.2, "32-true"), (2.0, "bf16-mixed")])
 def test_slow_bfloat16_is_left_only_for_what_is_quicker(
     name: str, float32_takes: float, ends_in: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -74,7 +74,7 @@ class Stateful(Carrying):
     def _read(self, inputs: Tensor) -> Tensor:
         self._check_lanes(self.state, inputs)
         forecasts, state = self.predict_on(inputs, self.state)
-        self.state = tuple(part.detach() for part in state)
+        self.state = tuple(part.detach().to(self.mean.dtype) for part in state)
         return forecasts
 
     def on_train_epoch_start(self) -> None:
