@@ -1,6 +1,7 @@
 """zoo compare and zoo auto: recipes trained on the same data, ranked without a look at the test split."""
 
 import csv
+import json
 import math
 import re
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 from conftest import Zoo
 
 import zoo
-from zoo import registry
+from zoo import names, registry
 from zoo.commands import contenders
 from zoo.comparison.leaderboard import Leaderboard
+from zoo.comparison.own import own_recipes
 from zoo.registry import read_results, read_yaml
 from zoo.series import Forecaster
 
@@ -276,12 +278,18 @@ def test_budget_stops_a_training_and_says_so(zoo_command: Zoo) -> None:
     assert "the budget did not suffice for a single training; give more with --budget" in error
 
 
-def test_own_recipes_are_there() -> None:
-    from zoo.comparison.own import FAMILIES
+@pytest.mark.parametrize("name", registry.list_recipes())
+def test_own_recipes_are_those_that_need_data_and_are_called_alike(name: str) -> None:
+    # Of its own, for what inherits it, such as the things among folders, knows where its data is.
+    needs = vars(names.find(registry.recipe(name).config["data"]["class_path"])).get("needs")
+    called = {"pictures": "_folder", "series": "_csv", "text": "_text", "sentences": "sentiment_csv", None: ""}
+    assert (name in own_recipes()) == (needs is not None)
+    assert name.endswith(called[needs])
 
-    for fields in FAMILIES.values():
-        assert fields[-1].suffix == ""
-        assert {name for field in fields for name in field.recipes} <= set(registry.list_recipes())
+
+def test_own_recipes_are_listed(zoo_command: Zoo) -> None:
+    listed = json.loads(zoo_command("list", "--own", "--json")[1])
+    assert {row["name"] for row in listed} == own_recipes()
 
 
 @pytest.mark.slow

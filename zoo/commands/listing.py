@@ -10,6 +10,7 @@ from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.card import markdown
 from zoo.commands.tables import Screen, show_table
+from zoo.comparison.own import own_recipes
 from zoo.errors import ZooError
 from zoo.terminal import human_size, say, visible
 
@@ -19,9 +20,12 @@ def list_recipes(argv: list[str]) -> None:
     parser = Arguments("list", list_recipes.__doc__)
     parser.add_argument("pattern", nargs="?", default="*", help="shell pattern, or a word that the name contains")
     parser.add_argument("--pretrained", action="store_true", help="only recipes with published weights")
+    parser.add_argument("--own", action="store_true", help="only recipes for data of your own, as zoo auto takes them")
     parser.add_argument("--json", action="store_true", help="print an array of objects")
     options = parser.parse_args(argv)
     names = registry.list_models(options.pattern, options.pretrained)
+    if options.own:
+        names = [name for name in names if name in own_recipes()]
     rows = [summarise(registry.entry(name)) for name in names]
     if options.json:
         say(json.dumps(rows, indent=2))

@@ -64,3 +64,8 @@ def field_of(family: str, flags: Sequence[str]) -> Field:
             named = value if equals or place + 1 == len(flags) else flags[place + 1]
             return next(one for one in FAMILIES[family] if named.lower().endswith(one.suffix))
     raise ZooError(f"'zoo auto {family}' needs to know your data: {needs} ...")
+
+
+def own_recipes() -> set[str]:
+    """The recipes for people's own data, of all families."""
+    return {name for fields in FAMILIES.values() for field in fields for name in field.recipes}
