@@ -127,4 +127,4 @@ def test_tokenizer_is_kept_in_the_weights_alone() -> None:
 def test_data_modules_keep_their_arguments_too() -> None:
     data: LightningDataModule = Digits(seed=3)
     loading = {"workers": None, "pin_memory": None}
-    assert dict(data.hparams) == {"batch_size": 64, "eval_batch_size": 512, "seed": 3, **loading}
+    assert dict(data.hparams) == {"train_size": None, "batch_size": 64, "eval_batch_size": 512, "seed": 3, **loading}

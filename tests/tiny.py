@@ -129,7 +129,7 @@ def _made(name: str, content: str) -> Path:
 # What a user's file is read with, by the kind that a data module needs.
 USER_FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "pictures": lambda: {"root": str(photos())},
-    "series": lambda: {"path": str(sales()), "time": "day"},
+    "series": lambda: {"path": str(sales()), "time": "day", "period": 7},
     "text": lambda: {"path": str(tale())},
     "sentences": lambda: {"path": str(opinions())},
 }

@@ -90,8 +90,8 @@ class ClassifierEnsemble(Ensemble, Classification):
         ZooError: The members do not tell the same classes.
     """
 
-    def __init__(self, members: list[dict[str, Any]], **options: Any) -> None:
-        super().__init__(members=members, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         for member in self.members:
             if getattr(member, "classes", None) != self.classes:
                 raise ZooError(f"a member tells {getattr(member, 'classes', None)}, the data has {self.classes}")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +266,15 @@ def test_file_of_settings_trains_under_its_own_name(zoo_command: Zoo) -> None:
     assert run.folder.parts[:2] == ("runs", "mine")
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C does what it does in a terminal; a job in the background, as a test may be, ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_a_run_that_resumes() -> None:
     settings: dict[str, Any] = {"model": {"schedule": "constant"}, "trainer": {"max_epochs": 4}, **QUICK}
     with pytest.raises(KeyboardInterrupt, match=r"stopped; go on with: zoo\.fit\('runs/cnn_digits/.*'\)"):

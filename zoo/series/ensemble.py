@@ -23,8 +23,8 @@ class ForecastEnsemble(Ensemble, Forecaster):
         ZooError: A member forecasts another horizon, other series, or a sequence.
     """
 
-    def __init__(self, members: list[dict[str, Any]], **options: Any) -> None:
-        super().__init__(members=members, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         for member in self._forecasters:
             found = (member.horizon, member.num_series, member.output)
             if found != (self.horizon, self.num_series, "vector"):
