@@ -4,10 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Zoo
+from lightning.pytorch.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
+
+from zoo.terminal import REPORTS
 
 # In its third epoch, or before it begins, one process ends; the others may be busy with something else then.
 PROGRAM = """\
@@ -130,3 +134,18 @@ def test_process_lost_before_it_begins_leaves_no_run(how: str, code: int, told: 
     assert found == code, error
     assert re.fullmatch(f"zoo: {told}\n", error), error
     assert not (tmp_path / "runs").exists()
+
+
+def test_processes_that_cannot_be_started_leave_nothing_behind(
+    zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(_SubprocessScriptLauncher, "_call_children_scripts", fail)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for _ in range(2):  # the second would once have ended the whole process
+        code, _, error = zoo_command(*FIT, "--trainer.devices=2")
+        assert (code, error) == (2, "zoo: [Errno 11] Resource temporarily unavailable\n")
+    assert REPORTS not in os.environ
+    assert not list(tmp_path.glob("zoo-*"))

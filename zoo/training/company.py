@@ -179,8 +179,10 @@ class _Launcher(_SubprocessScriptLauncher):
         if not _are_started_elsewhere(self):
             self.reports = Path(mkdtemp(prefix=f"zoo-{os.getpid()}-"))
             os.environ[REPORTS] = str(self.reports)
-            self._call_children_scripts()
-            del os.environ[REPORTS]
+            try:
+                self._call_children_scripts()
+            finally:  # or a later run of this process would take itself for one of the others
+                del os.environ[REPORTS]
             self.company._watch(lambda: self.verdict(0.0))
         _set_num_threads_if_needed(num_processes=self.num_processes)
         return function(*args, **options)
