@@ -33,6 +33,7 @@ FILES = {
     "trainer: true": "has trainer True, expected settings by name",
     "trainer: 1.5": "has trainer 1.5, expected settings by name",
     "trainer: [1]": "has trainer [1], expected settings by name",
+    "model: {}": "no model is named; name one, such as --model CNN",
     "model: 5": "has model 5, expected settings by name",
     "data: [Digits]": "has data ['Digits'], expected settings by name",
     "data: {class_path: NoisyLine}": "CNN takes uint8 images (N, 1, 28, 28) from 0 (black) to 255, or pictures, not",
@@ -172,3 +173,27 @@ def _is_one_line(told: tuple[int, str, str], expected: str) -> None:
     assert len(error.splitlines()) == 1
     assert expected in error
     assert not list(Path.cwd().iterdir()), "a run that never began leaves nothing"
+
+
+@pytest.mark.parametrize(
+    ("verb", "flags", "told"),
+    [
+        ("validate", ("cnn_digits", "--trainer.limit_val_batches=0"), "--trainer.limit_val_batches leaves none"),
+        ("test", ("cnn_digits", "--trainer.limit_test_batches=0"), "--trainer.limit_test_batches leaves none"),
+        ("validate", ("runs/on/all",), "--data.fit_on all trains on every point"),
+    ],
+)
+def test_split_of_which_nothing_is_left_is_told(verb: str, flags: tuple[str, ...], told: str, zoo_command: Zoo) -> None:
+    short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--quiet", "--figures=false")
+    if "runs/on/all" in flags:
+        assert zoo_command("fit", "lstm_sunspots", "--data.fit_on=all", *short)[0] == 0
+        Path("runs/on").mkdir()
+        next(Path("runs/lstm_sunspots").iterdir()).rename("runs/on/all")
+    assert zoo_command(verb, *flags) == (2, "", f"zoo: nothing is left to {verb} on: {told}\n")
+
+
+def test_training_without_validation_ends_well(zoo_command: Zoo) -> None:
+    short = ("--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=0", "--quiet")
+    code, out, error = zoo_command("fit", "lstm_synthetic", *short, "--figures=false")
+    assert (code, error) == (0, "")
+    assert "validate" not in out

@@ -211,6 +211,11 @@ class ZooCLI(LightningCLI):
         """Checks the checkpoint before anything is built or written."""
         checkpoint = self.config.pop("ckpt_path")
         self.config["ckpt_path"] = None
+        model = self.config["model"]
+        if names.find(model["class_path"]) is ZooModule:
+            raise ZooError("no model is named; name one, such as --model CNN")
+        if model.get("init_args") is None:
+            model["init_args"] = Namespace()
         if checkpoint is not None:
             self.checkpoint = Path(checkpoint)
             read = weights.read_checkpoint(self.checkpoint)
@@ -537,7 +542,8 @@ class ZooCLI(LightningCLI):
             results["fit"]["best_epoch"] = weights.read_checkpoint(Path(best))["epoch"] + 1
         if best and self.trainer.world_size == 1:
             self.trainer.loggers = []
-            results.update(self._evaluate("validate", Path(best)))
+            if self.trainer.limit_val_batches:
+                results.update(self._evaluate("validate", Path(best)))
             if then_test:
                 results.update(self._evaluate("test", Path(best)))
         return results
@@ -560,6 +566,13 @@ class ZooCLI(LightningCLI):
             raise ZooError(
                 f"the weights in {checkpoint} do not fit {type(self.model).__name__}: {reason(error)}"
             ) from error
+        if not figures:
+            split = "val" if verb == "validate" else "test"
+            on_all = getattr(self.datamodule, "fit_on", "train") == "all"
+            why = (
+                "--data.fit_on all trains on every point" if on_all else f"--trainer.limit_{split}_batches leaves none"
+            )
+            raise ZooError(f"nothing is left to {verb} on: {why}")
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
 
 
