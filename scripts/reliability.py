@@ -159,7 +159,9 @@ def page(record: dict[str, Any]) -> str:
             with which versions.
     """
     of, parts = record["of"], []
-    commits = sorted({count["commit"] for count in record["counts"].values()})
+    evidence = {name for one in PROMISES for name in one.evidence}
+    counts = [count for name, count in record["counts"].items() if name in evidence]
+    commits = sorted({count["commit"] for count in counts})
     for one in PROMISES:
         rows = [(name, record["counts"].get(name)) for name in one.evidence]
         lines = ["| tried | tries | not withstood |", "|---|--:|--:|"]
@@ -169,8 +171,7 @@ def page(record: dict[str, Any]) -> str:
         ]
         table = "\n".join(lines)
         parts.append(f"## {one.title}\n\n{one.promise}\n\nHow it is tested: {one.tested}\n\n{table}\n")
-    tries = sum(count["tries"] for count in record["counts"].values())
-    failures = sum(count["failures"] for count in record["counts"].values())
+    tries, failures = (sum(count[name] for count in counts) for name in ("tries", "failures"))
     return (
         "# What is promised\n\n"
         "Each promise, how it is tested, and what came of the last long run: "

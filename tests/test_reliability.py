@@ -31,4 +31,4 @@ def test_attacks_are_recorded() -> None:
     assert count["tries"] == 9
     assert count["failures"] == 0
     assert {"date", "versions"} == record["of"].keys()
-    assert "9 tries, 0 of which" in reliability.page(record)
+    assert "| `tests/commands/test_publish.py` | 9 | 0 |" in reliability.page(record)

@@ -18,6 +18,7 @@ from zoo.comparison.leaderboard import Leaderboard
 from zoo.comparison.own import own_recipes
 from zoo.registry import read_results, read_yaml
 from zoo.series import Forecaster
+from zoo.vision import ImageEnsemble, Transfer
 
 BRIEF = ("--trainer.max_epochs=3", "--figures=false")
 
@@ -305,8 +306,15 @@ def test_auto_on_photos(zoo_command: Zoo, tmp_path: Path) -> None:
     code, out, error = zoo_command("auto", "vision", "--data.root=photos", "--budget=4m", "--out=board")
     assert (code, error) == (0, "")
     rows = leaderboard(Path("board"))
-    assert {row["model"] for row in rows} == {"mobilenetv2_folder", "efficientnet_lite0_folder", "majority class"}
+    recipes = ["mobilenetv2_folder", "efficientnet_lite0_folder"]
+    assert {row["model"] for row in rows} == {*recipes, "ensemble", "majority class"}
     assert float(rows[0]["test"]) > 0.9
+    pictures = sorted(Path("photos").glob("*/?.png"))
+    together = zoo.load("board/ensemble/seed-0", kind=ImageEnsemble)
+    members = [zoo.load(f"board/{name}/seed-0", kind=Transfer) for name in recipes]
+    mean = sum(member.probabilities(pictures) for member in members) / 2
+    # Pictures are brought to the size of the data first, then to that of each member.
+    assert (together.probabilities(pictures) - mean).abs().max() < 0.1
     use = out.splitlines()[-1].partition("zoo ")[2]
     code, out, error = zoo_command(*use.replace("photo.jpg", "photos/red/0.png").split(), "--top", "1")
     assert code == 0, error
