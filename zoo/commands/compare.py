@@ -52,7 +52,7 @@ def compare(argv: list[str]) -> int:
     parser = Arguments("compare", compare.__doc__)
     parser.usage = "zoo compare RECIPE... | RUN...  [flags]"
     _add_flags(parser, ensemble=0)
-    parser.add_device()
+    parser.add_argument("--trust", action="store_true", help="runs may name classes from outside the zoo")
     options, flags = parser.parse_known_args(rest)
     if not names:
         raise ZooError("'zoo compare' needs recipes or runs to compare; 'zoo list' shows recipes, 'zoo runs' runs")
@@ -73,7 +73,7 @@ def compare(argv: list[str]) -> int:
     facts: dict[str, Facts] = {}
     entries = []
     for run in runs:
-        facts[str(run)], entry = measured_run(run, options.device)
+        facts[str(run)], entry = measured_run(run, options.trust)
         entries.append(entry)
     check_alike(facts)
     first = next(iter(facts.values()))

@@ -316,16 +316,16 @@ def ensemble_of(
     return cli
 
 
-def measured_run(run: Path, device: str) -> tuple[Facts, Entry]:
+def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
     """A run that is there, measured on the validation and the test split; nothing is trained or written.
 
     Args:
         run: Its folder.
-        device: Where to compute.
+        trust: Whether it may name classes from outside the zoo.
     """
     keep = KeepScores()
     figures: dict[str, Any] = {}
-    arguments = [str(run), *ONE_DEVICE, "--figures=false"]
+    arguments = [str(run), *ONE_DEVICE, "--figures=false", *(["--trust"] if trust else [])]
     target = resolve("compare", [*arguments, "--ckpt_path", str(weights.best_checkpoint(run))])
     fit = read_results(run).get("fit", {})
     for verb in ("validate", "test"):
