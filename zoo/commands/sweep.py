@@ -80,7 +80,9 @@ def _add_flags(parser: Arguments) -> None:
     parser.add_argument(
         "--timeout", type=seconds("--timeout"), metavar="TIME", help="begin no trial after this, such as 90s, 5m or 2h"
     )
-    parser.add_argument("--sampler", choices=_SAMPLERS, default="tpe", help="what draws (default %(default)s)")
+    parser.add_argument(
+        "--sampler", type=_sampler, choices=_SAMPLERS, default="tpe", help="what draws (default %(default)s)"
+    )
     parser.add_argument(
         "--pruner", choices=_PRUNERS, default="median", help="what gives bad ones up early (default %(default)s)"
     )
@@ -111,6 +113,14 @@ def _add_flags(parser: Arguments) -> None:
         metavar="STUDY",
         help="draw a study, by its folder, or with --storage its name: its history, what mattered, and each setting",
     )
+
+
+def _sampler(name: str) -> str:
+    if name == "cmaes":
+        raise ZooError(
+            "--sampler cmaes keeps its state in a form that can run code of whoever wrote the study (a pickle); use gp"
+        )
+    return name
 
 
 def _search(recipe: str, flags: Sequence[str], options: Namespace, command: Sequence[str]) -> int:
@@ -212,7 +222,9 @@ def _what_came(study: "Study", trial: "FrozenTrial") -> str:
 
     from zoo.comparison.studies import about_of, ranked
 
-    settings = ", ".join(flag(name, value).removeprefix("--") for name, value in trial.params.items())
+    settings = ", ".join(
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.params.items()
+    )
     why = trial.user_attrs.get("why", "")
     if trial.state == TrialState.FAIL:
         return f"failed: {why}"
@@ -299,6 +311,7 @@ def _draw(study: "Study", folder: Path) -> None:
             warnings.simplefilter("ignore")
             plt.switch_backend("agg")
             figure = np.ravel(np.asarray(draw(study, target_name=metric), dtype=object))[0].figure
+            figure.set_size_inches(max(8, 3 * len(figure.axes)), 4.5)
             figure.set_layout_engine("constrained")
             write_figure(folder / f"{name}.png", figure)
             plt.close(figure)

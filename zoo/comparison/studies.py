@@ -165,9 +165,9 @@ def open_study(storage: BaseStorage, where: str, name: str, about: Mapping[str, 
         ZooError: It is a study of something else.
     """
     about = json.loads(json.dumps(about))
-    other = [one.study_name for one in storage.get_all_studies() if one.study_name != name]
-    if other and isinstance(storage, JournalStorage):
-        raise ZooError(f"{where} holds the study {shortened(other[0])}, not {name}; name another folder")
+    names = [one.study_name for one in storage.get_all_studies()]
+    if isinstance(storage, JournalStorage) and names not in ([], [name]):
+        raise ZooError(f"{where} holds the study {shortened(names[0])}, not {name}; name another folder: --out DIR")
     direction = "maximize" if upwards else "minimize"
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction=direction)
@@ -179,7 +179,8 @@ def open_study(storage: BaseStorage, where: str, name: str, about: Mapping[str, 
     for key, value in about.items() if kept else ():
         if kept.get(key) != value:
             theirs, ours = (shortened(json.dumps(one)) for one in (kept.get(key), value))
-            raise ZooError(f"{where} holds another study: its {key} is {theirs}, not {ours}; name another one")
+            other = "folder: --out DIR" if isinstance(storage, JournalStorage) else "study: --study NAME"
+            raise ZooError(f"{where} holds another study: its {key} is {theirs}, not {ours}; name another {other}")
     return study
 
 
