@@ -76,12 +76,12 @@ def test_section_of_a_recipe_says_the_same_and_the_command_line_goes_before_it()
 
 @pytest.mark.parametrize("section", [[], "model.lr", {}, 3])
 def test_section_that_is_none_is_told(section: Any) -> None:
-    with pytest.raises(ZooError, match="search is .*, expected settings by name"):
+    with pytest.raises(ZooError, match=r"search is .*, expected settings by name"):
         parse([], section)
 
 
 def test_a_setting_is_named_once() -> None:
-    with pytest.raises(ZooError, match="names model.lr twice"):
+    with pytest.raises(ZooError, match=r"names model\.lr twice"):
         parse(["model.lr=1..2", "--model.lr=1..3"])
     with pytest.raises(ZooError, match="there is nothing to search"):
         parse([])

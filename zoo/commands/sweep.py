@@ -3,11 +3,11 @@
 import re
 import shlex
 import time
-import warnings
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from datamodules.series.series import Series
 from zoo import registry
@@ -26,14 +26,15 @@ from zoo.training.target import ONE_DEVICE, Target, resolve
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.study import Study
-    from optuna.trial import FrozenTrial
 
 # Of a folder of runs, the study of them.
 _JOURNAL = "study.journal"
 _SAMPLERS = ("tpe", "random", "grid", "gp")
 _PRUNERS = ("median", "hyperband", "none")
-# What a trial sets itself.
-_OURS = ("--ckpt_path", "--data.fold", "--data.fold_of", "--epochs_of", "--figures")
+# What would make trials something else, or is set by them.
+_OUT_OF_PLACE = (
+    "--ckpt_path", "--data.fold", "--data.fold_of", "--epochs_of", "--figures", "--test", "--trainer.fast_dev_run",
+)  # fmt: skip
 # Flags that may be others when a sweep goes on.
 _MAY_DIFFER = ("--trials", "--timeout", "--keep", "--pruner", "--sampler", "--seed")
 
@@ -51,7 +52,7 @@ def sweep(argv: list[str]) -> int:
     _add_flags(parser)
     options, flags = parser.parse_known_args(rest)
     try:
-        import optuna  # noqa: F401
+        import_module("optuna")
     except ImportError as error:
         raise ZooError("a sweep needs optuna; install it with: pip install 'lightning-zoo[sweep]'") from error
     if options.show is not None:
@@ -125,7 +126,8 @@ def _sampler(name: str) -> str:
 
 def _search(recipe: str, flags: Sequence[str], options: Namespace, command: Sequence[str]) -> int:
     """Runs a sweep. What cannot be one is told before anything is written."""
-    from zoo.comparison.studies import Sampler, check_url, open_journal, open_server, open_study, ranked, telling
+    from zoo.comparison.outcome import best_in_words
+    from zoo.comparison.studies import PRUNERS, Sampler, check_url, open_journal, open_server, open_study, telling
 
     target = resolve("sweep", [recipe, *ONE_DEVICE, *flags])
     if target.run is not None:
@@ -152,11 +154,9 @@ def _search(recipe: str, flags: Sequence[str], options: Namespace, command: Sequ
     storage = storage or open_journal(folder / _JOURNAL)
     with telling(where):
         study = open_study(storage, where, name, about, measure(metric).higher_is_better)
-        study.sampler, study.pruner = sampler, _pruner(options.pruner)
+        study.sampler, study.pruner = sampler, PRUNERS[options.pruner]()
         _run(study, target, spaces, metric, folder, count, options, command)
-        if not ranked(study):
-            raise ZooError("no trial was complete; give more with --trials or --timeout, or use --pruner none")
-        _tell_best(study)
+        say(best_in_words(study))
     studied = f"{study.study_name} --storage {shlex.quote(where)} --out DIR" if options.storage else str(folder)
     say(f"pictures  zoo sweep --show {studied}")
     return 0
@@ -165,8 +165,8 @@ def _search(recipe: str, flags: Sequence[str], options: Namespace, command: Sequ
 def _check_flags(flags: Sequence[str], spaces: Mapping[str, Space]) -> None:
     given = [argument.partition("=")[0] for argument in flags]
     for name in (*given, *(f"--{name}" for name in spaces)):
-        if name in _OURS:
-            raise ZooError(f"{name} has no place in a sweep, which sets it itself; leave it out")
+        if name in _OUT_OF_PLACE:
+            raise ZooError(f"{name} has no place in a sweep; leave it out")
     for name in spaces:
         if f"--{name}" in given:
             raise ZooError(f"--{name} is given and searched; leave one out")
@@ -187,12 +187,6 @@ def _first_built(target: Target, spaces: Mapping[str, Space], folds: int) -> tup
     return cli.model.metric, held_out(cli.datamodule)
 
 
-def _pruner(name: str) -> Any:
-    from zoo.comparison.studies import PRUNERS
-
-    return PRUNERS[name]()
-
-
 def _run(
     study: "Study",
     target: Target,
@@ -204,6 +198,7 @@ def _run(
     command: Sequence[str],
 ) -> None:
     """Runs trials, and says of each what came of it."""
+    from zoo.comparison.outcome import in_words
     from zoo.comparison.trials import Sweep
 
     typed = shlex.join(["zoo", *command])
@@ -211,60 +206,16 @@ def _run(
     trials = Sweep(study, target.recipe, target.args, spaces, metric, folder, count, options.folds, options.keep, typed)
     try:
         for trial in trials.run(None if options.timeout is None else time.monotonic() + options.timeout):
-            say(f"  trial {trial.number}: {_what_came(study, trial)}", flush=True)
+            say(f"  trial {trial.number}: {in_words(study, trial)}", flush=True)
     except (KeyboardInterrupt, SystemExit):
         say(f"\nstopped; go on with: {shlex.join(['zoo', *with_out(command, folder)])}")
         raise
 
 
-def _what_came(study: "Study", trial: "FrozenTrial") -> str:
-    from optuna.trial import TrialState
-
-    from zoo.comparison.studies import about_of, ranked
-
-    settings = ", ".join(
-        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in trial.params.items()
-    )
-    why = trial.user_attrs.get("why", "")
-    if trial.state == TrialState.FAIL:
-        return f"failed: {why}"
-    if trial.state == TrialState.PRUNED:
-        reports = len(trial.intermediate_values)
-        return f"given up{f' after {reports} validations' if reports else f', {why}'}; {settings}"
-    best = "  (the best so far)" if ranked(study)[0].number == trial.number else ""
-    return f"{about_of(study, '')['metric']} {trial.value:.5g}; {settings}{best}"
-
-
-def _tell_best(study: "Study") -> None:
-    """Names the best trial, and the command that trains it."""
-    from optuna.trial import TrialState
-
-    from zoo.comparison.studies import about_of, ranked
-
-    about, best = about_of(study, ""), ranked(study)[0]
-    states = [trial.state for trial in study.get_trials(deepcopy=False)]
-    others = ", ".join(
-        f"{states.count(state)} {word}"
-        for state, word in (
-            (TrialState.PRUNED, "given up early"),
-            (TrialState.FAIL, "failed"),
-            (TrialState.RUNNING, "still running elsewhere"),
-        )
-        if state in states
-    )
-    better = "higher" if measure(about["metric"]).higher_is_better else "lower"
-    say(f"trials    {states.count(TrialState.COMPLETE)} complete{f', {others}' if others else ''}")
-    say(f"best      trial {best.number}, {about['metric']} {best.value:.5g} ({better} is better)")
-    settings = [flag(name, value) for name, value in best.params.items()]
-    run = best.user_attrs.get("run")
-    if run is not None:
-        say(f"run       {run}" + ("" if Path(run).is_dir() else f" on {best.user_attrs.get('host')}, if it was kept"))
-    say(f"train it  {shlex.join(['zoo', 'fit', about['recipe'], *about['flags'], *settings])}")
-
-
 def _show(options: Namespace, rest: Sequence[str]) -> int:
     """Draws a study."""
-    from zoo.comparison.studies import find_study, open_journal, open_server, ranked, telling
+    from zoo.comparison.outcome import best_in_words, pictures
+    from zoo.comparison.studies import find_study, open_journal, open_server, telling
 
     if rest:
         raise ZooError(f"{rest[0]} has no place beside --show, which draws what is there; leave it out")
@@ -282,37 +233,10 @@ def _show(options: Namespace, rest: Sequence[str]) -> int:
         folder = options.out or path.parent
     with telling(where):
         study = find_study(storage, where, name)
-        if not ranked(study):
-            raise ZooError(f"no trial in {where} is complete, and there is nothing to draw")
-        _tell_best(study)
-        _draw(study, folder / "figures")
+        say(best_in_words(study))
+        for picture, figure in pictures(study):
+            path = folder / "figures" / f"{picture}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_figure(path, figure)
+            say(f"picture   {path}")
     return 0
-
-
-def _draw(study: "Study", folder: Path) -> None:
-    """Draws with Optuna's pictures."""
-    import matplotlib.pyplot as plt
-    import numpy as np
-    from matplotlib import rc_context
-    from optuna.visualization import matplotlib as pictures
-
-    from zoo.comparison.studies import about_of, ranked
-
-    metric = about_of(study, "")["metric"].replace("_", " ").replace("$", r"\$")
-    found = {"history": pictures.plot_optimization_history, "slices": pictures.plot_slice}
-    if len({trial.value for trial in ranked(study)}) > 1:
-        found["importances"] = pictures.plot_param_importances
-    else:
-        say("what mattered is not drawn: all trials reached the same")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in found.items():
-        # Optuna sets a style for the whole process, and takes figures from where windows come from.
-        with rc_context(), plt.ioff(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            plt.switch_backend("agg")
-            figure = np.ravel(np.asarray(draw(study, target_name=metric), dtype=object))[0].figure
-            figure.set_size_inches(max(8, 3 * len(figure.axes)), 4.5)
-            figure.set_layout_engine("constrained")
-            write_figure(folder / f"{name}.png", figure)
-            plt.close(figure)
-        say(f"picture   {folder / name}.png")

@@ -25,22 +25,31 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import NullPool, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from zoo.comparison.space import Choice, Space
-from zoo.errors import ZooError, shortened
+from zoo.errors import ZooError, in_brief, shortened
 from zoo.training.run_folder import remove_run
 
-SAMPLERS = ("tpe", "random", "grid", "gp")
 PRUNERS: dict[str, Callable[[], BasePruner]] = {"median": MedianPruner, "hyperband": HyperbandPruner, "none": NopPruner}
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 # A worker of a server says so often that it lives; one that does not for so long is taken for dead. In seconds.
 _HEARTBEAT, _GRACE = 30, 90
+# Number of a lock on the server, which nobody else should use.
+_MAKING_TABLES = 7_105_331
 # Of a study: what it is a study of.
 _ABOUT = "about"
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-warnings.filterwarnings("ignore", category=ExperimentalWarning)
+
+
+@contextmanager
+def _experimenting() -> Iterator[None]:
+    """Meanwhile nothing is said of what Optuna has had for years and may yet change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def open_journal(path: Path) -> BaseStorage:
@@ -61,7 +70,7 @@ def open_journal(path: Path) -> BaseStorage:
     except OSError:
         raise
     except Exception as error:  # a line that is no record of Optuna raises anything
-        raise ZooError(f"{path} is damaged ({shortened(str(error) or repr(error))}); name another folder") from error
+        raise ZooError(f"{path} is damaged ({_brief(error)}); name another folder") from error
     return storage
 
 
@@ -116,9 +125,13 @@ def open_server(url: str) -> BaseStorage:
     """
     check_url(url)
     address = re.sub(r"^postgresql:", "postgresql+psycopg:", url)
-    connection = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
+    connection: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {"connect_timeout": 10}}
     try:
-        return RDBStorage(address, connection, heartbeat_interval=_HEARTBEAT, grace_period=_GRACE)
+        engine = create_engine(address, poolclass=NullPool, connect_args=connection["connect_args"])
+        with _experimenting(), engine.connect() as session:
+            # Of workers that begin at the same time one makes the tables, and the others wait for it.
+            session.execute(select(func.pg_advisory_lock(_MAKING_TABLES)))
+            return RDBStorage(address, connection, heartbeat_interval=_HEARTBEAT, grace_period=_GRACE)
     except ImportError as error:
         raise ZooError(
             "studies on a server need psycopg; install it with: pip install 'lightning-zoo[sweep]'"
@@ -147,8 +160,11 @@ def _said(error: BaseException) -> str:
     """What a server said, in one line; Optuna only says that something failed, and where to look."""
     while isinstance(error, OptunaError) and isinstance(error.__cause__, SQLAlchemyError):
         error = error.__cause__
-    inner = getattr(error, "orig", None) or error
-    return shortened(" ".join(str(inner).split()) or repr(inner), 200)
+    return _brief(getattr(error, "orig", None) or error)
+
+
+def _brief(error: BaseException) -> str:
+    return in_brief(" ".join(str(error).split()) or type(error).__name__, 300)
 
 
 def open_study(storage: BaseStorage, where: str, name: str, about: Mapping[str, Any], upwards: bool) -> Study:
@@ -168,7 +184,7 @@ def open_study(storage: BaseStorage, where: str, name: str, about: Mapping[str, 
     names = [one.study_name for one in storage.get_all_studies()]
     if isinstance(storage, JournalStorage) and names not in ([], [name]):
         raise ZooError(f"{where} holds the study {shortened(names[0])}, not {name}; name another folder: --out DIR")
-    direction = "maximize" if upwards else "minimize"
+    direction = optuna.study.StudyDirection.MAXIMIZE if upwards else optuna.study.StudyDirection.MINIMIZE
     try:
         study = optuna.create_study(storage=storage, study_name=name, direction=direction)
         study.set_user_attr(_ABOUT, about)
@@ -178,7 +194,7 @@ def open_study(storage: BaseStorage, where: str, name: str, about: Mapping[str, 
     # Another worker may have made it this very moment.
     for key, value in about.items() if kept else ():
         if kept.get(key) != value:
-            theirs, ours = (shortened(json.dumps(one)) for one in (kept.get(key), value))
+            theirs, ours = (in_brief(json.dumps(one), 100) for one in (kept.get(key), value))
             other = "folder: --out DIR" if isinstance(storage, JournalStorage) else "study: --study NAME"
             raise ZooError(f"{where} holds another study: its {key} is {theirs}, not {ours}; name another {other}")
     return study
@@ -205,8 +221,12 @@ def find_study(storage: BaseStorage, where: str, name: str | None = None) -> Stu
     return study
 
 
-def about_of(study: Study, where: str) -> dict[str, Any]:
+def about_of(study: Study, where: str = "the study") -> dict[str, Any]:
     """What a study is of; nothing if that is not written yet.
+
+    Args:
+        study: The study.
+        where: Where it lies, in words.
 
     Raises:
         ZooError: It is damaged.
@@ -225,7 +245,7 @@ class Sampler(BaseSampler):
     drawn.
 
     Args:
-        kind: One of :data:`SAMPLERS`.
+        kind: ``tpe``, ``random``, ``grid`` or ``gp``.
         seed: The seed.
         spaces: What is searched.
 
@@ -239,7 +259,7 @@ class Sampler(BaseSampler):
             raise ZooError(f"--sampler grid tries every value of a list, and {ranges[0]} is a range; give it a list")
         self.kind, self.seed = kind, seed
         self._grid = {name: list(space.values) for name, space in spaces.items() if isinstance(space, Choice)}
-        self._sampler = self._made(seed)
+        self._sampler: BaseSampler = RandomSampler(seed)
 
     @property
     def points(self) -> int | None:
@@ -256,7 +276,8 @@ class Sampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Seeds."""
         sequence = np.random.SeedSequence([self.seed, trial.number])
-        self._sampler = self._made(int(sequence.generate_state(1)[0]))
+        with _experimenting():
+            self._sampler = self._made(int(sequence.generate_state(1)[0]))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
@@ -338,5 +359,6 @@ def fail_killed(study: Study, folder: Path) -> list[int]:
                 study.enqueue_trial(trial.params, user_attrs={"again": True})
         remove_run(run)
         let_go(lock)
-    optuna.storages.fail_stale_trials(study)
+    with _experimenting():
+        optuna.storages.fail_stale_trials(study)
     return found
