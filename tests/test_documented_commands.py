@@ -119,7 +119,7 @@ def short(arguments: list[str]) -> list[str]:
         return []
     if "--epochs_of" in arguments:
         return [flag for flag in SHORT if "max_epochs" not in flag]
-    if arguments[0] == "compare" and arguments[1] in RUNS or arguments[:2] == ["sweep", "--show"]:
+    if (arguments[0] == "compare" and arguments[1] in RUNS) or arguments[:2] == ["sweep", "--show"]:
         return []
     if arguments[0] == "sweep":
         return [*SHORT, "--trials=3"]

@@ -18,11 +18,11 @@ import numpy as np
 import optuna
 from filelock import FileLock, Timeout
 from optuna.distributions import BaseDistribution
-from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, OptunaError, UpdateFinishedTrialError
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning, OptunaError
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, GPSampler, GridSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import NullPool, create_engine, func, select
@@ -52,6 +52,26 @@ def _experimenting() -> Iterator[None]:
         yield
 
 
+class _Lock(JournalFileOpenLock):
+    """A lock that the system takes back from a worker that is killed; Optuna's own stay, and all others wait.
+
+    Args:
+        path: The journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+
+    def acquire(self) -> bool:
+        """Waits for it."""
+        self._lock.acquire()
+        return True
+
+    def release(self) -> None:
+        """Gives it back."""
+        self._lock.release()
+
+
 def open_journal(path: Path) -> BaseStorage:
     """Opens a journal file, or begins one. What a worker that was killed did not write to its end is cut off.
 
@@ -61,7 +81,7 @@ def open_journal(path: Path) -> BaseStorage:
     Raises:
         ZooError: It is damaged.
     """
-    lock = JournalFileSymlinkLock(str(path))
+    lock = _Lock(path)
     try:
         if path.exists():
             _cut_half_line(path, lock)
@@ -74,7 +94,7 @@ def open_journal(path: Path) -> BaseStorage:
     return storage
 
 
-def _cut_half_line(path: Path, lock: JournalFileSymlinkLock) -> None:
+def _cut_half_line(path: Path, lock: _Lock) -> None:
     content = path.read_bytes()
     if not content or content.endswith(b"\n"):
         return
@@ -352,7 +372,7 @@ def fail_killed(study: Study, folder: Path) -> list[int]:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        with suppress(UpdateFinishedTrialError, ValueError):  # another worker has found it, too
+        with suppress(RuntimeError, ValueError):  # another worker has found it, too
             study.tell(trial.number, state=TrialState.FAIL)
             found.append(trial.number)
             if trial.params and not trial.user_attrs.get("again"):
