@@ -333,6 +333,22 @@ def test_server_that_cannot_be_reached_is_told(zoo_command: Zoo) -> None:
     assert not Path("runs").exists()
 
 
+def test_server_that_is_lost_is_told(zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def lose(*_: Any) -> None:
+        try:
+            raise OperationalError("SELECT 1", {}, Exception("the connection is closed\nby the server"))
+        except OperationalError as lost:
+            raise UnboundLocalError from lost  # as Optuna does
+
+    monkeypatch.setattr(trials_module.Sweep, "_tidy", lose)
+    code, _, error = zoo_command("sweep", *IRIS, "--trials=2", "--out=lost")
+    assert code == 2
+    assert "was lost: the connection is closed by the server; when it is there again, the same command goes on" in error
+    assert error.count("\n") == 1
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The address of a PostgreSQL server of our own, that is reached by a socket and asks for a password."""

@@ -28,6 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import NullPool, create_engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from datamodules.errors import UserError
 from zoo.comparison.space import Choice, Space
 from zoo.errors import ZooError, in_brief, shortened
 from zoo.training.run_folder import remove_run
@@ -172,15 +173,27 @@ def telling(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (SQLAlchemyError, OptunaError) as error:
-        raise ZooError(f"{where} was lost: {_said(error)}") from error
+    except UserError:
+        raise
+    except Exception as error:
+        # Optuna, which then does not know how a trial ended, fails with an error of its own after that of the server.
+        if (cause := _of_server(error)) is None:
+            raise
+        raise ZooError(f"{where} was lost: {_said(cause)}; when it is there again, the same command goes on") from error
+
+
+def _of_server(error: BaseException) -> BaseException | None:
+    """The error among the causes of another that came from where the study lies."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, SQLAlchemyError):
+        seen = seen.__cause__ or seen.__context__
+    return seen or (error if isinstance(error, OptunaError) else None)
 
 
 def _said(error: BaseException) -> str:
     """What a server said, in one line; Optuna only says that something failed, and where to look."""
-    while isinstance(error, OptunaError) and isinstance(error.__cause__, SQLAlchemyError):
-        error = error.__cause__
-    return _brief(getattr(error, "orig", None) or error)
+    found = _of_server(error) or error
+    return _brief(getattr(found, "orig", None) or found)
 
 
 def _brief(error: BaseException) -> str:
