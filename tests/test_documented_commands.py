@@ -29,6 +29,7 @@ LEFT_OUT = {
     r"^scripts/test": "runs this very test",
     r"^pip install": "changes the environment; test_distribution.py builds and unpacks the wheels",
     r"^(torchrun|srun) ": "needs several nodes; test_processes.py and test_examples.py start torchrun on one",
+    r"--storage postgresql": "needs a server; test_sweep.py starts one",
     r"--trainer\.accelerator gpu": "needs a GPU",
     r"--trainer\.devices 2": "starts processes, with which test_recipes.py trains every recipe",
     r"word_lstm_shakespeare\+ngram5_shakespeare": "takes minutes; tests/text mixes small models",
@@ -123,8 +124,10 @@ def short(arguments: list[str]) -> list[str]:
         return []
     if "--epochs_of" in arguments:
         return [flag for flag in SHORT if "max_epochs" not in flag]
-    if arguments[0] == "compare" and arguments[1] in RUNS:
+    if (arguments[0] == "compare" and arguments[1] in RUNS) or arguments[:2] == ["sweep", "--show"]:
         return []
+    if arguments[0] == "sweep":
+        return [*SHORT, "--trials=3"]
     if arguments[1] in RUNS:
         return [*SHORT, "--trainer.max_epochs=2"]  # one more than it was trained for
     return [flag for flag in SHORT if flag.partition("=")[0] not in arguments]
@@ -140,7 +143,7 @@ def _run(line: str) -> str:
         done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         return done.stdout
-    if arguments[0] in ("fit", "backtest", "elbow", "auto", "compare"):
+    if arguments[0] in ("fit", "backtest", "elbow", "auto", "compare", "sweep"):
         arguments += short(arguments)
     told, wrong = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(told), contextlib.redirect_stderr(wrong):

@@ -15,6 +15,7 @@ VERBS = {
     "test": ("zoo.commands.train:test", "measure on the test split"),
     "auto": ("zoo.commands.compare:auto", "find the model for your own data, within a time that you name"),
     "compare": ("zoo.commands.compare:compare", "train recipes on the same data, or take runs, and rank them"),
+    "sweep": ("zoo.commands.sweep:sweep", "search the settings of a recipe, by many trainings"),
     "backtest": ("zoo.commands.backtest:backtest", "train and measure fold by fold, rolling forward"),
     "lr-find": ("zoo.commands.lr_find:lr_find", "learning-rate range test of a recipe"),
     "elbow": ("zoo.commands.elbow:elbow", "cluster into more and more groups, and see where it stops to pay"),

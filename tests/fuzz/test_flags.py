@@ -45,6 +45,7 @@ VERBS: list[tuple[str, ...]] = [
     ("test", "runs/tabular/1"),
     ("backtest", "lstm_csv", *TRAININGS["lstm_csv"], "--folds=2", *QUIETLY),
     ("lr-find", "backprop_iris", "--steps=20", *QUIETLY),
+    ("sweep", "backprop_iris", "--search", "model.lr=[0.1,0.5]", "--trials=1", "--trainer.max_epochs=1"),
     ("elbow", "kmeans_iris", "--k=1..3", *QUIETLY),
     ("embed", "pca_iris"),
     ("classify", "cnn_digits", "a.png"),

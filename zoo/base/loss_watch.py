@@ -10,6 +10,10 @@ from torch import Tensor
 from zoo.errors import ZooError
 
 
+class DivergedError(ZooError):
+    """A training whose loss, or figures, became NaN or infinite."""
+
+
 class LossWatch(Callback):
     """Keeps losses on their device, looks at them now and then, and logs ``train_loss`` and ``learning_rate``.
 
@@ -50,7 +54,7 @@ class LossWatch(Callback):
             behind = len(losses) - int((~finite).float().argmax()) - 1 if not finite.all() else 0
             step = trainer.global_step - 1 - behind // trainer.accumulate_grad_batches
             which = f" (step {step})" if model.automatic_optimization else ""
-            raise ZooError(
+            raise DivergedError(
                 f"the loss became NaN or infinite in epoch {trainer.current_epoch} at batch {batch_idx - behind}"
                 f"{which}; {_advice(trainer, model)}"
             )
@@ -64,7 +68,7 @@ class LossWatch(Callback):
             return
         for name, value in trainer.callback_metrics.items():
             if name.startswith("val_") and not torch.isfinite(value):
-                raise ZooError(
+                raise DivergedError(
                     f"{name} became NaN or infinite in epoch {trainer.current_epoch} at batch "
                     f"{int(trainer.num_training_batches) - 1} (step {trainer.global_step - 1}); "
                     f"{_advice(trainer, pl_module)}"

@@ -1,15 +1,12 @@
 """``zoo compare``: recipes trained on the same data, or runs that are there, ranked; ``zoo auto``: the one to use."""
 
 import dataclasses
-import re
 import shlex
 from argparse import Namespace
 from collections.abc import Sequence
-from itertools import takewhile
 from pathlib import Path
 
 from datamodules.errors import UserError
-from datamodules.files import write_whole
 from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.contenders import (
@@ -22,6 +19,7 @@ from zoo.commands.contenders import (
     ensemble_of,
     measured_run,
 )
+from zoo.commands.going_on import folder_of, seconds, split, with_out, without
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
@@ -31,11 +29,9 @@ from zoo.measures import measure
 from zoo.registry import read_results
 from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
-from zoo.training.run_folder import new_run_folder, write_results
+from zoo.training.run_folder import write_results
 from zoo.training.target import ONE_DEVICE, resolve
 
-# What was typed, so that another comparison does not go on in the same folder.
-_COMMAND = "command.txt"
 # What says how long to train, which the winner is told by its best checkpoint.
 _DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
@@ -48,7 +44,7 @@ def compare(argv: list[str]) -> int:
     a run like any other; what was interrupted goes on when the same command names the same --out. Every flag of 'zoo
     fit' may follow, and holds for all.
     """
-    names, rest = _split(argv)
+    names, rest = split(argv)
     parser = Arguments("compare", compare.__doc__)
     parser.usage = "zoo compare RECIPE... | RUN...  [flags]"
     _add_flags(parser, ensemble=0)
@@ -88,11 +84,15 @@ def auto(argv: list[str]) -> int:
     validation. Of a series it is trained once more, on everything. Every flag of 'zoo fit' may follow, such as
     --data.root photos or --data.path sales.csv.
     """
-    names, rest = _split(argv)
+    names, rest = split(argv)
     parser = Arguments("auto", auto.__doc__)
     parser.usage = "zoo auto " + " | ".join(FAMILIES) + "  --data...  [flags]"
     parser.add_argument(
-        "--budget", type=_seconds, default="10m", metavar="TIME", help="such as 90s, 5m or 2h (default %(default)s)"
+        "--budget",
+        type=seconds("--budget"),
+        default="10m",
+        metavar="TIME",
+        help="such as 90s, 5m or 2h (default %(default)s)",
     )
     _add_flags(parser, ensemble=3)
     options, flags = parser.parse_known_args(rest)
@@ -143,34 +143,6 @@ def _add_flags(parser: Arguments, ensemble: int) -> None:
     )
 
 
-def _split(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words before the first flag, and the rest."""
-    names = list(takewhile(lambda word: not word.startswith("-"), argv))
-    return names, list(argv[len(names) :])
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)
-    if found is None:
-        raise ZooError(f"--budget is {text!r}, expected a time such as 90s, 5m or 2h")
-    return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
-def _folder(out: Path | None, command: Sequence[str]) -> Path:
-    """The folder of a comparison: a new one, or one that the same command was interrupted in."""
-    typed = shlex.join(["zoo", *_without(command, "--out")]) + "\n"
-    folder = out or new_run_folder(Path("runs") / command[0])
-    kept = folder / _COMMAND
-    if out is not None and out.exists():
-        if not out.is_dir() or (any(out.iterdir()) and not kept.is_file()):
-            raise ZooError(f"--out {out} is there and holds no comparison; name a new folder")
-        if kept.is_file() and kept.read_text(encoding="utf-8") != typed:
-            raise ZooError(f"--out {out} holds another comparison; it was made by: {kept.read_text('utf-8').strip()}")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(kept, typed.encode())
-    return folder
-
-
 def _trained(
     names: Sequence[str], flags: Sequence[str], options: Namespace, clock: Clock, command: Sequence[str], spare: int = 0
 ) -> tuple[Leaderboard, Path]:
@@ -195,7 +167,7 @@ def _trained(
     asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
     if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
         raise ZooError(f"--ensemble {options.ensemble} needs two recipes of pictures, or of forecasters, at least")
-    folder = _folder(options.out, command)
+    folder = folder_of("comparison", options.out, command)
     to_come = sum(recipe.trainings for recipe in recipes.values()) + spare
     say(f"{len(recipes)} recipes, {to_come - spare} trainings; folder {folder}", flush=True)
     split = f"{options.folds} folds before the test," if first.folds else "validation"
@@ -211,7 +183,7 @@ def _trained(
         if len(best) > 1 and first.ensemble is not None:
             _add(Together([recipes[entry.name] for entry in best], best), entries, folder, Clock(), 1)
     except (KeyboardInterrupt, SystemExit):
-        say(f"\nstopped; go on with: {shlex.join(['zoo', *_with_out(command, folder)])}")
+        say(f"\nstopped; go on with: {shlex.join(['zoo', *with_out(command, folder)])}")
         raise
     return Leaderboard(first.metric, split, entries, first.references), folder
 
@@ -264,25 +236,6 @@ def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock,
     say(f"  {contender.name}: {figure} in {human_time(entry.seconds)}", flush=True)
 
 
-def _without(words: Sequence[str], *flags: str) -> list[str]:
-    """Words but for some flags and their values, which may be words of their own."""
-    kept: list[str] = []
-    skips = False
-    for word in words:
-        named = word.partition("=")[0] in flags
-        if not named and not skips:
-            kept.append(word)
-        skips = named and "=" not in word
-    return kept
-
-
-def _with_out(command: Sequence[str], folder: Path) -> list[str]:
-    """The command that goes on in a folder."""
-    if any(word.partition("=")[0] == "--out" for word in command):
-        return list(command)
-    return [*command, "--out", str(folder)]
-
-
 def _on_everything(
     best: Entry, names: Sequence[str], folder: Path, flags: Sequence[str], options: Namespace, command: Sequence[str]
 ) -> Path:
@@ -300,7 +253,7 @@ def _on_everything(
         return folder
     if len(names) == 1:
         more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
-        target = resolve("auto", [names[0], *ONE_DEVICE, *_without(flags, *_DURATION), *more])
+        target = resolve("auto", [names[0], *ONE_DEVICE, *without(flags, *_DURATION), *more])
         cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     else:
         place = best.run.parent.parent

@@ -236,7 +236,7 @@ class Recipe(Contender):
         folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
         count = sum(parameter.numel() for parameter in model.parameters())
         references = _references(model, data, folds)
-        return Facts(model.metric, _held_out(data), bool(folds), count, references, _ensemble_of(model))
+        return Facts(model.metric, held_out(data), bool(folds), count, references, _ensemble_of(model))
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
         """The recipe, as ``zoo fit`` trains it."""
@@ -334,7 +334,7 @@ def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
     model, data = cli.model, cli.datamodule
     metric = model.metric
     count = sum(parameter.numel() for parameter in model.parameters())
-    facts = Facts(metric, _held_out(data), False, count, _references(model, data, []))
+    facts = Facts(metric, held_out(data), False, count, _references(model, data, []))
     return facts, Entry(
         name=str(run),
         run=run,
@@ -376,7 +376,8 @@ def _ensemble_of(model: Any) -> str | None:
     return None
 
 
-def _held_out(data: Any) -> dict[str, str]:
+def held_out(data: Any) -> dict[str, str]:
+    """What the validation and the test split hold, by checksum, where data tells that."""
     sums = data.checksums() if hasattr(data, "checksums") else {}
     return {split: sums[split]["sha256"] for split in ("val", "test") if split in sums}
 

@@ -60,7 +60,10 @@ class ZooParser(LightningArgumentParser):
 def _load(text: str) -> Any:
     """Parses a configuration file, or what a flag gives as one."""
     registry.check_extent(text)
-    return names.updated(get_loader("yaml")(text))
+    content = names.updated(get_loader("yaml")(text))
+    if isinstance(content, dict) and "model" in content:
+        content.pop("search", None)  # what zoo sweep would try instead of what the recipe says
+    return content
 
 
 set_loader(ZooParser.MODE, _load, (yaml.YAMLError,))
