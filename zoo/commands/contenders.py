@@ -220,7 +220,7 @@ class Recipe(Contender):
             raise ZooError(f"{name} is a run; recipes are compared with recipes, runs with runs")
         self.name, self.arguments, self.seeds, self.folds = target.recipe, target.args, seeds, folds
         self.command = command
-        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of"):
+        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of", "--test", "--projector"):
             if any(argument.partition("=")[0] == flag for argument in flags):
                 raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
 
