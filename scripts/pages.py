@@ -114,7 +114,7 @@ def pages() -> Iterator[tuple[str, str]]:
 def _as_page(text: str) -> str:
     """A file at the top of the repository as a page beside the guides."""
     text = text.replace("(docs/examples/tour.ipynb)", "(tour.md)")
-    text = re.sub(r"\]\((?:docs/)?([\w./-]+)\)", lambda found: f"]({found[1]})", text)
+    text = re.sub(r"\]\((?:docs/)?([\w./#-]+)\)", lambda found: f"]({found[1]})", text)
     return text.replace("(CONTRIBUTING.md)", "(contributing.md)").replace("(CHANGELOG.md)", "(changelog.md)")
 
 

@@ -19,8 +19,8 @@ def cost() -> str:
     """What the two commands of the first screen take."""
     return (
         f"They need nothing but Python 3.11 or newer. The first call fills `.venv` with {GIGABYTES:.0f} GB, most of it "
-        f"PyTorch with CUDA, which takes {MINUTES} minutes on a quick line; later ones begin at once. `ZOO_PYTHON=python "
-        "scripts/test` uses an environment that is already active."
+        f"PyTorch with CUDA, which takes {MINUTES} minutes on a quick line; later ones begin at once. "
+        "`ZOO_PYTHON=python scripts/test` uses an environment that is already active."
     )
 
 
