@@ -225,6 +225,14 @@ def test_classes_are_given_as_such() -> None:
     assert isinstance(run.load(), Dense)
 
 
+def test_training_from_python_begins_with_other_weights() -> None:
+    start = {"init_from": "cnn_fashion_mnist", "freeze": ["network.0", "network.3"], "lr_of": "network.11.*=10"}
+    run = zoo.fit("cnn_digits", **start, **ONE)
+    assert run.results["init_from"]["taken"] == ["network.0", "network.3"]
+    assert run.load().hparams["freeze"] == ["network.0", "network.3"]
+    assert zoo.fit("cnn_digits", init_from=run.folder, **ONE).results["init_from"]["fresh"] == []
+
+
 def test_data_module_of_the_zoo_is_written_down(zoo_command: Zoo) -> None:
     run = zoo.fit("cnn_digits", model={"schedule": "constant"}, data=Digits(batch_size=300, seed=7), **ONE)
     assert "--data=datamodules.Digits --data.batch_size=300 --data.seed=7" in run.results["command"]

@@ -121,6 +121,9 @@ def fit(
     trainer: Settings | None = None,
     callbacks: Sequence[Callback] = (),
     seed_everything: int | None = None,
+    init_from: str | PathLike[str] | None = None,
+    freeze: str | Sequence[str] | None = None,
+    lr_of: str | Sequence[str] | None = None,
     ckpt_path: str | PathLike[str] | None = None,
     epochs_of: str | PathLike[str] | None = None,
     figures: bool | None = None,
@@ -148,6 +151,9 @@ def fit(
         trainer: Settings of Lightning's trainer that differ from the recipe's.
         callbacks: Callbacks beside the recipe's. They are not written down either.
         seed_everything: The seed.
+        init_from: Other weights to begin with: a published model, a run, or a file.
+        freeze: Parameters that training leaves as they are, such as ``"network.0.*"``.
+        lr_of: Learning rates of some parameters, as multiples of the others', such as ``"network.11.*=10"``.
         ckpt_path: A checkpoint to go on from.
         epochs_of: Of training on everything: the run, or published model, that tells how many epochs.
         figures: Whether to draw pictures into the run's folder.
@@ -175,8 +181,9 @@ def fit(
     if isinstance(callbacks, Callback) or not all(isinstance(one, Callback) for one in callbacks):
         raise ZooError(f"callbacks is {told(callbacks)}, expected a list of callbacks of Lightning")
     settings = {
-        "seed_everything": seed_everything, "ckpt_path": ckpt_path, "epochs_of": epochs_of, "figures": figures,
-        "tune_precision": tune_precision, "tf32": tf32,
+        "seed_everything": seed_everything, "init_from": init_from, "freeze": freeze, "lr_of": lr_of,
+        "ckpt_path": ckpt_path, "epochs_of": epochs_of, "figures": figures, "tune_precision": tune_precision,
+        "tf32": tf32,
     }  # fmt: skip
     argv = [
         name,
