@@ -226,7 +226,11 @@ def test_classes_are_given_as_such() -> None:
 
 
 def test_training_from_python_begins_with_other_weights() -> None:
-    start = {"init_from": "cnn_fashion_mnist", "freeze": ["network.0", "network.3"], "lr_of": "network.11.*=10"}
+    start: dict[str, Any] = {
+        "init_from": "cnn_fashion_mnist",
+        "freeze": ["network.0", "network.3"],
+        "lr_of": "network.11.*=10",
+    }
     run = zoo.fit("cnn_digits", **start, **ONE)
     assert run.results["init_from"]["taken"] == ["network.0", "network.3"]
     assert run.load().hparams["freeze"] == ["network.0", "network.3"]
