@@ -108,6 +108,10 @@ def test_interrupted_comparison_goes_on_where_it_stopped(zoo_command: Zoo, monke
         ("compare dense_irris", "no recipe 'dense_irris'; did you mean 'dense_iris'?"),
         ("compare dense_iris --seeds 0", "--seeds is 0, expected at least 1"),
         ("compare dense_iris --seed_everything 3", "--seed_everything has no place in a comparison"),
+        (
+            "compare dense_iris --trainer.limit_val_batches 0",
+            "--trainer.limit_val_batches leaves nothing to compare by",
+        ),
         ("compare dense_iris --test", "--test has no place in a comparison, which sets it itself; leave it out"),
         ("compare dense_iris --ckpt_path last.ckpt", "--ckpt_path has no place in a comparison"),
         ("compare dense_iris --model.hiden_size 3", "Dense takes no 'hiden_size'; did you mean 'hidden_size'?"),

@@ -230,6 +230,9 @@ class Recipe(Contender):
         cli = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True)
         if cli.trainer.world_size > 1:
             raise ZooError("a comparison trains on one device; use --trainer.devices 1")
+        for split in ("val", "test"):
+            if not getattr(cli.trainer, f"limit_{split}_batches"):
+                raise ZooError(f"--trainer.limit_{split}_batches leaves nothing to compare by; leave it out")
         if getattr(cli.trainer.checkpoint_callback, "filename", None) is None:
             raise ZooError(f"{self.name} keeps no best checkpoint to be judged by; add a ModelCheckpoint to it")
         model, data = cli.model, cli.datamodule

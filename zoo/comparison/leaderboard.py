@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from rich.table import Table
 from torch import Tensor
 
@@ -156,13 +157,16 @@ class Leaderboard:
             seconds, label = max(entry.seconds, 0.1), entry.name.replace("$", r"\$")
             colour, marker = COLOURS[number % len(COLOURS)], _MARKERS[number // len(COLOURS) % len(_MARKERS)]
             low, high = min(entry.figures), max(entry.figures)
+            whiskers = [[entry.figure - low], [high - entry.figure]] if low < high else None
             axes.errorbar(
-                [seconds], [entry.figure], [[entry.figure - low], [high - entry.figure]],
+                [seconds], [entry.figure], whiskers,
                 color=colour, marker=marker, capsize=4, label=label,
             )  # fmt: skip
         for number, (name, (reference, _)) in enumerate(self.references.items()):
             axes.axhline(reference, color="black", linewidth=1, linestyle=("--", ":", "-.")[number % 3], label=name)
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(LogFormatter())
+        axes.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
         axes.set_xlabel("seconds of training")
         better = "higher" if self._upwards else "lower"
         axes.set_ylabel(f"{self.split} {self.metric.replace('_', ' ')}; {better} is better")
