@@ -23,6 +23,8 @@ CHECKPOINTS = _PACKAGE / "checkpoints" if (_PACKAGE / "checkpoints").is_dir() el
 # Where the distributions lie that hold what is too large for this one, a folder for each family.
 _LARGE = "lightning_zoo_weights"
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What ``fit_on`` says where nothing is left to validate on.
+UNVALIDATED = ("all", "known")
 # How deep YAML may be nested, and for how many values its aliases may stand, by far more than a recipe needs.
 _DEPTH, _REPEATED = 50, 10_000
 
@@ -178,10 +180,10 @@ def check_extent(text: str) -> None:
 
 
 def fits_on_all(config: dict[str, Any]) -> bool:
-    """Whether a recipe or a run's configuration trains on everything, so that nothing is left to validate on."""
+    """Whether a recipe or a run's configuration trains on so much that nothing is left to validate on."""
     data = config.get("data")
     arguments = data.get("init_args") if isinstance(data, dict) else None
-    return isinstance(arguments, dict) and arguments.get("fit_on") == "all"
+    return isinstance(arguments, dict) and arguments.get("fit_on") in UNVALIDATED
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 import hashlib
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
-from datamodules.series.recording import Repair, read_csv
+from datamodules.series.periods import divide
+from datamodules.series.recording import Recording, Repair, read_csv
+from datamodules.series.season import find_period
 from datamodules.series.series import DividedSeries
 
 # Below Lightning's logger, so that what silences Lightning silences this.
@@ -28,6 +30,7 @@ class CsvSeries(DividedSeries):
         repair: Repairs that are allowed. ``missing`` cells and steps in ``gaps`` are interpolated, ``order`` sorts by
             time, of ``duplicates`` the mean is taken.
         period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
+            ``auto`` finds it by autocorrelation in what lies before the validation period, and says what it found.
 
     Raises:
         DataError: The file cannot be used, or is too short.
@@ -44,16 +47,24 @@ class CsvSeries(DividedSeries):
         time: str | None = None,
         time_format: str | None = None,
         repair: list[Repair] | None = None,
-        period: int = 1,
+        period: int | Literal["auto"] = 1,
+        val: int | float | str = 0.1,
+        test: int | float | str = 0.1,
         **options: Any,
     ) -> None:
         recording = read_csv(path, value, time, time_format, repair or ())
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
+        if isinstance(period, str):
+            if period != "auto":
+                raise DataError(f"period is {period!r}, expected a number of steps, or auto")
+            start = divide(recording, val, test, options.get("horizon", 1))["val"].start
+            period, strength = find_period(recording.values[:start], recording.timeline)
+            _tell(_found(recording, period, strength))
         if period < 1:
             raise DataError(f"period is {period}, expected at least 1, which stands for no season")
         self.period = self.naive_lag = period
-        super().__init__(recording=recording, **options)
+        super().__init__(recording=recording, val=val, test=test, **options)
         self.path = Path(path)
 
     @property
@@ -66,6 +77,15 @@ class CsvSeries(DividedSeries):
             **({"repaired": self.recording.repaired} if self.recording.repaired else {}),
             "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
         }
+
+
+def _found(recording: Recording, period: int, strength: float) -> str:
+    """What was found out about the season, in a line."""
+    if period == 1:
+        return f"{recording.name} has no season that its autocorrelation shows; --data.period N names one"
+    return (
+        f"{recording.name} has a season of {period} steps (autocorrelation {strength:.2f}); --data.period names another"
+    )
 
 
 @rank_zero_only

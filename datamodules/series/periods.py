@@ -8,7 +8,9 @@ from datamodules.errors import DataError
 from datamodules.series.recording import Recording
 
 
-def divide(recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1) -> dict[str, range]:
+def divide(
+    recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1, least: int = 1
+) -> dict[str, range]:
     """Fixed partitioning: the test period at the end, the validation period before it, the training period before both.
 
     Args:
@@ -16,6 +18,7 @@ def divide(recording: Recording, val: int | float | str = 0.1, test: int | float
         val: Length of the validation period: a fraction of the series (float), a number of points (int), or the date of
             its first point (str).
         test: Likewise of the test period.
+        least: Points that a fraction makes at least: a horizon.
 
     Returns:
         The points of ``train``, ``val`` and ``test``.
@@ -24,8 +27,8 @@ def divide(recording: Recording, val: int | float | str = 0.1, test: int | float
         DataError: A period has no points, or the date cannot be understood.
     """
     length = len(recording.values)
-    test_start = _start(recording, "test", test, length)
-    val_start = _start(recording, "val", val, test_start)
+    test_start = _start(recording, "test", test, length, least)
+    val_start = _start(recording, "val", val, test_start, least)
     if not 0 < val_start < test_start < length:
         raise DataError(
             f"{recording.name} has {length} points; val {val} would begin at point {val_start} and test {test} at "
@@ -34,14 +37,14 @@ def divide(recording: Recording, val: int | float | str = 0.1, test: int | float
     return {"train": range(val_start), "val": range(val_start, test_start), "test": range(test_start, length)}
 
 
-def _start(recording: Recording, split: str, share: int | float | str, stop: int) -> int:
+def _start(recording: Recording, split: str, share: int | float | str, stop: int, least: int) -> int:
     """The first point of a period that ends before ``stop``."""
     if isinstance(share, int):
         return stop - share
     if isinstance(share, float):
         if not 0 < share < 1:
             raise DataError(f"{split} is {share}, expected a fraction between 0 and 1, or a whole number of points")
-        return stop - max(1, round(share * len(recording.values)))
+        return stop - max(least, round(share * len(recording.values)))
     times = recording.timeline.at(np.arange(len(recording.values)))
     try:
         date = np.datetime64(share)

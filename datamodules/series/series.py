@@ -1,11 +1,12 @@
 """Time series: values in their own unit, cut into windows or lanes, with every point of an evaluation forecast once."""
 
 import copy
-from collections.abc import Mapping
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import torch
+from lightning.fabric.utilities.data import AttributeDict
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -16,16 +17,20 @@ from datamodules.module import DataModule
 from datamodules.series.periods import before, divide, piece, roll_forward
 from datamodules.series.recording import Recording
 from datamodules.series.timeline import Timeline
+from datamodules.series.transform import Transform, chosen_lambda, difference, guerrero, power, words
 from datamodules.windows import Lanes, Starts, Windows
 
 Mode = Literal["vector", "sequence", "lanes"]
-FitOn = Literal["train", "all"]
+FitOn = Literal["train", "known", "all"]
+Window = Literal["auto", "longest"]
 FoldOf = Literal["test", "before"]
 
 # Sums are taken portion by portion, since a long series in double precision would take twice its memory.
 PORTION = 1 << 16
 # Squares of what is larger, or smaller than its inverse, would leave what single precision can hold.
 LARGEST = 1e15
+# Windows that nobody has named are no longer; of longer ones the start hardly matters.
+LONGEST_WINDOW = 2048
 
 
 class Series(DataModule):
@@ -47,12 +52,20 @@ class Series(DataModule):
     Args:
         recording: The series.
         periods: The points of ``train``, ``val`` and ``test``.
-        window: Number of points that a window shows, or that a chunk of the lanes has.
+        window: Number of points that a window shows, or that a chunk of the lanes has. ``auto``: two seasons or two
+            horizons, whichever is longer, as far as the training period has as many windows; ``longest``: all that lies
+            before the end of the training period, up to 2,048, for models that filter what has been; windows to train
+            on are a horizon shorter then.
         horizon: Number of points to forecast from a window; 1 unless the mode is ``vector``.
         mode: What the batches are.
         lanes: Number of lanes, of all processes together.
         fit_on: ``all`` trains on everything, for a model that is to be used: neither validation nor test is left, so
-            ``--epochs_of`` says whose early stopping tells how long.
+            ``--epochs_of`` says whose early stopping tells how long. ``known`` trains on all that lies before the test
+            period, for a model that needs no validation.
+        transform: What models see of the values, see :mod:`~datamodules.series.transform`: ``log``, ``box_cox`` with
+            Guerrero's exponent, ``difference``, ``seasonal_difference``, or several of them in a list; ``auto``: the
+            power with which a linear forecast of the last quarter of the training period is best. Batches, forecasts
+            and errors are in the series' own unit all the same.
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
@@ -61,7 +74,12 @@ class Series(DataModule):
         fold_of: What folds are pieces of: the ``test`` period, or what lies ``before`` it, to choose by.
 
     Raises:
-        DataError: A period is too short for a window, a value is not finite, or there is no such fold.
+        DataError: A period is too short for a window, a value is not finite or none that can be transformed, or there
+            is no such fold.
+
+    Attributes:
+        power: Exponent of Box and Cox for each series; 1 leaves it as it is.
+        differences: Lags of the differences that are taken after that.
     """
 
     not_kept = ("recording", "periods")  # no primitives; a subclass makes them of its own arguments
@@ -76,11 +94,12 @@ class Series(DataModule):
         self,
         recording: Recording,
         periods: Mapping[str, range],
-        window: int = 30,
+        window: int | Window = 30,
         horizon: int = 1,
         mode: Mode = "vector",
         lanes: int = 1,
         fit_on: FitOn = "train",
+        transform: Transform | list[Transform] = "none",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
@@ -90,8 +109,10 @@ class Series(DataModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if isinstance(window, str) and window not in get_args(Window):
+            raise DataError(f"window is {window!r}, expected a number of points, auto or longest")
         for name, value in (
-            ("window", window),
+            ("window", 1 if isinstance(window, str) else window),
             ("horizon", horizon),
             ("lanes", lanes),
             ("batch_size", batch_size),
@@ -103,26 +124,67 @@ class Series(DataModule):
             raise DataError(f"mode is {mode!r}; there are vector, sequence, lanes")
         if mode != "vector" and horizon != 1:
             raise DataError(f"horizon is {horizon} in mode {mode}, expected 1; --data.mode vector has longer ones")
-        if fit_on not in ("train", "all"):
-            raise DataError(f"fit_on is {fit_on!r}; there are train, all")
+        if fit_on not in get_args(FitOn):
+            raise DataError(f"fit_on is {fit_on!r}; there are {', '.join(get_args(FitOn))}")
         if fold_of not in ("test", "before"):
             raise DataError(f"fold_of is {fold_of!r}; there are test, before")
         self.recording = recording
         self.values = _to_tensor(recording)
         self.names = recording.names
-        self.periods = dict(periods) if fit_on == "train" else {"train": range(len(self.values))}
+        self.fit_on, self.horizon, self.mode, self.lanes = fit_on, horizon, mode, lanes
+        self.periods = dict(periods) if fit_on != "all" else {"train": range(len(self.values))}
         if fold is not None:
             number, count = piece(fold)
             self.periods = self._roll_forward(count, refit, fold_of)[number - 1]
-        self.window = window
-        self.horizon = horizon
-        self.mode = mode
-        self.lanes = lanes
-        self.fit_on = fit_on
+        if fit_on == "known":
+            self.periods = _without_validation(self.periods)
+        self._window_asked, self.transform = window, words(transform)
+        self._settle()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self._check()
+
+    def _settle(self) -> None:
+        """Settles what depends on the training period: how values are transformed, and how long windows are."""
+        self.differences = [1] * ("difference" in self.transform)
+        if "seasonal_difference" in self.transform:
+            if self.period < 2:
+                raise DataError(
+                    f"transform seasonal_difference needs a season, but {self.recording.name} has none; name its "
+                    "length with --data.period"
+                )
+            self.differences.insert(0, self.period)
+        self.power = self._chosen_power()
+        if self._window_asked == "longest":
+            self.window = min(self.periods["train"].stop, LONGEST_WINDOW)
+        elif self._window_asked == "auto":
+            lanes = self.lanes if self.mode == "lanes" else 1
+            room = (len(self.periods["train"]) - self.horizon) // (2 * lanes)
+            wanted = max(2 * self.period, 2 * self.horizon, 16)
+            most = room if self.mode == "lanes" else max(room, self.period)
+            self.window = max(1, min(wanted, most, LONGEST_WINDOW)) + sum(self.differences)
+        else:
+            self.window = self._window_asked
+
+    def _chosen_power(self) -> list[float]:
+        """The exponents of Box and Cox."""
+        if not {"log", "box_cox", "auto"} & set(self.transform):
+            return [1.0] * self.num_series
+        if self.transform != ["auto"] and (least := self.values.min(0).values).min() <= 0:
+            name = self.names[int(least.argmin())]
+            raise DataError(
+                f"{self.recording.name} has {least.min():g} in '{name}', and transform {self.transform[0]} needs "
+                "values above 0; leave it out"
+            )
+        if "log" in self.transform:
+            return [0.0] * self.num_series
+        train = self.values[: self.periods["train"].stop].double().numpy()
+        if self.values.min() <= 0:
+            return [1.0] * self.num_series
+        if "box_cox" in self.transform:
+            return [guerrero(column, self.period) for column in train.T]
+        return [chosen_lambda(column, self.period, self.horizon) for column in train.T]
 
     def _check(self) -> None:
         """Refuses periods that are too short for a window."""
@@ -139,10 +201,10 @@ class Series(DataModule):
                     f"{self.window} need {self.lanes * self.window + 1}; use fewer --data.lanes or a shorter "
                     "--data.window"
                 )
-        elif train.stop < self.window + self.horizon or len(train) < self.horizon:
+        elif train.stop < (window := self._trained_window) + self.horizon or len(train) < self.horizon:
             raise DataError(
-                f"{name} has {len(train)} points for training of {len(self.values)}; a window of {self.window} and a "
-                f"horizon of {self.horizon} need {self.window + self.horizon}; use a shorter --data.window"
+                f"{name} has {len(train)} points for training of {len(self.values)}; a window of {window} and a "
+                f"horizon of {self.horizon} need {window + self.horizon}; use a shorter --data.window"
             )
         for split in ("val", "test"):
             if split in self.periods and len(self.periods[split]) < self.horizon:
@@ -152,18 +214,31 @@ class Series(DataModule):
                 )
 
     @property
+    def hparams_initial(self) -> AttributeDict:
+        """The arguments as loggers compare them with the model's: lengths as they were settled."""
+        found = super().hparams_initial
+        return AttributeDict({**found, **{name: getattr(self, name) for name in ("window", "period") if name in found}})
+
+    @property
+    def _trained_window(self) -> int:
+        """Points that a window to train on shows."""
+        if self._window_asked != "longest":
+            return self.window
+        return max(1, min(self.window, self.periods["train"].stop - self.horizon))
+
+    @property
     def num_series(self) -> int:
         """Number of series, which is the number of channels."""
         return self.values.shape[1]
 
     @property
     def mean(self) -> list[float]:
-        """Mean of each series over all that lies before the end of the training period."""
+        """Mean of each series, transformed, over all that lies before the end of the training period."""
         return self._moments()[0].tolist()
 
     @property
     def std(self) -> list[float]:
-        """Standard deviation of each series over the same points; 1 for one that is constant there."""
+        """Standard deviation of each series, transformed, over the same points; 1 for one that is constant there."""
         return self._moments()[1].tolist()
 
     @property
@@ -182,12 +257,19 @@ class Series(DataModule):
         return errors / (len(values) - lag)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
-        values = self.values[: self.periods["train"].stop]
-        portions = values.split(PORTION)
-        mean = sum((portion.double().sum(0) for portion in portions), torch.zeros(1)) / len(values)
-        squares = sum(((portion.double() - mean).square().sum(0) for portion in portions), torch.zeros(1))
-        std = (squares / (len(values) - 1)).sqrt()
+        count = self.periods["train"].stop - sum(self.differences)
+        mean = sum((portion.sum(0) for portion in self._portions()), torch.zeros(1)) / count
+        squares = sum(((portion - mean).square().sum(0) for portion in self._portions()), torch.zeros(1))
+        std = (squares / (count - 1)).sqrt()
         return mean, torch.where(std > 0, std, 1.0)
+
+    def _portions(self) -> Iterator[Tensor]:
+        """The transformed values of the training period and before, float64, portion by portion."""
+        values, reach = self.values[: self.periods["train"].stop], sum(self.differences)
+        lambdas = torch.tensor(self.power, dtype=torch.float64)
+        for start in range(0, len(values) - reach, PORTION):
+            portion = values[start : start + PORTION + reach].double()
+            yield difference(power(portion, lambdas), self.differences)
 
     @property
     def step(self) -> str | None:
@@ -240,8 +322,9 @@ class Series(DataModule):
         for periods in self._roll_forward(count, refit, of):
             fold = copy.copy(self)
             fold.trainer = None
-            fold.periods = periods
+            fold.periods = periods if self.fit_on == "train" else _without_validation(periods)
             try:
+                fold._settle()
                 fold._check()
             except DataError as error:
                 raise DataError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
@@ -270,7 +353,7 @@ class Series(DataModule):
 
     def val_dataloader(self) -> DataLoader[Split] | list[DataLoader[Split]]:
         """The validation period in order; no loader if all was trained on, since that can tell nothing."""
-        return self._evaluate("val") if self.fit_on == "train" else []
+        return self._evaluate("val") if "val" in self.periods else []
 
     def test_dataloader(self) -> DataLoader[Split]:
         """The test period in order.
@@ -296,9 +379,10 @@ class Series(DataModule):
 
     def _windows(self, split: str) -> Windows:
         period, sequence = self.periods[split], self.mode == "sequence"
-        reach = self.values[max(period.start - self.window, 0) : period.stop]
-        points = range(max(period.start, self.window), period.stop)
-        windows = Windows(reach, self.window, self.horizon, sequence)
+        window = self._trained_window if split == "train" else self.window
+        reach = self.values[max(period.start - window, 0) : period.stop]
+        points = range(max(period.start, window), period.stop)
+        windows = Windows(reach, window, self.horizon, sequence)
         return windows.of(points, self.recording.timeline, self.names)
 
     def _chunks(self, period: range, lanes: int = 1) -> Lanes:
@@ -319,7 +403,8 @@ class DividedSeries(Series):
 
     Args:
         recording: The series.
-        val: Validation period: a fraction of the series, a number of points, or the date of its first point.
+        val: Validation period: a fraction of the series, of a horizon at least, a number of points, or the date of its
+            first point.
         test: Test period, at the end: likewise.
 
     Raises:
@@ -329,7 +414,13 @@ class DividedSeries(Series):
     def __init__(
         self, recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1, **options: Any
     ) -> None:
-        super().__init__(recording=recording, periods=divide(recording, val, test), **options)
+        least = options.get("horizon", 1)
+        super().__init__(recording=recording, periods=divide(recording, val, test, least), **options)
+
+
+def _without_validation(periods: Mapping[str, range]) -> dict[str, range]:
+    """The periods of a model that trains on all that lies before the test period."""
+    return {"train": range(periods["train"].start, periods["test"].start), "test": periods["test"]}
 
 
 def _to_tensor(recording: Recording) -> Tensor:

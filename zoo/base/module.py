@@ -55,6 +55,7 @@ class ZooModule(KeepsArguments, LightningModule):
         watch_loss: Stop training with an error when the loss is NaN or infinite.
         rounding_tolerance: By which share the figure may move if published weights are stored in half precision.
         learns: Whether training makes a difference to it.
+        chooses: Whether validation chooses anything of it, such as when to stop.
         takes_tf32: Whether training bears float32 products of 10 bits, as networks do that are large enough to gain.
         learnt: Beginnings of the keys of what training makes; the others hold facts of the data.
     """
@@ -63,6 +64,7 @@ class ZooModule(KeepsArguments, LightningModule):
     watch_loss = True
     rounding_tolerance = 1e-4
     learns = True
+    chooses = True
     takes_tf32 = False
     learnt: tuple[str, ...] = ("network.",)
 

@@ -23,7 +23,7 @@ from zoo.commands.going_on import folder_of, seconds, split, with_out, without
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
-from zoo.comparison.own import FAMILIES, field_of
+from zoo.comparison.own import FAMILIES, Try, field_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
@@ -58,7 +58,7 @@ def compare(argv: list[str]) -> int:
     runs = [Path(name) for name in names if (Path(name) / "config.yaml").is_file()]
     if not runs:
         command = ["compare", *argv]
-        board, folder = _trained(names, flags, options, Clock(), command)
+        board, folder, _ = _trained([Try(name) for name in names], flags, options, Clock(), command)
         _show(board, folder)
         return 0
     if len(runs) < len(names):
@@ -100,12 +100,13 @@ def auto(argv: list[str]) -> int:
         raise ZooError(f"'zoo auto' needs the family of your data first: {', '.join(FAMILIES)}")
     field = field_of(names[0], flags)
     clock, command = Clock(options.budget), ["auto", *argv]
-    board, folder = _trained(field.recipes, flags, options, clock, command, spare=1)
+    board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, spare=1)
     _show(board, folder)
     best, reference = board.best, board.best_reference
     run = best.run
     if names[0] == "series":
-        run = _on_everything(best, best.recipes or (best.name,), folder / "winner", flags, options, command)
+        winners = [recipes[name] for name in best.recipes or (best.name,)]
+        run = _on_everything(best, winners, folder / "winner", flags, command)
     alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
     within = f"; not told apart from {', '.join(alike)}" if alike else ""
     say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
@@ -144,12 +145,12 @@ def _add_flags(parser: Arguments, ensemble: int) -> None:
 
 
 def _trained(
-    names: Sequence[str], flags: Sequence[str], options: Namespace, clock: Clock, command: Sequence[str], spare: int = 0
-) -> tuple[Leaderboard, Path]:
+    tries: Sequence[Try], flags: Sequence[str], options: Namespace, clock: Clock, command: Sequence[str], spare: int = 0
+) -> tuple[Leaderboard, Path, dict[str, Recipe]]:
     """Trains recipes one by one; what cannot be compared leaves no folder.
 
     Args:
-        names: Of the recipes.
+        tries: The recipes.
         flags: Those of ``zoo fit``.
         options: Those of the verb.
         clock: The time that there is.
@@ -161,8 +162,7 @@ def _trained(
     ):  # fmt: skip
         if count < least:
             raise ZooError(f"{flag} is {count}, expected at least {least}")
-    recipes, facts = _prepared(names, flags, options, command, leave_out=spare > 0)
-    check_alike(facts)
+    recipes, facts = _prepared(tries, flags, options, command, leave_out=spare > 0)
     first = next(iter(facts.values()))
     asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
     if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
@@ -179,22 +179,22 @@ def _trained(
         if not entries:
             raise ZooError("the budget did not suffice for a single training; give more with --budget")
         board = Leaderboard(first.metric, split, entries, first.references)
-        best = board.ranked[: options.ensemble]
-        if len(best) > 1 and first.ensemble is not None:
+        best = [one for one in board.ranked if facts[one.name].ensemble is not None][: options.ensemble]
+        if len(best) > 1:
             _add(Together([recipes[entry.name] for entry in best], best), entries, folder, Clock(), 1)
     except (KeyboardInterrupt, SystemExit):
         say(f"\nstopped; go on with: {shlex.join(['zoo', *with_out(command, folder)])}")
         raise
-    return Leaderboard(first.metric, split, entries, first.references), folder
+    return Leaderboard(first.metric, split, entries, first.references), folder, recipes
 
 
 def _prepared(
-    names: Sequence[str], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool
+    tries: Sequence[Try], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool
 ) -> tuple[dict[str, Recipe], dict[str, Facts]]:
     """Recipes, whose models and data were built once.
 
     Args:
-        names: Of the recipes.
+        tries: The recipes.
         flags: Those of ``zoo fit``.
         options: Those of the verb.
         command: What was typed after ``zoo``.
@@ -202,25 +202,19 @@ def _prepared(
     """
     recipes: dict[str, Recipe] = {}
     facts: dict[str, Facts] = {}
-    unsuited: dict[str, UserError] = {}
-    for name in names:
-        recipe = _recipe(name, flags, options, command)
+    unsuited: dict[str, list[str]] = {}
+    for one in tries:
+        recipe = Recipe(one, flags, options.seeds, options.folds, command)
         try:
-            facts[recipe.name] = recipe.facts
-            recipes[recipe.name] = recipe
+            check_alike({**dict(list(facts.items())[:1]), recipe.name: recipe.facts})
+            facts[recipe.name], recipes[recipe.name] = recipe.facts, recipe
         except UserError as error:
-            unsuited[name] = error
-            if not leave_out:
+            if not leave_out or (one is tries[-1] and not recipes):
                 raise
-    if not recipes:
-        raise list(unsuited.values())[-1]
-    for name, reason in unsuited.items():
-        warn(f"{name} is left out: {reason}")
+            unsuited.setdefault(str(error), []).append(one.name)
+    for reason, names in unsuited.items():
+        warn(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
     return recipes, facts
-
-
-def _recipe(name: str, flags: Sequence[str], options: Namespace, command: Sequence[str]) -> Recipe:
-    return Recipe(name, flags, options.seeds, options.folds, command)
 
 
 def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock, to_come: int) -> None:
@@ -237,31 +231,31 @@ def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock,
 
 
 def _on_everything(
-    best: Entry, names: Sequence[str], folder: Path, flags: Sequence[str], options: Namespace, command: Sequence[str]
+    best: Entry, recipes: Sequence[Recipe], folder: Path, flags: Sequence[str], command: Sequence[str]
 ) -> Path:
     """Trains the winner on everything, for as long as was best.
 
     Args:
         best: The winner.
-        names: Of its recipes, of which an ensemble has several.
+        recipes: Its recipe; an ensemble has several.
         folder: Of the run to be.
         flags: Those of ``zoo fit``.
-        options: Those of the verb.
         command: What was typed after ``zoo``.
     """
     if "fit" in read_results(folder):
         return folder
-    if len(names) == 1:
+    if len(recipes) == 1:
+        one = recipes[0].one
         more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
-        target = resolve("auto", [names[0], *ONE_DEVICE, *without(flags, *_DURATION), *more])
+        target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *_DURATION), *one.flags, *more])
         cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     else:
         place = best.run.parent.parent
         runs = []
-        for name in names:
-            entry = dataclasses.replace(best, name=name, run=place / name / best.run.name)
-            runs.append(_on_everything(entry, [name], folder / "members" / name, flags, options, command))
-        cli = ensemble_of(runs, folder, _recipe(names[0], flags, options, command).facts, command)
+        for recipe in recipes:
+            entry = dataclasses.replace(best, name=recipe.name, run=place / recipe.name / best.run.name)
+            runs.append(_on_everything(entry, [recipe], folder / "members" / recipe.name, flags, command))
+        cli = ensemble_of(runs, folder, recipes[0].facts, command)
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder, cli.recipe, {"command": shlex.join(["zoo", *command])})
     write_results(folder, cli.recipe, cli.run())

@@ -21,6 +21,7 @@ from datamodules.series.series import Series
 from zoo import weights
 from zoo.base.classification import Classification
 from zoo.comparison.leaderboard import Entry
+from zoo.comparison.own import Try
 from zoo.comparison.scores import SPLITS, KeepScores, read_scores
 from zoo.ensemble import described
 from zoo.errors import ZooError
@@ -66,6 +67,8 @@ class Facts:
         data: What the validation and the test split hold, by checksum.
         folds: Whether the data is a series, which is forecast fold by fold.
         parameters: Number of parameters of the model.
+        chooses: Whether validation chooses anything of the model, such as when to stop.
+        horizon: How many steps of a series are forecast; None of anything else.
         references: What costs nothing, in validation and on the test split.
         ensemble: Path of the class that such models answer together by; None if there is none.
     """
@@ -76,6 +79,8 @@ class Facts:
     parameters: int
     references: Mapping[str, tuple[float, float | None]]
     ensemble: str | None = None
+    chooses: bool = True
+    horizon: int | None = None
 
 
 class Contender(ABC):
@@ -120,6 +125,8 @@ class Contender(ABC):
         flags = [f"--seed_everything={seed}"]
         for number in range(1, self.folds + 1) if self.facts.folds else ():
             fold = [f"--data.fold={number}/{self.folds}", "--data.fold_of=before", "--figures=false"]
+            if not self.facts.chooses:
+                fold.append("--data.fit_on=known")
             yield run / f"fold-{number}", [*flags, *fold]
         yield run, flags
 
@@ -142,10 +149,12 @@ class Contender(ABC):
                 yield run
 
     def _train(self, folder: Path, run: Path, flags: list[str], seconds: float | None) -> None:
-        if seconds is not None:
+        if seconds is not None and self.facts.chooses:
             if seconds < _TOO_SHORT:
                 return
             flags = [*flags, f"--trainer.max_time={_as_days(seconds)}"]
+        elif seconds == 0:
+            return
         if any((run / "checkpoints").glob("*.ckpt")):
             flags = [*flags, "--ckpt_path", str(run / "checkpoints" / "last.ckpt")]
         keep = KeepScores()
@@ -204,7 +213,7 @@ class Recipe(Contender):
     """A recipe and the flags that it is trained with.
 
     Args:
-        name: Of the recipe, or a YAML file.
+        one: The recipe and what is asked of it alone.
         flags: Those that all contenders are given.
         seeds: Number of seeds.
         folds: Number of pieces.
@@ -214,11 +223,12 @@ class Recipe(Contender):
         ZooError: It is no recipe, or a flag has no place here.
     """
 
-    def __init__(self, name: str, flags: Sequence[str], seeds: int, folds: int, command: Sequence[str]) -> None:
-        target = resolve("compare", [name, *ONE_DEVICE, *flags])
+    def __init__(self, one: Try, flags: Sequence[str], seeds: int, folds: int, command: Sequence[str]) -> None:
+        target = resolve("compare", [one.recipe, *ONE_DEVICE, *flags, *one.flags])
         if target.run is not None:
-            raise ZooError(f"{name} is a run; recipes are compared with recipes, runs with runs")
-        self.name, self.arguments, self.seeds, self.folds = target.recipe, target.args, seeds, folds
+            raise ZooError(f"{one.recipe} is a run; recipes are compared with recipes, runs with runs")
+        self.one, self.name = one, target.recipe + one.suffix
+        self.arguments, self.seeds, self.folds = target.args, seeds, folds
         self.command = command
         for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of", "--test", "--projector"):
             if any(argument.partition("=")[0] == flag for argument in flags):
@@ -226,7 +236,12 @@ class Recipe(Contender):
 
     @cached_property
     def facts(self) -> Facts:
-        """Found out by building model and data once."""
+        """Found out by building model and data once.
+
+        Raises:
+            ZooError: It cannot be compared.
+            DataError: The data does not suit it.
+        """
         cli = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True)
         if cli.trainer.world_size > 1:
             raise ZooError("a comparison trains on one device; use --trainer.devices 1")
@@ -239,7 +254,10 @@ class Recipe(Contender):
         folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
         count = sum(parameter.numel() for parameter in model.parameters())
         references = _references(model, data, folds)
-        return Facts(model.metric, held_out(data), bool(folds), count, references, _ensemble_of(model))
+        return Facts(
+            model.metric, held_out(data), bool(folds), count, references, _ensemble_of(model), model.chooses,
+            getattr(model, "horizon", None),
+        )  # fmt: skip
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
         """The recipe, as ``zoo fit`` trains it."""
@@ -263,7 +281,7 @@ class Together(Contender):
     def facts(self) -> Facts:
         """Those of the first, but for the size."""
         count = sum(member.facts.parameters for member in self.members)
-        return dataclasses.replace(self.members[0].facts, parameters=count)
+        return dataclasses.replace(self.members[0].facts, parameters=count, chooses=True)
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
         """The ensemble of the members' runs that correspond to this one."""
@@ -294,10 +312,9 @@ def ensemble_of(
         keep: A callback that the run needs.
     """
     models = [weights.load(one) for one in runs]
-    config = read_yaml(runs[0] / "config.yaml")
-    data = config["data"]
-    if "window" in data["init_args"]:
-        data["init_args"]["window"] = max(getattr(model, "window", 1) for model in models)
+    configs = [read_yaml(one / "config.yaml") for one in runs]
+    config = configs[0]
+    data = _data_of_all(configs, max(getattr(model, "window", 1) for model in models))
     mode = "max" if measure(facts.metric).higher_is_better else "min"
     chooser = {"monitor": f"val_{facts.metric}", "mode": mode, "filename": "best"}
     content = {
@@ -317,6 +334,20 @@ def ensemble_of(
         cli = ZooCLI(arguments, "fit", "ensemble", run, quiet=True, callbacks=[keep] if keep is not None else [])
     cli.model.take_weights(models)
     return cli
+
+
+def _data_of_all(configs: Sequence[dict[str, Any]], window: int) -> dict[str, Any]:
+    """The data of the first of several runs, as far back and as much of it as any of them looks at."""
+    data = configs[0]["data"]
+    arguments = data["init_args"]
+    asked = [config["data"]["init_args"] for config in configs]
+    if "window" in arguments:
+        arguments["window"] = "longest" if any(one.get("window") == "longest" for one in asked) else window
+    if any(one.get("fit_on") == "known" for one in asked):
+        arguments["fit_on"] = "known"
+    # Members transform by themselves.
+    arguments.pop("transform", None)
+    return data
 
 
 def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
@@ -363,6 +394,11 @@ def check_alike(facts: Mapping[str, Facts]) -> None:
     for name, other in others:
         if other.metric != one.metric:
             raise ZooError(f"{first} is judged by {one.metric}, {name} by {other.metric}; expected the same figure")
+        if other.horizon != one.horizon:
+            raise ZooError(
+                f"{first} forecasts {one.horizon} steps, {name} {other.horizon}; compare them with the same "
+                "--data.horizon"
+            )
         splits = [split for split in one.data if split in other.data and one.data[split] != other.data[split]]
         if splits:
             raise ZooError(
@@ -401,7 +437,7 @@ def _references(model: Any, data: Any, folds: Sequence[Series]) -> dict[str, tup
 
 def _is_done(run: Path) -> bool:
     results = read_results(run)
-    return "validate" in results and "test" in results
+    return "test" in results
 
 
 def _was_cut(run: Path) -> bool:

@@ -160,8 +160,9 @@ def _end_of_training(trained: dict[str, Any]) -> str | None:
 
 
 def _unseen(data: Series) -> range | None:
-    """What a model was not trained on: the validation period and all that follows."""
-    return range(data.periods["val"].start, len(data.values)) if "val" in data.periods else None
+    """What a model was not trained on: the validation period, if there is one, the test period and all that follows."""
+    first = next((data.periods[split] for split in ("val", "test") if split in data.periods), None)
+    return range(first.start, len(data.values)) if first is not None else None
 
 
 def _in_own_flags(advice: str) -> str:

@@ -6,6 +6,25 @@ from typing import NamedTuple
 from zoo.errors import ZooError
 
 
+class Try(NamedTuple):
+    """A recipe as it is put beside others.
+
+    Attributes:
+        recipe: Its name, or a YAML file.
+        flags: What is asked of it beyond what all are asked.
+        suffix: What tells it from the recipe as it is.
+    """
+
+    recipe: str
+    flags: tuple[str, ...] = ()
+    suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the leaderboard calls it."""
+        return self.recipe + self.suffix
+
+
 class Field(NamedTuple):
     """What ``zoo auto`` trains on one kind of data.
 
@@ -13,6 +32,7 @@ class Field(NamedTuple):
         needs: The flag that names the data.
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
+        logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
         use: What to type with the ``run`` that won, with the one that was ``tested``, and for the ``horizon`` of a
             series.
     """
@@ -21,6 +41,21 @@ class Field(NamedTuple):
     suffix: str
     recipes: tuple[str, ...]
     use: str
+    logged: tuple[str, ...] = ()
+
+    def tries(self, flags: Sequence[str]) -> list[Try]:
+        """What is trained, the cheapest first.
+
+        Args:
+            flags: Those of ``zoo fit``, which hold for all.
+        """
+        asked = any(flag.partition("=")[0] == "--data.transform" for flag in flags)
+        found = []
+        for recipe in self.recipes:
+            found.append(Try(recipe))
+            if recipe in self.logged and not asked:
+                found.append(Try(recipe, ("--data.transform=log",), "-log"))
+        return found
 
 
 FAMILIES = {
@@ -36,8 +71,20 @@ FAMILIES = {
         Field(
             "--data.path",
             "",
-            ("seasonal_naive_csv", "lstm_csv"),
+            (
+                "seasonal_naive_csv",
+                "linear_csv",
+                "theta_csv",
+                "ets_csv",
+                "sarima_csv",
+                "gru_csv",
+                "lstm_csv",
+                "causal_conv_csv",
+                "wavenet_csv",
+                "stateful_lstm_csv",
+            ),
             "zoo forecast {run} --horizon {horizon} --calibrate {tested}",
+            ("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
         ),
     ),
     "text": (

@@ -4,10 +4,14 @@ from .baselines import SeasonalDifference as SeasonalDifference
 from .baselines import SeasonalNaive as SeasonalNaive
 from .causal_conv import CausalConv as CausalConv
 from .causal_conv import CausalConvNet as CausalConvNet
+from .classics.exponential_smoothing import ExponentialSmoothing as ExponentialSmoothing
+from .classics.sarima import SARIMA as SARIMA
+from .classics.theta import Theta as Theta
 from .conformal import half_widths as half_widths
 from .conformal import rolled_errors as rolled_errors
 from .conv_lstm import ConvLSTM as ConvLSTM
 from .conv_lstm import ConvLSTMNet as ConvLSTMNet
+from .direct import DirectLinear as DirectLinear
 from .ensemble import ForecastEnsemble as ForecastEnsemble
 from .forecaster import Forecaster as Forecaster
 from .linear import MLP as MLP

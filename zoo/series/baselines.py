@@ -55,6 +55,7 @@ class Baseline(Forecaster):
 
     network: FixedFilter
     learns = False
+    chooses = False
 
     def look_at(self, terms: Sequence[Sequence[tuple[int, Range]]]) -> None:
         """Builds the network; see :class:`FixedFilter`.

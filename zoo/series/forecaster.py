@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from datamodules.series.transform import difference, integrate, power, unpower
 from zoo.base.inputs import inputs_of
 from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized, one_of
@@ -19,25 +20,30 @@ from zoo.series.metrics import Errors, naive_errors, seasons_back
 from zoo.series.rolling import Rolling
 
 Output = Literal["vector", "sequence"]
-Residual = Literal["none", "last", "season"]
+Residual = Literal["none", "last", "season", "auto"]
 Loss = Literal["huber", "mse", "mae"]
 
 
 class Forecaster(Rolling, ZooModule):
     """Base of the forecasters; a subclass adds ``self.network``, which maps normalised windows to normalised forecasts.
 
-    Inputs and forecasts are in the series' own unit. Several series are forecast together, each normalised by itself.
+    Inputs and forecasts are in the series' own unit. Several series are forecast together, each normalised by itself:
+    raised to a power, differenced, brought to zero mean and unit variance, and back the same way.
     An evaluation counts every value of its targets; of a sequence only the last step, since windows overlap.
 
     Args:
         num_series: Number of series, ``C``.
         window: Steps that a forecast is made from, ``T``.
         horizon: Steps that are forecast at once, ``H``.
-        mean: Mean of each series in the training part; one value serves all.
+        mean: Mean of each series in the training part, transformed; one value serves all.
         std: Standard deviation, likewise.
         period: Steps of a season; 1 if there is none.
         naive_mae: Mean absolute error that the naive forecast, or the seasonal one, makes on the training part of each
             series. It is the scale of MASE (Hyndman and Koehler, 2006).
+        power: Exponent of Box and Cox's transformation (1964) of each series, 0 for the logarithm; 1 leaves it as it
+            is, others need values above 0.
+        differences: Lags of the differences that are taken after that, such as ``[1]``, or ``[12, 1]`` for those of the
+            changes since last year.
 
     Shape:
         - Input: float ``(N, T, C)``.
@@ -56,6 +62,7 @@ class Forecaster(Rolling, ZooModule):
     mean: Tensor
     std: Tensor
     naive_mae: Tensor
+    power: Tensor
 
     def __init__(
         self,
@@ -66,6 +73,8 @@ class Forecaster(Rolling, ZooModule):
         std: Sequence[float] = (1.0,),
         period: int = 1,
         naive_mae: Sequence[float] = (1.0,),
+        power: Sequence[float] = (1.0,),
+        differences: Sequence[int] = (),
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -80,28 +89,75 @@ class Forecaster(Rolling, ZooModule):
             if positive and not min(values) > 0:
                 raise ZooError(f"{name} is {list(values)}, expected more than 0; a constant series needs no model")
             self.register_buffer(name, torch.tensor(list(values), dtype=torch.float32))
+        self._keep_transformation(power, differences)
         self.errors = Errors(horizon)
+
+    def _keep_transformation(self, power: Sequence[float], differences: Sequence[int]) -> None:
+        if len(power) not in (1, self.num_series) or not all(0 <= one <= 1 for one in power):
+            raise ZooError(f"power is {list(power)}, expected 1 or {self.num_series} exponents from 0 to 1")
+        if not all(isinstance(lag, int) and lag >= 1 for lag in differences) or sum(differences) >= self.window:
+            raise ZooError(
+                f"differences are {list(differences)}, expected steps of at least 1 that a window of {self.window} "
+                "holds together; use a longer --data.window"
+            )
+        # The arguments determine them, so they have no place in a checkpoint.
+        self.register_buffer("power", torch.tensor(list(power), dtype=torch.float32), persistent=False)
+        self.is_raised, self.differences = any(one != 1 for one in power), list(differences)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit."""
-        return self.denormalise(self.predict(self.normalise(self.take(inputs))))
+        given = self.take(inputs)
+        return self.denormalise(self.predict(self.normalise(given)), given)
 
     @property
     def takes(self) -> str:
         """Windows."""
         return f"numbers (N, T, {self.num_series})"
 
+    @property
+    def reach(self) -> int:
+        """Steps of a window that its differences use up."""
+        return sum(self.differences)
+
     def normalise(self, values: Tensor) -> Tensor:
-        """Brings each series to zero mean and unit variance in the model's own precision."""
+        """Transforms, and brings each series to zero mean and unit variance in the model's own precision.
+
+        Args:
+            values: ``(..., T, C)`` in the series' own unit.
+
+        Returns:
+            ``(..., T - reach, C)``.
+        """
+        values = difference(self._raised(values), self.differences)
         return ((values - self.mean) / self.std).to(self.mean.dtype)
 
-    def denormalise(self, values: Tensor) -> Tensor:
-        """Back to the series' own unit."""
-        return values.float() * self.std + self.mean
+    def denormalise(self, values: Tensor, history: Tensor | None = None) -> Tensor:
+        """Back to the series' own unit.
+
+        Args:
+            values: Normalised, ``(..., T, C)``.
+            history: What came before in its own unit, of at least ``reach`` steps; needed if differences are taken.
+        """
+        values = values.float() * self.std + self.mean
+        if self.differences:
+            if history is None:
+                raise ZooError(f"differences of {self.differences} cannot be summed up without what came before")
+            values = integrate(values, self._raised(history).to(values.dtype), self.differences)
+        return unpower(values, self.power) if self.is_raised else values
+
+    def _raised(self, values: Tensor) -> Tensor:
+        return power(values, self.power.to(values.dtype)) if self.is_raised else values
+
+    def normalise_pair(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalises windows and what follows them, whose first differences reach back into the windows."""
+        if not self.differences:
+            return self.normalise(inputs), self.normalise(targets)
+        together = self.normalise(torch.cat([inputs, targets], -2))
+        return together[..., : -targets.shape[-2], :], together[..., -targets.shape[-2] :, :]
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""
-        self.check(inputs)
+        self._check_steps(inputs, self.shortest)
         return self.network(inputs)
 
     def check(self, inputs: Tensor) -> None:
@@ -110,11 +166,14 @@ class Forecaster(Rolling, ZooModule):
         Raises:
             ZooError: They are no ``(N, T, C)``, or too short.
         """
+        self._check_steps(inputs, self.shortest + self.reach)
+
+    def _check_steps(self, inputs: Tensor, least: int) -> None:
         if inputs.ndim != 3 or inputs.shape[2] != self.num_series:
             raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected (N, T, {self.num_series})")
-        if inputs.shape[1] < self.shortest:
+        if inputs.shape[1] < least:
             raise ZooError(
-                f"{type(self).__name__} looks at {self.shortest} steps and got {inputs.shape[1]}; give it more history"
+                f"{type(self).__name__} looks at {least} steps and got {inputs.shape[1]}; give it more history"
             )
 
     def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
@@ -140,7 +199,7 @@ class Forecaster(Rolling, ZooModule):
         forecasts = self.agree(self(inputs), targets)
         if self.output == "sequence":
             forecasts, targets = forecasts[:, -1:], targets[:, -1:]
-        return self.measure(forecasts, targets)
+        return self.measure(forecasts, targets, inputs)
 
     test_step = validation_step
 
@@ -149,9 +208,11 @@ class Forecaster(Rolling, ZooModule):
         forecasts = self(inputs_of(batch))
         return forecasts[:, -1:] if self.output == "sequence" else forecasts
 
-    def measure(self, forecasts: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Adds up the errors of forecasts in the series' own unit."""
-        loss = self.error(self.normalise(forecasts), self.normalise(targets), reduction="none")
+    def measure(self, forecasts: Tensor, targets: Tensor, inputs: Tensor | None = None) -> dict[str, Tensor]:
+        """Adds up the errors of forecasts in the series' own unit, made from ``inputs`` where differences are taken."""
+        before = targets[:, :0] if inputs is None else inputs
+        ours, theirs = (self.normalise_pair(before, values)[1] for values in (forecasts, targets))
+        loss = self.error(ours, theirs, reduction="none")
         self.errors.update(forecasts - targets, loss, self.naive_mae)
         return {"forecasts": forecasts, "targets": targets}
 
@@ -196,7 +257,8 @@ class TrainedForecaster(Forecaster, Optimized):
     Args:
         output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
             the window, the next one.
-        residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back.
+        residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back;
+            ``auto`` is the season, if there is one that the window holds, or the last value.
         relative: Show the network the window less what its output is added to first, so that levels it was never
             trained on change nothing (NLinear; Zeng et al., 2023). For a residual and output ``vector``.
         input_noise: Standard deviation of noise added to the inputs in training, in those of the series; it keeps small
@@ -226,6 +288,11 @@ class TrainedForecaster(Forecaster, Optimized):
         for name, noise in (("input_noise", input_noise), ("level_noise", level_noise)):
             if not noise >= 0:
                 raise ZooError(f"{name} is {noise}, expected at least 0")
+        if residual == "auto":
+            fits = output == "vector" and 1 < self.period <= self.window - self.reach
+            residual = "season" if fits else "last"
+        if output == "sequence" and self.differences:
+            raise ZooError("differences need output 'vector'; leave out --data.transform")
         if relative and (residual == "none" or output == "sequence"):
             raise ZooError(
                 f"relative needs residual 'last' or 'season' and output 'vector'; "
@@ -236,7 +303,7 @@ class TrainedForecaster(Forecaster, Optimized):
         self.output, self.residual, self.relative, self.loss, self.delta = output, residual, relative, loss, delta
         self.input_noise, self.level_noise = input_noise, level_noise
         if residual == "season":
-            if output == "sequence" or not 1 < self.period <= self.window:
+            if output == "sequence" or not 1 < self.period <= self.window - self.reach:
                 raise ZooError(
                     f"residual 'season' needs output 'vector' and a window that holds a season; "
                     f"found output {output!r}, window {self.window}, period {self.period}"
@@ -250,7 +317,7 @@ class TrainedForecaster(Forecaster, Optimized):
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""
-        self.check(inputs)
+        self._check_steps(inputs, self.shortest)
         if self.residual == "none":
             return self.network(inputs)
         anchor = self.anchor(inputs)
@@ -271,7 +338,7 @@ class TrainedForecaster(Forecaster, Optimized):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         """Loss of a batch."""
-        inputs, targets = self.disturb(*map(self.normalise, batch))
+        inputs, targets = self.disturb(*self.normalise_pair(*batch))
         return self.error(self.agree(self.predict(inputs), targets), targets)
 
     def disturb(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

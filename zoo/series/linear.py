@@ -50,8 +50,8 @@ class Linear(TrainedForecaster):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(output="vector", **options)
-        self.shortest = self.window
-        self.network = MLP(self.num_series, self.window, self.horizon)
+        self.shortest = self.window - self.reach
+        self.network = MLP(self.num_series, self.shortest, self.horizon)
 
 
 class DenseForecaster(TrainedForecaster):
@@ -67,5 +67,5 @@ class DenseForecaster(TrainedForecaster):
 
     def __init__(self, hidden_sizes: Sequence[int] = (10, 10), **options: Any) -> None:
         super().__init__(output="vector", **options)
-        self.shortest = self.window
-        self.network = MLP(self.num_series, self.window, self.horizon, hidden_sizes)
+        self.shortest = self.window - self.reach
+        self.network = MLP(self.num_series, self.shortest, self.horizon, hidden_sizes)

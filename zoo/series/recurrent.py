@@ -123,7 +123,7 @@ class Carrying(TrainedForecaster):
 
     def predict_on(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
         """Like :meth:`predict`, but goes on from a state; see :meth:`RecurrentNet.advance`."""
-        self.check(inputs)
+        self._check_steps(inputs, self.shortest)
         forecasts, end = self.network.advance(inputs, state)
         return forecasts if self.residual == "none" else forecasts + self.anchor(inputs), end
 

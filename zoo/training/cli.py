@@ -23,7 +23,7 @@ from zoo import names, weights
 from zoo.base.module import ZooModule, unfilled
 from zoo.base.optimization import Scheduled
 from zoo.errors import ZooError
-from zoo.registry import read_results, read_yaml
+from zoo.registry import UNVALIDATED, read_results, read_yaml
 from zoo.start import Start, begin
 from zoo.terminal import say
 from zoo.training.callbacks import (
@@ -265,7 +265,8 @@ class ZooCLI(LightningCLI):
 
     def _settled_duration(self, source: str | None) -> Duration | None:
         """How long training on everything lasts; None where nothing has to be settled."""
-        on_all = self.config.get("data.init_args.fit_on") == "all"
+        fit_on = self.config.get("data.init_args.fit_on")
+        on_all = fit_on in UNVALIDATED
         said = [flag for flag in ("--trainer.max_epochs", "--trainer.max_steps") if flag in self.flags]
         if source is not None and (said or not on_all or self.verb != "fit"):
             told = f"{said[0]} says already how long" if said else "it is for zoo fit with --data.fit_on all"
@@ -277,7 +278,7 @@ class ZooCLI(LightningCLI):
         if self.checkpoint is not None:
             raise ZooError(
                 f"training on everything begins anew, not with {self.checkpoint}; use: zoo fit {self.recipe} "
-                f"--data.fit_on all --epochs_of {self.checkpoint.parent.parent}"
+                f"--data.fit_on {fit_on} --epochs_of {self.checkpoint.parent.parent}"
             )
         if settings["max_steps"] != -1:
             raise ZooError(
@@ -374,7 +375,7 @@ class ZooCLI(LightningCLI):
         tune = self.verb == "fit" and self._get(self.config, "tune_precision") and not chosen
         if tune and not getattr(self.model, "channels_last", False) and on_one_cpu(settings):
             kwargs["precision"] = self._tune_precision()
-        on_all = getattr(self.datamodule, "fit_on", "train") == "all"
+        on_all = getattr(self.datamodule, "fit_on", "train") in UNVALIDATED
         settings["callbacks"] = settle_choosers(_as_list(settings.get("callbacks")), on_all)
         self.trainer_defaults = {**self.trainer_defaults, "callbacks": self._own_callbacks()}
         return self._accompanied(super().instantiate_trainer(**kwargs))
@@ -544,9 +545,15 @@ class ZooCLI(LightningCLI):
             self.trainer.loggers = []
             if self.trainer.limit_val_batches:
                 results.update(self._evaluate("validate", Path(best)))
-            if then_test:
-                results.update(self._evaluate("test", Path(best)))
+        if then_test and (best or getattr(self.datamodule, "fit_on", "train") == "known"):
+            self.trainer.loggers = []
+            results.update(self._evaluate("test", Path(best) if best else self._last_checkpoint()))
         return results
+
+    def _last_checkpoint(self) -> Path:
+        """The checkpoint of the end of a training that chose nothing."""
+        assert self.folder is not None
+        return self.folder / "checkpoints" / "last.ckpt"
 
     def _is_unfinished(self) -> bool:
         """Whether the run was ended after its training and before its results were written."""
@@ -568,10 +575,11 @@ class ZooCLI(LightningCLI):
             ) from error
         if not figures:
             split = "val" if verb == "validate" else "test"
-            on_all = getattr(self.datamodule, "fit_on", "train") == "all"
-            why = (
-                "--data.fit_on all trains on every point" if on_all else f"--trainer.limit_{split}_batches leaves none"
-            )
+            fit_on = getattr(self.datamodule, "fit_on", "train")
+            why = {
+                "all": "--data.fit_on all trains on every point",
+                "known": "--data.fit_on known trains on what would be validated on",
+            }.get(fit_on, f"--trainer.limit_{split}_batches leaves none")
             raise ZooError(f"nothing is left to {verb} on: {why}")
         return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
 

@@ -11,8 +11,8 @@ from zoo.errors import ZooError
 
 FACTS = (
     "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
-    "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "vocab_size", "tokenizer",
-    "length",
+    "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "power",
+    "differences", "vocab_size", "tokenizer", "length",
 )  # fmt: skip
 
 

@@ -8,8 +8,10 @@ from lightning import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.module import DataModule
 from zoo import registry, weights
 from zoo.errors import ZooError
+from zoo.measures import measure as measure_of
 from zoo.registry import read_results
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
@@ -148,9 +150,29 @@ def report(cli: ZooCLI, results: dict[str, Any]) -> None:
             f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
         )
         say(f"{verb:9s} {line}")
+    _say_beside(cli, results)
     if not cli.quiet:
         if cli.trainer.world_size > 1:
             say(f"measure   zoo test {cli.folder}   (on one device)")
         say(f"run       {cli.folder}")
         for picture in sorted((cli.folder / "figures").glob("*.png")):
             say(f"picture   {picture}")
+
+
+def _say_beside(cli: ZooCLI, results: dict[str, Any]) -> None:
+    """Says what costs nothing reaches on the split that was measured last, and whether that is better."""
+    verb = next((verb for verb in ("test", "validate") if verb in results), None)
+    split = {"test": "test", "validate": "val"}.get(verb or "")
+    model, data = cli.model, cli.datamodule
+    if verb is None or not isinstance(data, DataModule) or getattr(cli.trainer, f"limit_{split}_batches") != 1.0:
+        return
+    found, reached = model.references(data, split), results[verb].get(model.metric)
+    if not found or reached is None:
+        return
+    if not cli.quiet:
+        told = "  ".join(f"{name} {value:.5g}" for name, value in found.items())
+        say(f"beside    {told}   ({model.metric} of what costs nothing)")
+    higher = measure_of(model.metric).higher_is_better
+    best = (max if higher else min)(found, key=found.__getitem__)
+    if (found[best] > reached) if higher else (found[best] < reached):
+        say(f"worse     than {best}, {model.metric} {found[best]:.5g}, which costs nothing: nothing was learnt")

@@ -1,0 +1,148 @@
+"""A linear forecast in closed form: ridge regression of all steps ahead on the window, in one epoch over any data."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.base.processes import add_up
+from zoo.errors import ZooError
+from zoo.series.closed_form import ClosedForm
+from zoo.series.metrics import seasons_back
+
+# Penalties that are tried, as multiples of the mean variance of a step.
+_PENALTIES = torch.logspace(-6, 4, 21, dtype=torch.float64)
+# Of as many windows, effective parameters may use up so much.
+_MOST = 0.9
+
+
+class DirectLinear(ClosedForm):
+    """Forecasts every step ahead by its own weighted sum of the window, each series by itself.
+
+    The window is taken relative to its last value, and the sum is added to the value one season back, if the window
+    holds one, else to the last (NLinear; Zeng et al., 2023): with weights of zero it is the naive forecast, towards
+    which a ridge penalty (Hoerl and Kennard, 1970) pulls. How strongly is chosen by generalised cross-validation (Golub
+    et al., 1979). See :class:`Forecaster` for the arguments.
+
+    Attributes:
+        weight: Of the steps of a window for the steps ahead, ``(C, T, H)``.
+        bias: What is added, ``(C, H)``.
+        penalty: That was chosen for each series, as a multiple of the mean variance of a step, ``(C,)``.
+
+    Shape:
+        - Input: ``(N, T, C)``, ``T`` at least ``window``.
+        - Output: ``(N, H, C)``.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    penalty: Tensor
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.shortest = self.window - self.reach
+        shape = (self.num_series, self.shortest, self.horizon)
+        for name, start in (("weight", torch.zeros(shape)), ("bias", torch.zeros(self.num_series, self.horizon))):
+            self.register_buffer(name, start)
+        self.register_buffer("penalty", torch.zeros(self.num_series, dtype=torch.float64))
+        self._sums: _Sums | None = None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether weights have been found; a penalty is never zero."""
+        return bool((self.penalty > 0).all())
+
+    def _anchor(self, inputs: Tensor) -> Tensor:
+        """What the weighted sums are added to, ``(N, H, C)``."""
+        if 1 < self.period <= self.shortest:
+            return inputs[:, [-back for back in seasons_back(self.horizon, self.period)]]
+        return inputs[:, -1:].expand(-1, self.horizon, -1)
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Normalised forecasts from normalised inputs."""
+        self._check_steps(inputs, self.shortest)
+        seen = inputs[:, -self.shortest :]
+        sums = torch.einsum("ntc,cth->nhc", seen - seen[:, -1:], self.weight) + self.bias.T
+        return self._anchor(seen) + sums
+
+    def on_train_epoch_start(self) -> None:
+        """Begins to add up."""
+        super().on_train_epoch_start()
+        self._sums = None
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Adds up products of the windows of a batch."""
+        inputs, targets = (values.double() for values in self.normalise_pair(*batch))
+        self._check_steps(inputs, self.shortest)
+        seen = inputs[:, -self.shortest :]
+        rows = (seen - seen[:, -1:]).permute(2, 0, 1)
+        rest = (self.agree(targets, self._anchor(seen)) - self._anchor(seen)).permute(2, 0, 1)
+        if self._sums is None:
+            self._sums = _Sums(rows, rest)
+        self._sums.add(rows, rest)
+        return self.no_loss()
+
+    def find(self) -> None:
+        """Solves for the weights."""
+        if self._sums is None:
+            raise ZooError("no window to learn from; use a shorter --data.window")
+        weight, bias, penalty = self._sums.solve()
+        self.weight.copy_(weight)
+        self.bias.copy_(bias)
+        self.penalty.copy_(penalty)
+
+
+class _Sums:
+    """What ridge regressions of several series need to know of their rows, in float64.
+
+    Args:
+        rows: The first inputs ``(C, N, T)``, for their shape; they are not added yet.
+        targets: Likewise, ``(C, N, H)``.
+    """
+
+    def __init__(self, rows: Tensor, targets: Tensor) -> None:
+        (series, _, steps), ahead = rows.shape, targets.shape[2]
+        self.count = rows.new_zeros(())
+        self.rows, self.targets = rows.new_zeros(series, steps), rows.new_zeros(series, ahead)
+        self.gram, self.products = rows.new_zeros(series, steps, steps), rows.new_zeros(series, steps, ahead)
+        self.squares = rows.new_zeros(series)
+
+    def add(self, rows: Tensor, targets: Tensor) -> None:
+        """Adds inputs ``(C, N, T)`` and targets ``(C, N, H)``."""
+        self.count += rows.shape[1]
+        self.rows += rows.sum(1)
+        self.targets += targets.sum(1)
+        self.gram += rows.mT @ rows
+        self.products += rows.mT @ targets
+        self.squares += targets.square().sum((1, 2))
+
+    def solve(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Joins what all processes have seen.
+
+        Returns:
+            Weights ``(C, T, H)``, what is added ``(C, H)``, and penalties ``(C,)``.
+        """
+        count, rows, targets, gram, products, squares = map(
+            add_up, (self.count, self.rows, self.targets, self.gram, self.products, self.squares)
+        )
+        rows, targets = rows / count, targets / count
+        gram = gram - count * rows[:, :, None] * rows[:, None]
+        products = products - count * rows[:, :, None] * targets[:, None]
+        squares = squares - count * targets.square().sum(1)
+        variances, directions = torch.linalg.eigh(gram)
+        variances = variances.clamp_min(0)
+        # A constant series has none.
+        scale = variances.mean(1).clamp_min(torch.finfo(gram.dtype).tiny)
+        turned = directions.mT @ products
+        penalties = _PENALTIES.to(gram.device)
+        shrunk = 1 / (variances + penalties[:, None, None] * scale[:, None])
+        used = (variances * shrunk).sum(2) + 1
+        explained = (turned.square() * (2 * shrunk - variances * shrunk.square())[..., None]).sum((2, 3))
+        criterion = (squares - explained).clamp_min(0) / (1 - used / count).square()
+        criterion = torch.where(used < _MOST * count, criterion, torch.inf)
+        # Where windows are too few for any, the strongest is left.
+        best = torch.where(criterion.isfinite().any(0), criterion.argmin(0), len(penalties) - 1)
+        series = torch.arange(len(best), device=best.device)
+        weight = directions @ (shrunk[best, series][..., None] * turned)
+        bias = targets - torch.einsum("ct,cth->ch", rows, weight)
+        return weight, bias, penalties[best]
