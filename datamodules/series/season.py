@@ -24,6 +24,8 @@ _KNOWN_LIKELY, _KNOWN = 3, 8
 _LEAST_LIKELY, _LEAST = 0.2, 0.5
 # A likely length is taken if its autocorrelation reaches this share of the highest, a short one likewise.
 _ALMOST, _NEARLY = 0.7, 0.9
+# What is left of values by rounding.
+_ROUNDING = 1e-9
 # Of longer series the end tells.
 _LONGEST = 50_000
 
@@ -45,19 +47,24 @@ def find_period(values: np.ndarray, timeline: Timeline) -> tuple[int, float]:
     columns = np.asarray(values, dtype=np.float64).reshape(len(values), -1)[-_LONGEST:].T
     length = columns.shape[1]
     likely = [lag for lag in _LIKELY.get((timeline.unit, timeline.every), ()) if lag * _KNOWN_LIKELY <= length]
-    found = {}
-    for lag in sorted({*likely, *_peaks(columns, length // _KNOWN)}):
-        strength = float(np.mean([_seasonality(column, lag) for column in columns]))
-        chance = 2.6 / np.sqrt(length - lag)
-        if strength > max(_LEAST_LIKELY if lag in likely else _LEAST, chance):
-            found[lag] = strength
-    if not found:
+
+    def strength(lag: int) -> float:
+        found = float(np.mean([_seasonality(column, lag) for column in columns]))
+        bound = max(_LEAST_LIKELY if lag in likely else _LEAST, 2.6 / np.sqrt(length - lag))
+        return found if found > bound else 0.0
+
+    found = {lag: strength(lag) for lag in {*likely, *_peaks(columns, length // _KNOWN)}}
+    highest = max(found.values(), default=0.0)
+    if not highest:
         return 1, 0.0
-    highest = max(found.values())
-    usual = [lag for lag in likely if found.get(lag, 0) >= _ALMOST * highest]
-    # Of a season of ten, twenty is one, too: the first that is about as strong.
-    lag = usual[0] if usual else min(lag for lag, strength in found.items() if strength >= _NEARLY * highest)
-    return lag, found[lag]
+    usual = [lag for lag in likely if found[lag] >= _ALMOST * highest]
+    if usual:
+        return usual[0], found[usual[0]]
+    lag = max(found, key=found.__getitem__)
+    # Of a season of ten, twenty is one, too.
+    parts = {part: strength(part) for count in range(2, lag // 3 + 1) if (part := round(lag / count)) > 2}
+    lag = min((part for part in parts if parts[part] >= _NEARLY * highest), default=lag)
+    return lag, {**found, **parts}[lag]
 
 
 def _peaks(columns: np.ndarray, longest: int) -> list[int]:
@@ -79,6 +86,8 @@ def _seasonality(values: np.ndarray, lag: int) -> float:
     level = (sums[width:] - sums[:-width]) / width if lag % 2 else np.convolve(values - values[0], weights, "valid")
     margin = width // 2
     rest = values[margin : margin + len(level)] - values[0] - level
+    if rest.std() < _ROUNDING * np.abs(values).max():
+        return 0.0
     before, after = rest[:-lag] - rest.mean(), rest[lag:] - rest.mean()
     scale = np.sqrt((before**2).mean() * (after**2).mean())
     return float((before * after).mean() / scale) if scale > 0 else 0.0

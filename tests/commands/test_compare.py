@@ -15,7 +15,7 @@ import zoo
 from zoo import names, registry
 from zoo.commands import contenders
 from zoo.comparison.leaderboard import Leaderboard
-from zoo.comparison.own import own_recipes
+from zoo.comparison.own import FAMILIES, own_recipes
 from zoo.registry import read_results, read_yaml
 from zoo.series import Forecaster
 from zoo.vision import ImageEnsemble, Transfer
@@ -189,9 +189,25 @@ def test_series_is_ranked_by_folds_that_never_see_the_test_period(zoo_command: Z
     assert "2 folds before the test" in out
 
 
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ``zoo auto series`` try one of each kind."""
+    (field,) = FAMILIES["series"]
+    recipes = ("seasonal_naive_csv", "ets_csv", "lstm_csv", "stateful_lstm_csv")
+    monkeypatch.setitem(FAMILIES, "series", (field._replace(recipes=recipes),))
+
+
+@pytest.mark.usefixtures("few")
 def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, sales: Path) -> None:
     code, out, error = zoo_command("auto", "series", *BRIEF_SERIES, "--out=board")
     assert (code, error) == (0, "")
+    models = {row["model"] for row in leaderboard(Path("board")) if row["rank"]}
+    assert models == {"seasonal_naive_csv", "ets_csv", "ets_csv-log", "lstm_csv", "ensemble"}
+    # What validation does not choose trains on all that lies before a piece.
+    for name, fit_on in (("ets_csv-log", "known"), ("lstm_csv", "train")):
+        arguments = read_yaml(Path("board") / name / "seed-0/fold-1/config.yaml")["data"]["init_args"]
+        assert arguments["fit_on"] == fit_on
+    assert read_yaml(Path("board/ets_csv-log/seed-0/config.yaml"))["data"]["init_args"]["transform"] == "log"
     assert read_yaml(Path("board/winner/config.yaml"))["data"]["init_args"]["fit_on"] == "all"
     use = out.splitlines()[-1].partition("zoo ")[2]
     assert re.fullmatch(r"forecast board/winner --horizon 6 --calibrate board/\w+/seed-0", use)
@@ -200,11 +216,15 @@ def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, s
     assert Path("next.csv").read_text().splitlines()[1].startswith("2002-01-01")
 
 
+@pytest.mark.usefixtures("few")
 def test_recipe_that_the_data_does_not_suit_is_left_out(zoo_command: Zoo, sales: Path) -> None:
-    code, out, error = zoo_command("auto", "series", *BRIEF_SERIES, "--model.hidden_size=4", "--out=board")
+    code, out, error = zoo_command(
+        "auto", "series", *BRIEF_SERIES, "--model.hidden_size=4", "--model.residual=last", "--out=board"
+    )
     assert code == 0, error
     assert error.startswith("zoo: seasonal_naive_csv is left out: ")
     assert "SeasonalNaive takes no 'hidden_size'" in error
+    assert "zoo: ets_csv, ets_csv-log are left out: " in error
     assert leaderboard(Path("board"))[0]["model"] == "lstm_csv"
     # Learning for three epochs is worse than the season before, and that is said.
     assert "costs nothing: nothing was learnt" in out
@@ -240,17 +260,20 @@ def test_mean_of_the_best_is_a_run_like_any_other(zoo_command: Zoo) -> None:
     assert "ForecastEnsemble is made of trained models and cannot be trained itself" in error
 
 
+@pytest.mark.usefixtures("few")
 def test_winner_may_be_an_ensemble_that_knows_everything(zoo_command: Zoo, sales: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(  # whatever it reached
         Leaderboard, "ranked", property(lambda self: sorted(self.entries, key=lambda one: one.name != "ensemble"))
     )
-    code, out, error = zoo_command("auto", "series", *BRIEF_SERIES, "--ensemble=2", "--out=board")
+    code, out, error = zoo_command(
+        "auto", "series", *BRIEF_SERIES, "--data.transform=none", "--ensemble=2", "--out=board"
+    )
     assert (code, error) == (0, "")
     config = read_yaml(Path("board/winner/config.yaml"))
     assert config["data"]["init_args"]["fit_on"] == "all"
     assert {one["model"] for one in config["model"]["init_args"]["members"]} == {
         "zoo.series.SeasonalNaive",
-        "zoo.series.Recurrent",
+        "zoo.series.ExponentialSmoothing",
     }
     use = out.splitlines()[-1].partition("zoo ")[2]
     assert use == "forecast board/winner --horizon 6 --calibrate board/ensemble/seed-0"

@@ -33,6 +33,7 @@ class Field(NamedTuple):
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
         logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
+        one_step: Those that forecast a single step, and are tried only if no more are asked for.
         use: What to type with the ``run`` that won, with the one that was ``tested``, and for the ``horizon`` of a
             series.
     """
@@ -42,6 +43,7 @@ class Field(NamedTuple):
     recipes: tuple[str, ...]
     use: str
     logged: tuple[str, ...] = ()
+    one_step: tuple[str, ...] = ()
 
     def tries(self, flags: Sequence[str]) -> list[Try]:
         """What is trained, the cheapest first.
@@ -49,11 +51,12 @@ class Field(NamedTuple):
         Args:
             flags: Those of ``zoo fit``, which hold for all.
         """
-        asked = any(flag.partition("=")[0] == "--data.transform" for flag in flags)
         found = []
         for recipe in self.recipes:
+            if recipe in self.one_step and value_of("--data.horizon", flags) != "1":
+                continue
             found.append(Try(recipe))
-            if recipe in self.logged and not asked:
+            if recipe in self.logged and value_of("--data.transform", flags) is None:
                 found.append(Try(recipe, ("--data.transform=log",), "-log"))
         return found
 
@@ -85,6 +88,7 @@ FAMILIES = {
             ),
             "zoo forecast {run} --horizon {horizon} --calibrate {tested}",
             ("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
+            ("stateful_lstm_csv",),
         ),
     ),
     "text": (
@@ -105,12 +109,19 @@ def field_of(family: str, flags: Sequence[str]) -> Field:
         ZooError: None names the data.
     """
     needs = FAMILIES[family][0].needs
-    for place, flag in enumerate(flags):
-        name, equals, value = flag.partition("=")
-        if name == needs:
-            named = value if equals or place + 1 == len(flags) else flags[place + 1]
-            return next(one for one in FAMILIES[family] if named.lower().endswith(one.suffix))
+    named = value_of(needs, flags)
+    if named is not None:
+        return next(one for one in FAMILIES[family] if named.lower().endswith(one.suffix))
     raise ZooError(f"'zoo auto {family}' needs to know your data: {needs} ...")
+
+
+def value_of(name: str, flags: Sequence[str]) -> str | None:
+    """What flags say of one of them, as ``--name=value`` or ``--name value``; None if they do not name it."""
+    for place, flag in enumerate(flags):
+        asked, equals, value = flag.partition("=")
+        if asked == name:
+            return value if equals or place + 1 == len(flags) else flags[place + 1]
+    return None
 
 
 def own_recipes() -> set[str]:

@@ -56,8 +56,8 @@ class SARIMA(Classic):
     Seasonal differences are taken where the season is strong, others until the KPSS test finds no trend. Orders up to
     3, seasonal ones up to 1, are found step by step: those with the least corrected information criterion of the
     conditional sum of squares. Of short series the coefficients are then statsmodels', of the exact likelihood. A
-    season longer than 24 steps is taken off before, by an additive classical decomposition. The errors before a history are
-    those that are expected, given it. See :class:`Forecaster` for the arguments.
+    season longer than 24 steps is taken off before, by an additive classical decomposition. The errors before a history
+    are those that are expected, given it. See :class:`Forecaster` for the arguments.
 
     Shape:
         - Input: ``(N, T, C)``, ``T`` larger than what differences take.
@@ -95,7 +95,7 @@ class SARIMA(Classic):
             return {**found, "mean": float(values.mean())}
         best = _best(values, self._cycle, count + strong)
         orders, coefficients, found["mean"] = best.orders, best.coefficients, best.mean
-        if len(values) <= _EXACT and sum(orders):
+        if len(values) <= _EXACT and sum(orders) > 0:
             coefficients = _exact(values - best.mean, orders, coefficients, self._cycle)
         for kind, some in zip(Orders._fields, orders.split(coefficients), strict=True):
             found |= {f"{kind}_{lag}": float(one) for lag, one in enumerate(some, start=1)}
@@ -261,12 +261,12 @@ def _tried(values: np.ndarray, orders: Orders, mean: float, cycle: int) -> _Cand
 
 def _least_squares(values: np.ndarray, orders: Orders, cycle: int) -> tuple[np.ndarray, float]:
     """The coefficients with the least sum of squared errors, where those before the start are zero, and that sum."""
+    from scipy import signal
     from scipy.optimize import least_squares
-    from scipy.signal import lfilter
 
     def errors(coefficients: np.ndarray) -> np.ndarray:
         with np.errstate(all="ignore"):
-            found = lfilter(*_expanded(coefficients, orders, cycle), values)
+            found = signal.lfilter(*_expanded(coefficients, orders, cycle), values)
         return np.nan_to_num(found, nan=1e6, posinf=1e6, neginf=-1e6).clip(-1e6, 1e6)
 
     if not sum(orders):
