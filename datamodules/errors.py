@@ -48,3 +48,7 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean 'x'?"`` for the candidate closest to ``word``, or nothing."""
     close = difflib.get_close_matches(word, list(candidates), n=1)
     return f"; did you mean '{close[0]}'?" if close else ""
+
+
+class TooShort(DataError):
+    """A series is too short for what is asked of it."""

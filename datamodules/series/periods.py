@@ -89,17 +89,19 @@ def roll_forward(whole: range, count: int, refit: bool = True) -> list[dict[str,
     return folds
 
 
-def before(test: range, count: int) -> range:
+def before(test: range, count: int, horizon: int = 1) -> range:
     """What lies before a test period and can be forecast in pieces without looking at it.
 
     Args:
         test: The test period.
         count: Number of pieces.
+        horizon: Steps that are forecast from each point.
 
     Returns:
-        The last points before it: pieces as long as itself, or half of all that is known, if that is less.
+        The last points before it: pieces as long as itself, or as one and a half horizons, so that there is more than
+        one forecast in each; half of all that is known, if that is less.
     """
-    length = min(len(test), test.start // (2 * count))
+    length = min(max(len(test), horizon + horizon // 2), test.start // (2 * count))
     return range(test.start - length * count, test.start)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.checksums import Checksum, of_tensors
-from datamodules.errors import DataError
+from datamodules.errors import DataError, TooShort
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
 from datamodules.series.periods import before, divide, piece, roll_forward
@@ -316,7 +316,8 @@ class Series(DataModule):
             of: The ``test`` period, or what lies ``before`` it, see :func:`~datamodules.series.periods.before`.
 
         Raises:
-            DataError: The test period has fewer points than pieces, or a period is too short for a window.
+            DataError: The test period has fewer points than pieces.
+            TooShort: A period is too short for a window.
         """
         folds: list[Self] = []
         for periods in self._roll_forward(count, refit, of):
@@ -327,7 +328,7 @@ class Series(DataModule):
                 fold._settle()
                 fold._check()
             except DataError as error:
-                raise DataError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
+                raise TooShort(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
             folds.append(fold)
         return folds
 
@@ -336,7 +337,7 @@ class Series(DataModule):
         if "test" not in self.periods:
             raise DataError("fit_on all leaves nothing to be forecast in folds; use --data.fit_on train")
         test = self.periods["test"]
-        return roll_forward(test if of == "test" else before(test, count), count, refit)
+        return roll_forward(test if of == "test" else before(test, count, self.horizon), count, refit)
 
     def train_dataloader(self) -> DataLoader[Split]:
         """Shuffled windows of the training period, or its lanes in order."""

@@ -1,12 +1,13 @@
 """``zoo compare``: recipes trained on the same data, or runs that are there, ranked; ``zoo auto``: the one to use."""
 
+import contextlib
 import dataclasses
 import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.errors import UserError
+from datamodules.errors import TooShort, UserError
 from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.contenders import (
@@ -32,6 +33,8 @@ from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 from zoo.training.target import ONE_DEVICE, resolve
 
+# Pieces that a series is cut into, if it is long enough.
+_FOLDS = 3
 # What says how long to train, which the winner is told by its best checkpoint.
 _DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
@@ -124,9 +127,8 @@ def _add_flags(parser: Arguments, ensemble: int) -> None:
     parser.add_argument(
         "--folds",
         type=int,
-        default=3,
         metavar="N",
-        help="of a series: pieces before the test period that the ranking is by (default 3)",
+        help="of a series: pieces before the test period that the ranking is by (default 3, fewer of a short one)",
     )
     parser.add_argument(
         "--ensemble",
@@ -158,11 +160,11 @@ def _trained(
         spare: Trainings to leave time for.
     """
     for flag, count, least in (
-        ("--seeds", options.seeds, 1), ("--folds", options.folds, 1), ("--ensemble", options.ensemble, 0),
+        ("--seeds", options.seeds, 1), ("--folds", options.folds or 1, 1), ("--ensemble", options.ensemble, 0),
     ):  # fmt: skip
         if count < least:
             raise ZooError(f"{flag} is {count}, expected at least {least}")
-    recipes, facts = _prepared(tries, flags, options, command, leave_out=spare > 0)
+    recipes, facts = _prepared_as_folds_allow(tries, flags, options, command, leave_out=spare > 0)
     first = next(iter(facts.values()))
     asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
     if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
@@ -188,9 +190,23 @@ def _trained(
     return Leaderboard(first.metric, split, entries, first.references), folder, recipes
 
 
-def _prepared(
+def _prepared_as_folds_allow(
     tries: Sequence[Try], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool
 ) -> tuple[dict[str, Recipe], dict[str, Facts]]:
+    """The same as :func:`_prepared`, with as many folds as a series is long enough for, if nobody says how many."""
+    if options.folds is not None:
+        return _prepared(tries, flags, options, command, leave_out)
+    for options.folds in range(_FOLDS, 1, -1):
+        with contextlib.suppress(TooShort):
+            return _prepared(tries, flags, options, command, leave_out, more=True)
+    options.folds = 1
+    return _prepared(tries, flags, options, command, leave_out)
+
+
+def _prepared(
+    tries: Sequence[Try], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool,
+    more: bool = False,
+) -> tuple[dict[str, Recipe], dict[str, Facts]]:  # fmt: skip
     """Recipes, whose models and data were built once.
 
     Args:
@@ -199,6 +215,7 @@ def _prepared(
         options: Those of the verb.
         command: What was typed after ``zoo``.
         leave_out: Go on without those that the data, or a flag, does not suit, and say so.
+        more: Whether a series that is too short for as many folds may be cut into fewer.
     """
     recipes: dict[str, Recipe] = {}
     facts: dict[str, Facts] = {}
@@ -209,7 +226,7 @@ def _prepared(
             check_alike({**dict(list(facts.items())[:1]), recipe.name: recipe.facts})
             facts[recipe.name], recipes[recipe.name] = recipe.facts, recipe
         except UserError as error:
-            if not leave_out or (one is tries[-1] and not recipes):
+            if not leave_out or (one is tries[-1] and not recipes) or (more and isinstance(error, TooShort)):
                 raise
             unsuited.setdefault(str(error), []).append(one.name)
     for reason, names in unsuited.items():
