@@ -11,8 +11,8 @@ from datamodules.errors import DataError
 from datamodules.series.recording import Repair, read_csv
 from datamodules.series.series import DividedSeries
 
-# Below Lightning's logger, so that what silences Lightning silences this.
-log = logging.getLogger("lightning.pytorch.datamodules")
+# Beside Lightning's loggers: what silences them shall hide no repair.
+log = logging.getLogger("datamodules")
 
 
 class CsvSeries(DividedSeries):
@@ -27,6 +27,10 @@ class CsvSeries(DividedSeries):
         time_format: How times are written, if not like 2024-01-31 14:30, as for ``strptime``: ``%d.%m.%Y``.
         repair: Repairs that are allowed. ``missing`` cells and steps in ``gaps`` are interpolated, ``order`` sorts by
             time, of ``duplicates`` the mean is taken.
+        id: Column that tells several series of the same times apart: a file with a row for each time and series.
+        series: Which of them to read; all if left out.
+        decimal: The decimal sign, ``.`` or ``,``, where the file does not tell.
+        thousands: The sign between thousands, likewise.
         period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
 
     Raises:
@@ -44,10 +48,16 @@ class CsvSeries(DividedSeries):
         time: str | None = None,
         time_format: str | None = None,
         repair: list[Repair] | None = None,
+        id: str | None = None,
+        series: list[str] | str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
         period: int = 1,
         **options: Any,
     ) -> None:
-        recording = read_csv(path, value, time, time_format, repair or ())
+        recording = read_csv(
+            path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands
+        )
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
         if period < 1:
