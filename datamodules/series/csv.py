@@ -49,7 +49,7 @@ class CsvSeries(DividedSeries):
         time_format: str | None = None,
         repair: list[Repair] | None = None,
         id: str | None = None,
-        series: list[str] | str | None = None,
+        series: list[str | int] | str | None = None,
         decimal: str | None = None,
         thousands: str | None = None,
         period: int = 1,

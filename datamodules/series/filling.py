@@ -65,13 +65,12 @@ def filled(
         done.append(f"{_count(dropped, 'row')} of {len(missing)} without a number dropped at the ends ({_spans(gone)})")
     if count := int((~there).sum()):
         done.append(f"{_count(count, 'missing cell')} interpolated ({name_lines(rows.lines[kept][~there.all(1)])})")
+    _check_invented(rows, timeline, numbers[there.all(1)])
     steps = np.arange(numbers[0], numbers[-1] + 1)
     absent = np.setdiff1d(steps, numbers)
     if len(absent):
-        times = listed(timeline.write(timeline.at(absent[:4])), 3) if len(absent) < 5 else ""
-        times = times or f"{', '.join(timeline.write(timeline.at(absent[:3])))} and {len(absent) - 3} more"
+        times = listed(timeline.write(timeline.at(absent)), 3)
         done.append(f"{_count(len(absent), 'absent step')} interpolated ({times})")
-    _check_invented(rows, timeline, steps, np.isin(steps, numbers[there.all(1)], invert=True))
     columns = [np.interp(steps, numbers[known], column[known]) for column, known in zip(values.T, there.T, strict=True)]
     return np.stack(columns, axis=1), steps, done
 
@@ -92,18 +91,23 @@ def _check_missing(rows: Rows, missing: np.ndarray, complete: np.ndarray, allowe
         raise DataError(f"{rows.path} has no row without missing cells")
 
 
-def _check_invented(rows: Rows, timeline: Timeline, steps: np.ndarray, invented: np.ndarray) -> None:
-    """Refuses a series of which too much would be interpolated."""
-    count, edges = int(invented.sum()), np.flatnonzero(np.diff(np.concatenate([[0], invented, [0]])))
-    starts, stops = edges[::2], edges[1::2]
-    longest = int((stops - starts).argmax()) if len(starts) else 0
-    stretch = int(stops[longest] - starts[longest]) if len(starts) else 0
-    if count <= max(_FEW, len(steps) // _MOST) and stretch <= max(_FEW, len(steps) // _STRETCH):
+def _check_invented(rows: Rows, timeline: Timeline, known: np.ndarray) -> None:
+    """Refuses a series of which too much would be interpolated.
+
+    Args:
+        rows: The rows.
+        timeline: Their timeline.
+        known: Numbers along it of the points that lack nothing, the first and the last among them.
+    """
+    stretches = np.diff(known, append=known[-1] + 1) - 1
+    total, count, at = int(known[-1] - known[0] + 1), int(stretches.sum()), int(stretches.argmax())
+    stretch = int(stretches[at])
+    if count <= max(_FEW, total // _MOST) and stretch <= max(_FEW, total // _STRETCH):
         return
-    first, last = timeline.write(timeline.at(steps[[starts[longest], stops[longest] - 1]]))
+    first, last = timeline.write(timeline.at(known[at] + np.array([1, stretch])))
     raise DataError(
-        f"{rows.path} lacks {count} of {len(steps)} points, {stretch} of them in one stretch from {first} to {last}; "
-        "so many cannot be interpolated: expected a third at most, and a tenth in one stretch; cut the file to a part "
+        f"{rows.path} lacks {count} of {total} points, {stretch} of them in one stretch from {first} to {last}; so "
+        "many cannot be interpolated: expected a third at most, and a tenth in one stretch; cut the file to a part "
         "that lacks less, or leave out --data.time, by which rows count as equidistant"
     )
 

@@ -48,7 +48,7 @@ def read_csv(
     repair: Iterable[Repair] = (),
     *,
     id: str | None = None,
-    series: Sequence[str] | str | None = None,
+    series: Sequence[str | int] | str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> Recording:
@@ -84,7 +84,8 @@ def read_csv(
     """
     path, repairs = Path(path), set(repair)
     _check_wishes(repairs, time, time_format, id, series)
-    value, series = ([one] if isinstance(one, str) else one for one in (value, series))
+    value = [value] if isinstance(value, str) else value
+    chosen = [series] if isinstance(series, str) else series and list(map(str, series))
     columns, lines, delimiter = read_columns(
         path, partial(_choose, path, value, [name for name in (time, id) if name is not None]),
         "decimal commas need ; between the cells",
@@ -98,7 +99,7 @@ def read_csv(
         times, notation = read_times(path, time, moments, lines, time_format)
         rows = rows._replace(times=times, notation=notation)
         if id is not None and labels is not None:
-            rows = side_by_side(rows, labels, id, series, repairs)
+            rows = side_by_side(rows, labels, id, chosen, repairs)
         else:
             refuse_several(rows, time, list(columns), repairs)
         refuse_changes(rows, repairs)
@@ -114,7 +115,7 @@ def read_csv(
 
 
 def _check_wishes(
-    repairs: set[Repair], time: str | None, time_format: str | None, id: str | None, series: Sequence[str] | str | None
+    repairs: set[Repair], time: str | None, time_format: str | None, id: str | None, series: Sequence[str | int] | None
 ) -> None:
     """Tells what is wrong with what is asked for, whatever the file holds."""
     if unknown := sorted(repairs - set(get_args(Repair))):
