@@ -15,6 +15,7 @@ from torch import Tensor
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.likeness import tell_unlike
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.commands.unseen import FILE_OPTIONS, Source, find_series
@@ -104,6 +105,8 @@ def forecast(argv: list[str]) -> None:
             f"{model.num_series}{advice}"
         )
     model.check(data.values[None])
+    if options.data is not None:
+        tell_unlike(options.name, model, data, options.trust)
     if len(data.values) < model.window:
         warn(
             f"{data.recording.name} has {len(data.values)} points, '{options.name}' was trained on windows of "
