@@ -102,7 +102,10 @@ class Series(DataModule):
         if mode not in ("vector", "sequence", "lanes"):
             raise DataError(f"mode is {mode!r}; there are vector, sequence, lanes")
         if mode != "vector" and horizon != 1:
-            raise DataError(f"horizon is {horizon} in mode {mode}, expected 1; --data.mode vector has longer ones")
+            raise DataError(
+                f"horizon is {horizon} in mode {mode}, expected 1, since every step forecasts the next one; leave out "
+                "--data.horizon, and say with --horizon of 'zoo forecast' how far the model shall go on"
+            )
         if fit_on not in ("train", "all"):
             raise DataError(f"fit_on is {fit_on!r}; there are train, all")
         if fold_of not in ("test", "before"):
@@ -142,7 +145,7 @@ class Series(DataModule):
         elif train.stop < self.window + self.horizon or len(train) < self.horizon:
             raise DataError(
                 f"{name} has {len(train)} points for training of {len(self.values)}; a window of {self.window} and a "
-                f"horizon of {self.horizon} need {self.window + self.horizon}; use a shorter --data.window"
+                f"horizon of {self.horizon} need {self.window + self.horizon}; {self._room()}"
             )
         for split in ("val", "test"):
             if split in self.periods and len(self.periods[split]) < self.horizon:
@@ -150,6 +153,16 @@ class Series(DataModule):
                     f"{name} has {len(self.periods[split])} points in {split}, expected at least the horizon of "
                     f"{self.horizon}; use a larger --data.{split} or a shorter --data.horizon"
                 )
+
+    def _room(self) -> str:
+        """What to type where window and horizon do not fit into the periods."""
+        train = self.periods["train"]
+        longest = min(train.stop - 1, *map(len, self.periods.values()))
+        if longest < 1:
+            return "use a longer file"
+        if self.horizon > longest:
+            return f"use --data.horizon {longest} at most, and --data.window {train.stop - longest} at most with that"
+        return f"use --data.window {train.stop - self.horizon} at most"
 
     @property
     def num_series(self) -> int:

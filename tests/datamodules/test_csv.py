@@ -289,7 +289,25 @@ def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert data.source["repaired"] == data.recording.repaired
 
 
-def test_file_that_is_too_short_says_what_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, r"has 24 points for training of 30; a window of 30 .* need 31; use --data.window 23 at most"),
+        ({"window": 4, "horizon": 40}, r"use --data.horizon 3 at most, and --data.window 21 at most with that"),
+        (
+            {"window": 4, "horizon": 7},
+            r"has 3 points in val, expected at least the horizon of 7; use a larger --data.val",
+        ),
+        ({"mode": "lanes", "horizon": 12}, r"horizon is 12 in mode lanes, expected 1, .*; leave out --data.horizon"),
+    ],
+)
+def test_file_that_is_too_short_says_what_fits(tmp_path: Path, options: dict[str, Any], told: str) -> None:
     path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
-    with pytest.raises(DataError, match=r"sales\.csv has 24 points for training of 30; a window of 30 .* need 31"):
-        CsvSeries(str(path))
+    with pytest.raises(DataError, match=told):
+        CsvSeries(str(path), **options)
+
+
+def test_advice_on_what_fits_is_good(tmp_path: Path) -> None:
+    path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
+    assert CsvSeries(str(path), window=23).window == 23
+    assert CsvSeries(str(path), window=21, horizon=3).horizon == 3
