@@ -11,12 +11,13 @@ import numpy as np
 from datamodules.errors import DataError
 from datamodules.series.notations import Notation, find_notation
 from datamodules.series.numbers import name_lines
-from datamodules.series.timeline import Timeline
+from datamodules.series.timeline import is_regular, on_one_clock
 
 _ISO = "a time such as 2024-01-31 or 2024-01-31 14:30, or one described by --data.time_format '%d.%m.%Y'"
 # Orders of day, month and year, with what stands between them in place of spaces.
 _DATES = ("%d %m %Y", "%m %d %Y", "%Y %m %d", "%d %m %y", "%m %d %y", "%y %m %d", "%d %b %Y", "%d %B %Y", "%d %b %y")
 _WORDED_DATES = ("%b %d, %Y", "%B %d, %Y", "%d. %B %Y")
+_HOUR = np.timedelta64(1, "h")
 _HOURS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 _DIGITS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
@@ -36,11 +37,19 @@ def read_times(
     Returns:
         ``datetime64[us]``, or whole numbers if that is what the first cell is. Times with their offset from UTC are
         those of a clock on the wall if that always shows the same time of day, or goes on regularly where UTC does not;
-        otherwise they are UTC.
+        otherwise UTC. Days that a change of clocks moved by an hour are moved back.
 
     Raises:
         DataError: A cell is no time, or may be one of two.
     """
+    times, notation = _read(path, name, cells, lines, time_format)
+    return _at_one_hour(times), notation
+
+
+def _read(
+    path: Path, name: str, cells: list[str], lines: np.ndarray, time_format: str | None
+) -> tuple[np.ndarray, Notation | None]:
+    """What :func:`read_times` reads, at the hours that the file tells."""
     if time_format is not None:
         return _to_moments(path, name, cells, lines, _by(time_format), f"a time written as {time_format}"), None
     if all(re.fullmatch(r"-?\d+\.0+", cell) for cell in cells):
@@ -73,20 +82,18 @@ def _to_moments(
             f"{path} line {lines[odd]}: '{cells[odd]}' in column '{name}' has {'no' if lacking[odd] else 'an'} offset "
             "from UTC, unlike the rows before; expected one in every row or in none"
         )
-    return _on_one_clock(times, np.array(offsets, dtype="m8[us]"))
+    return on_one_clock(times, times - np.array(offsets, dtype="m8[us]"))
 
 
-def _on_one_clock(walls: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Times on the wall, or in UTC, whichever are regular."""
-    hours = walls - walls.astype("M8[D]")
-    if (hours == hours[0]).all():
-        return walls
-    moments = walls - offsets
-    for times in (moments, walls):
-        once = np.unique(times)
-        if Timeline.find(once).holds(once).all():
-            return times
-    return moments
+def _at_one_hour(times: np.ndarray) -> np.ndarray:
+    """Days that a change of clocks moved by an hour, such as local midnights in UTC, moved back; other times as is."""
+    if times.dtype.kind != "M":
+        return times
+    days = times.astype("M8[D]")
+    hours, counts = np.unique(times - days, return_counts=True)
+    if len(hours) != 2 or hours[1] - hours[0] != _HOUR or len(np.unique(days)) < len(days) or is_regular(times):
+        return times
+    return days.astype("M8[us]") + hours[counts.argmax()] if is_regular(days) else times
 
 
 def _checked(path: Path, name: str, cells: list[str], lines: np.ndarray, found: list, expected: str) -> np.ndarray:

@@ -20,12 +20,16 @@ _NUMBERS = {name[:length].lower(): place + 1 for place, name in enumerate(_NAMES
 _YEAR = r"(?P<year>(?:1[5-9]|2[01])\d\d)"
 # Months before weeks: six digits are months if all of them can be.
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
-    "quarter": re.compile(rf"{_YEAR}[-/: ]?[Qq](?P<part>[1-4])|[Qq](?P<part2>[1-4])[-/ ]?(?P<year2>\d{{4}})"),
+    "quarter": re.compile(
+        rf"{_YEAR}[-/: ]?[Qq](?P<part>[1-4])|(?=.?[Qq])[Qq]?(?P<part2>[1-4])[Qq]?[-/ ]?(?P<year2>\d{{4}})"
+    ),
     "month": re.compile(
         rf"{_YEAR}[-/. ]?[Mm]?(?P<part>\d\d|(?<=[-/Mm])\d)|[Mm]?(?P<part2>\d\d?)[-/.](?P<year2>\d{{4}})"
     ),
-    "name": re.compile(rf"{_YEAR}[-/ ]?(?P<part>[A-Za-z]{{3,9}})|(?P<part2>[A-Za-z]{{3,9}})[-/., ]*(?P<year2>\d{{4}})"),
-    "week": re.compile(rf"{_YEAR}[-/ ]?[Ww]?(?P<part>\d\d)|[Ww](?P<part2>\d\d?)[-/ ](?P<year2>\d{{4}})"),
+    "name": re.compile(
+        rf"{_YEAR}[-/ ]?(?P<part>[A-Za-z]{{3,9}})|(?P<part2>[A-Za-z]{{3,9}})[-/., ]*(?P<year2>\d{{4}}|(?<=\W)\d\d)"
+    ),
+    "week": re.compile(rf"{_YEAR}[-/ ]?[Ww]?(?P<part>\d\d)|(?:[KC]?W ?)?(?P<part2>\d\d?)[-/ ](?P<year2>\d{{4}})"),
 }
 # Digits of whole numbers that count seconds, or parts of them, since 1970; later than 2030 they may begin with a year.
 _UNIX = {10: "s", 13: "ms", 16: "us"}
@@ -54,7 +58,11 @@ class Notation:
         for year, part in zip(*_parts(self.kind, times.astype("M8[D]")), strict=True):
             text, done = "", 0
             for start, name in places:
-                wanted = str(year) if name.startswith("year") else self._write_part(int(part), example[name])
+                wanted = (
+                    str(year)[-len(example[name]) :]
+                    if name.startswith("year")
+                    else self._write_part(int(part), example[name])
+                )
                 text += self.example[done:start] + wanted
                 done = example.end(name)
             written.append(text + self.example[done:])
@@ -94,6 +102,9 @@ def _read(kind: Kind, cell: str) -> np.datetime64 | None:
     if found is None:
         return None
     year, part = (found[name] or found[f"{name}2"] for name in ("year", "part"))
+    if len(year) == 2:
+        # As strptime has it.
+        year = f"{'20' if int(year) < 69 else '19'}{year}"
     number = _NUMBERS.get(part.lower(), 0) if kind == "name" else int(part)
     if kind == "week":
         try:

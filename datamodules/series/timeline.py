@@ -193,6 +193,28 @@ def written(time: np.datetime64 | np.integer) -> str:
     return str(time)
 
 
+def is_regular(times: np.ndarray) -> bool:
+    """Whether times, in any order, follow each other at equal distances, but for gaps and duplicates."""
+    once = np.unique(times).astype("M8[us]")
+    return bool(Timeline.find(once).holds(once).all())
+
+
+def on_one_clock(walls: np.ndarray, moments: np.ndarray) -> np.ndarray:
+    """Times of which the offset from UTC is known, without it.
+
+    Args:
+        walls: As a clock on the wall shows them, ``datetime64[us]``.
+        moments: The same in UTC.
+
+    Returns:
+        Those on the wall if they are always of the same time of day, or regular where UTC is not; otherwise UTC.
+    """
+    hours = walls - walls.astype("M8[D]")
+    if (hours == hours[:1]).all():
+        return walls
+    return next((times for times in (moments, walls) if is_regular(times)), moments)
+
+
 def _commonest(numbers: np.ndarray) -> int:
     """The most frequent number, the smallest of them if there are several; 1 of none."""
     if not len(numbers):

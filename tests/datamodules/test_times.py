@@ -1,6 +1,6 @@
 """Times in files of series: notations, dates of one reading only, offsets from UTC and changes of clocks."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,10 @@ def following(recording: Recording, count: int = 2) -> list[str]:
         (["2020Q2", "2020Q3"], "3 months", ["2020Q4", "2021Q1"]),
         (["2020-Q2", "2020-Q3"], "3 months", ["2020-Q4", "2021-Q1"]),
         (["Q2 2020", "Q3 2020"], "3 months", ["Q4 2020", "Q1 2021"]),
+        (["3Q 2020", "4Q 2020"], "3 months", ["1Q 2021", "2Q 2021"]),
+        (["KW 51/2018", "KW 52/2018"], "7 days", ["KW 01/2019", "KW 02/2019"]),
+        (["51/2018", "52/2018"], "7 days", ["01/2019", "02/2019"]),
+        (["Oct-20", "Nov-20"], "1 month", ["Dec-20", "Jan-21"]),
         (["2020-10", "2020-11"], "1 month", ["2020-12", "2021-01"]),
         (["202010", "202011"], "1 month", ["202012", "202101"]),
         (["2020M10", "2020M11"], "1 month", ["2020M12", "2021M01"]),
@@ -125,6 +129,14 @@ def test_local_midnights_are_days(tmp_path: Path, zone: str, weekend: bool) -> N
     recording = read(tmp_path, [str(day) for day in days if weekend or day.weekday() < 5])
     assert recording.timeline.step == ("1 day" if weekend else "1 business day")
     assert following(recording) == (["2022-11-19", "2022-11-20"] if weekend else ["2022-11-21", "2022-11-22"])
+
+
+def test_local_midnights_in_utc_are_days(tmp_path: Path) -> None:
+    days = [datetime(2022, 1, 3, tzinfo=ZoneInfo("America/New_York")) + timedelta(number) for number in range(320)]
+    utc = [day.astimezone(UTC) for day in days if day.weekday() < 5]
+    for times in ([f"{day:%Y-%m-%d %H:%M}" for day in utc], [str(int(day.timestamp())) for day in utc]):
+        recording = read(tmp_path, times)
+        assert (recording.timeline.step, len(recording.values)) == ("1 business day", len(utc))
 
 
 @pytest.mark.parametrize("minutes", [15, 60])
