@@ -111,13 +111,13 @@ def _by_iso(text: str) -> datetime | None:
     """Reads ISO 8601 and what databases write much like it."""
     if text.isdigit() and len(text) in _DIGITS:
         return _by(_DIGITS[len(text)])(text)
-    # 2024-01-31 14:30:00 UTC, 2024-01-31 14:30:00 +0100, 2024-01-31 14:30:00 +0100 CET
-    text = re.sub(r" ?([+-]\d\d:?\d\d)(?: [A-Z]{2,5})?$", r"\1", text)
-    text = re.sub(r" ?(?:UTC|GMT|Z)$", "+00:00", text)
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        return None
+        # 2024-01-31 14:30:00 UTC, 2024-01-31 14:30:00 +0100, 2024-01-31 14:30:00 +0100 CET
+        plain = re.sub(r" ?([+-]\d\d:?\d\d)(?: [A-Z]{2,5})?$", r"\1", text)
+        plain = re.sub(r" ?(?:UTC|GMT|Z)$", "+00:00", plain)
+        return None if plain == text else _by_iso(plain)
 
 
 def _by(time_format: str) -> Callable[[str], datetime | None]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import compress
 from pathlib import Path
 
@@ -79,6 +80,9 @@ def read_numbers(
         DataError: A cell is no number, or may be one of two.
     """
     check_signs(decimal, thousands)
+    if delimiter != ";" and decimal != "," and thousands is None:
+        with suppress(ValueError):
+            return np.stack([_by_programs(path, name, cells, lines) for name, cells in columns.items()], axis=1)
     if decimal is None and thousands in _OTHER:
         decimal = _OTHER[thousands]
     cleaned = {name: [_clean(cell) for cell in cells] for name, cells in columns.items()}
@@ -91,6 +95,17 @@ def read_numbers(
             sign = next(iter(known)) if len(known) == 1 else _ask(path, name, cells, lines)
         numbers.append(_to_numbers(path, name, columns[name], cells, lines, sign or ".", thousands))
     return np.stack(numbers, axis=1)
+
+
+def _by_programs(path: Path, name: str, cells: list[str], lines: np.ndarray) -> np.ndarray:
+    """Numbers of a column in which none lacks and none has another sign than a decimal point.
+
+    Raises:
+        ValueError: That is not so.
+    """
+    if any("_" in cell for cell in cells):
+        raise ValueError
+    return _finite(path, name, np.array(list(map(float, cells))), lines)
 
 
 def _clean(cell: str) -> str:
@@ -151,25 +166,28 @@ def _to_numbers(
     path: Path, name: str, original: list[str], cells: list[str], lines: np.ndarray, decimal: str, thousands: str | None
 ) -> np.ndarray:
     """Numbers of a column, NaN where a cell says that there is none."""
-    try:
-        if decimal != "." or any("_" in cell for cell in cells):
-            raise ValueError
-        numbers = np.array(list(map(float, cells)))
-    except ValueError:
-        group = re.escape(thousands or _OTHER[decimal])
-        number = re.compile(
-            rf"[+-]?(?:\d+|\d{{1,3}}(?:{group}\d{{3}})+)?(?:{re.escape(decimal)}\d*)?(?:e[+-]?\d+)?|nan|[+-]?inf(inity)?",
-            re.IGNORECASE,
+    if decimal == ".":
+        with suppress(ValueError):
+            return _by_programs(path, name, cells, lines)
+    group = thousands or _OTHER[decimal]
+    number = re.compile(
+        rf"[+-]?(?:\d+|\d{{1,3}}(?:{re.escape(group)}\d{{3}})+)?(?:{re.escape(decimal)}\d*)?(?:e[+-]?\d+)?"
+        "|nan|[+-]?inf(?:inity)?",
+        re.IGNORECASE,
+    )
+    away = str.maketrans({group: "", decimal: "."})
+    plain = [cell.translate(away) if number.fullmatch(cell) else "" for cell in cells]
+    wrong = np.array([not is_number(cell) for cell in plain])
+    if wrong.any():
+        raise DataError(
+            f"{path} {name_lines(lines[wrong])}: '{next(compress(original, wrong))}' in column '{name}' is not a "
+            "number; expected digits with one decimal sign, or nothing"
         )
-        away = str.maketrans({thousands or _OTHER[decimal]: "", decimal: "."})
-        plain = [cell.translate(away) if number.fullmatch(cell) else "" for cell in cells]
-        wrong = np.array([not is_number(cell) for cell in plain])
-        if wrong.any():
-            raise DataError(
-                f"{path} {name_lines(lines[wrong])}: '{next(compress(original, wrong))}' in column '{name}' is not a "
-                "number; expected digits with one decimal sign, or nothing"
-            ) from None
-        numbers = np.array(list(map(float, plain)))
+    return _finite(path, name, np.array(list(map(float, plain))), lines)
+
+
+def _finite(path: Path, name: str, numbers: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """Refuses infinite numbers."""
     if (wrong := np.isinf(numbers)).any():
         raise DataError(
             f"{path} {name_lines(lines[wrong])}: infinite in column '{name}'; expected a number, or nothing"
