@@ -85,7 +85,7 @@ def read_csv(
     path, repairs = Path(path), set(repair)
     _check_wishes(repairs, time, time_format, id, series)
     value = [value] if isinstance(value, str) else value
-    chosen = [series] if isinstance(series, str) else series and list(map(str, series))
+    chosen = [series] if isinstance(series, str) else None if series is None else list(map(str, series))
     columns, lines, delimiter = read_columns(
         path, partial(_choose, path, value, [name for name in (time, id) if name is not None]),
         "decimal commas need ; between the cells",
