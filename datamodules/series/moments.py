@@ -51,7 +51,7 @@ def _read(
 ) -> tuple[np.ndarray, Notation | None]:
     """What :func:`read_times` reads, at the hours that the file tells."""
     if time_format is not None:
-        return _to_moments(path, name, cells, lines, _by(time_format), f"a time written as {time_format}"), None
+        return _to_moments(path, name, cells, lines, _by(time_format), f"a time written as {time_format}")
     if all(re.fullmatch(r"-?\d+\.0+", cell) for cell in cells):
         cells = [cell.partition(".")[0] for cell in cells]
     if (notation := find_notation(cells)) is not None:
@@ -62,27 +62,29 @@ def _read(
         return _checked(path, name, cells, lines, whole, "a whole number as in the rows before"), None
     if _by_iso(cells[0]) is None and (written := _format_of(path, name, cells, lines)) is not None:
         expected = f"a time written as {written} like that in line {lines[0]}"
-        return _to_moments(path, name, cells, lines, _by(written), expected), None
-    return _to_moments(path, name, cells, lines, _by_iso, _ISO), None
+        return _to_moments(path, name, cells, lines, _by(written), expected)
+    return _to_moments(path, name, cells, lines, _by_iso, _ISO)
 
 
 def _to_moments(
     path: Path, name: str, cells: list[str], lines: np.ndarray, read: Callable[[str], datetime | None], expected: str
-) -> np.ndarray:
+) -> tuple[np.ndarray, Notation | None]:
     moments = [read(cell) for cell in cells]
     walls = [None if moment is None else moment.replace(tzinfo=None) for moment in moments]
     times = _checked(path, name, cells, lines, walls, expected)
     offsets = [None if moment is None else moment.utcoffset() for moment in moments]
     lacking = np.array([offset is None for offset in offsets])
     if lacking.all():
-        return times
+        return times, None
     if lacking.any():
         odd = int(np.flatnonzero(lacking != lacking[0])[0])
         raise DataError(
             f"{path} line {lines[odd]}: '{cells[odd]}' in column '{name}' has {'no' if lacking[odd] else 'an'} offset "
             "from UTC, unlike the rows before; expected one in every row or in none"
         )
-    return on_one_clock(times, times - np.array(offsets, dtype="m8[us]"))
+    moments = times - np.array(offsets, dtype="m8[us]")
+    settled = on_one_clock(times, moments)
+    return settled, Notation("utc", cells[0]) if settled is moments else None
 
 
 def _at_one_hour(times: np.ndarray) -> np.ndarray:

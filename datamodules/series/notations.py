@@ -1,4 +1,4 @@
-"""Ways to write times that are not days or hours: weeks, quarters, months, and seconds since 1970."""
+"""Ways to write times that are not days or hours: weeks, quarters, months, seconds since 1970, offsets from UTC."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-Kind = Literal["week", "quarter", "month", "name", "unix"]
+Kind = Literal["week", "quarter", "month", "name", "unix", "utc"]
 
 _NAMES = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -40,7 +40,8 @@ class Notation:
     """How a column writes its times, so that those that follow are written alike.
 
     Args:
-        kind: What is written: the week or quarter or month of a year, the name of a month, or seconds since 1970.
+        kind: What is written: the week or quarter or month of a year, the name of a month, seconds since 1970, or times
+            with their offset from UTC.
         example: A time of the column; of seconds since 1970 their unit in NumPy's words.
     """
 
@@ -51,6 +52,8 @@ class Notation:
         """Times in this notation."""
         if self.kind == "unix":
             return [str(time) for time in times.astype(f"M8[{self.example}]").astype(np.int64)]
+        if self.kind == "utc":
+            return [f"{time}+00:00" for time in written_plainly(times.astype("M8[us]"))]
         example = _PATTERNS[self.kind].fullmatch(self.example)
         assert example is not None
         places = sorted((example.start(name), name) for name, text in example.groupdict().items() if text is not None)
@@ -79,6 +82,14 @@ class Notation:
         if self.kind == "unix":
             return np.int64(int(cell)).astype(f"M8[{self.example}]")
         return _read(self.kind, cell)
+
+
+def written_plainly(times: np.ndarray) -> list[str]:
+    """Times as people write them, no finer than need be."""
+    if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] in ("s", "us"):
+        units = ("m", "s", "us")
+        times = next(coarse for unit in units if ((coarse := times.astype(f"M8[{unit}]")) == times).all())
+    return [str(time).replace("T", " ") for time in times]
 
 
 def find_notation(cells: Sequence[str]) -> Notation | None:

@@ -37,10 +37,7 @@ class Rows(NamedTuple):
 
     def told(self, place: int) -> str:
         """The time of a row as its file writes it."""
-        time = self.times[place]
-        if self.notation is not None and isinstance(time, np.datetime64):
-            return self.notation.write(self.times[place : place + 1])[0]
-        return written(time)
+        return written(self.times[place]) if self.notation is None else self.notation.write(self.times[[place]])[0]
 
     def taken(self, places: np.ndarray) -> "Rows":
         """Some of the rows."""

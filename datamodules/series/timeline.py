@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.series.notations import Notation
+from datamodules.series.notations import Notation, written_plainly
 
 _MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "us": 1}
 _WORDS = {
@@ -175,14 +175,8 @@ class Timeline:
         return self.at(self.number(times)) == times
 
     def write(self, times: np.ndarray) -> list[str]:
-        """Times of this line as people write them, or as their file does, no finer than need be."""
-        if self.notation is not None and times.dtype.kind == "M":
-            return self.notation.write(times)
-        if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] in ("s", "us"):
-            times = next(
-                coarse for unit in ("m", "s", "us") if ((coarse := times.astype(f"M8[{unit}]")) == times).all()
-            )
-        return [str(time).replace("T", " ") for time in times]
+        """Times of this line as people write them, or as their file does."""
+        return written_plainly(times) if self.notation is None else self.notation.write(times)
 
 
 def written(time: np.datetime64 | np.integer) -> str:
