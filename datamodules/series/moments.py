@@ -82,9 +82,9 @@ def _to_moments(
             f"{path} line {lines[odd]}: '{cells[odd]}' in column '{name}' has {'no' if lacking[odd] else 'an'} offset "
             "from UTC, unlike the rows before; expected one in every row or in none"
         )
-    moments = times - np.array(offsets, dtype="m8[us]")
-    settled = on_one_clock(times, moments)
-    return settled, Notation("utc", cells[0]) if settled is moments else None
+    utc = times - np.array(offsets, dtype="m8[us]")
+    settled = on_one_clock(times, utc)
+    return settled, Notation("utc", cells[0]) if settled is utc else None
 
 
 def _at_one_hour(times: np.ndarray) -> np.ndarray:

@@ -56,18 +56,17 @@ class Notation:
             return [f"{time}+00:00" for time in written_plainly(times.astype("M8[us]"))]
         example = _PATTERNS[self.kind].fullmatch(self.example)
         assert example is not None
-        places = sorted((example.start(name), name) for name, text in example.groupdict().items() if text is not None)
+        # What stands at which place of the example: ("year", (0, 4)), ("part", (6, 8)).
+        places = sorted(
+            (example.span(name), name[:4]) for name, text in example.groupdict().items() if text is not None
+        )
         written = []
         for year, part in zip(*_parts(self.kind, times.astype("M8[D]")), strict=True):
             text, done = "", 0
-            for start, name in places:
-                wanted = (
-                    str(year)[-len(example[name]) :]
-                    if name.startswith("year")
-                    else self._write_part(int(part), example[name])
-                )
-                text += self.example[done:start] + wanted
-                done = example.end(name)
+            for (start, stop), name in places:
+                like = self.example[start:stop]
+                number = _write_year(int(year), like) if name == "year" else self._write_part(int(part), like)
+                text, done = text + self.example[done:start] + number, stop
             written.append(text + self.example[done:])
         return written
 
@@ -82,6 +81,10 @@ class Notation:
         if self.kind == "unix":
             return np.int64(int(cell)).astype(f"M8[{self.example}]")
         return _read(self.kind, cell)
+
+
+def _write_year(year: int, like: str) -> str:
+    return f"{year % 100:02d}" if len(like) == 2 else str(year)
 
 
 def written_plainly(times: np.ndarray) -> list[str]:
