@@ -38,20 +38,19 @@ def refuse_changes(rows: Rows, allowed: Collection[str]) -> None:
     lacking = [repair for repair, need in needed.items() if need and repair not in allowed]
     if not lacking:
         return
-    found, cures, at = [], [], 0
+    skipped = rows._replace(times=once[forward] + step).told(0) if len(forward) else ""
     if len(twice):
         at = int(firsts[twice[0]])
-        found.append(f"{rows.told(at)} comes twice, as when clocks are put back")
-        cures.append("take the mean of hours that come twice")
-    if len(forward):
-        gone = rows._replace(times=once[forward] + step).told(0)
-        at = at or int(firsts[forward[0] + 1])
-        found.append(f"{gone} {'never' if len(twice) else 'is absent'}, as when clocks are put forward")
-        cures.append("interpolate absent ones")
-    typed = " ".join(f"--data.repair+={repair}" for repair in lacking)
+        found = f"{rows.told(at)} comes twice, as when clocks are put back"
+        found += f", and {skipped} never, as when they are put forward" if skipped else ""
+    else:
+        at = int(firsts[forward[0] + 1])
+        found = f"{skipped} is absent, as when clocks are put forward"
+    cures = {"duplicates": "take the mean of hours that come twice", "gaps": "interpolate absent ones"}
     raise DataError(
-        f"{rows.path} line {rows.lines[at]}: {', and '.join(found)}; write every time with its offset from UTC, such "
-        f"as {rows.told(at)}+02:00, or let {typed} {' and '.join(cures)}"
+        f"{rows.path} line {rows.lines[at]}: {found}; write every time with its offset from UTC, such as "
+        f"{rows.told(at)}+02:00, or let {' '.join(f'--data.repair+={repair}' for repair in lacking)} "
+        + " and ".join(cure for repair, cure in cures.items() if needed[repair])
     )
 
 

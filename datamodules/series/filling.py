@@ -30,6 +30,10 @@ def numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray
         )
     numbers = timeline.number(rows.times)
     absent = int(numbers[-1] + 1 - len(numbers))
+    # Before a repair is advised that would be refused.
+    _check_invented(
+        rows, timeline, numbers, np.arange(len(numbers)), "leave out --data.time, by which rows count as equidistant"
+    )
     if absent and "gaps" not in allowed:
         after = int(np.flatnonzero(np.diff(numbers) > 1)[0])
         raise DataError(
@@ -53,6 +57,8 @@ def filled(
     """
     missing = np.isnan(rows.values)
     complete = np.flatnonzero(~missing.any(1))
+    if len(complete):
+        _check_invented(rows, timeline, numbers, complete, "fill in cells without a number")
     _check_missing(rows, missing, complete, allowed)
     kept = slice(complete[0], complete[-1] + 1)
     there, values, numbers = ~missing[kept], rows.values[kept], numbers[kept]
@@ -65,7 +71,6 @@ def filled(
         done.append(f"{_count(dropped, 'row')} of {len(missing)} without a number dropped at the ends ({_spans(gone)})")
     if count := int((~there).sum()):
         done.append(f"{_count(count, 'missing cell')} interpolated ({name_lines(rows.lines[kept][~there.all(1)])})")
-    _check_invented(rows, timeline, numbers[there.all(1)])
     steps = np.arange(numbers[0], numbers[-1] + 1)
     absent = np.setdiff1d(steps, numbers)
     if len(absent):
@@ -91,14 +96,17 @@ def _check_missing(rows: Rows, missing: np.ndarray, complete: np.ndarray, allowe
         raise DataError(f"{rows.path} has no row without missing cells")
 
 
-def _check_invented(rows: Rows, timeline: Timeline, known: np.ndarray) -> None:
-    """Refuses a series of which too much would be interpolated.
+def _check_invented(rows: Rows, timeline: Timeline, numbers: np.ndarray, complete: np.ndarray, cure: str) -> None:
+    """Refuses a series of which too much would be interpolated, allowed or not.
 
     Args:
         rows: The rows.
         timeline: Their timeline.
-        known: Numbers along it of the points that lack nothing, the first and the last among them.
+        numbers: Their numbers along it.
+        complete: Places of the rows that lack nothing.
+        cure: What may be done about it.
     """
+    known = numbers[complete]
     stretches = np.diff(known, append=known[-1] + 1) - 1
     total, count, at = int(known[-1] - known[0] + 1), int(stretches.sum()), int(stretches.argmax())
     stretch = int(stretches[at])
@@ -106,9 +114,9 @@ def _check_invented(rows: Rows, timeline: Timeline, known: np.ndarray) -> None:
         return
     first, last = timeline.write(timeline.at(known[at] + np.array([1, stretch])))
     raise DataError(
-        f"{rows.path} lacks {count} of {total} points, {stretch} of them in one stretch from {first} to {last}; so "
-        "many cannot be interpolated: expected a third at most, and a tenth in one stretch; cut the file to a part "
-        "that lacks less, or leave out --data.time, by which rows count as equidistant"
+        f"{rows.path} line {rows.lines[complete[at + 1]]}: before it {stretch} points are missing, from {first} to "
+        f"{last}, and {count} of {total} in all; so many cannot be interpolated: expected a third at most, and a tenth in "
+        f"one stretch; cut the file to a part that lacks less, or {cure}"
     )
 
 

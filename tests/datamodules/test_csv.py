@@ -268,17 +268,26 @@ def test_months_are_interpolated_by_step_whatever_their_length(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "found", "cure"),
     [
-        (["01,1", "02,2", "31,3"], "lacks 20 of 23 points, 20 of them in one stretch from 2024-01-03 to 2024-01-30"),
-        ([f"{day:02d},{'' if 9 < day < 15 else 1}" for day in range(1, 31)], "lacks 5 of 30 points, 5 of them"),
-        ([f"{day:02d},{1 if day % 2 else ''}" for day in range(1, 32)], "lacks 15 of 31 points, 1 of them"),
+        (
+            ["01,1", "02,2", "31,3"],
+            "4: before it 20 points are missing, from 2024-01-03 to 2024-01-30, and 20 of 23",
+            "time",
+        ),
+        ([f"{day:02d},{'' if 9 < day < 15 else 1}" for day in range(1, 31)], "16: before it 5 points", "fill in cells"),
+        (
+            [f"{day:02d},{1 if day % 2 else ''}" for day in range(1, 32)],
+            "4: before it 1 .*, and 15 of 31",
+            "fill in cells",
+        ),
     ],
     ids=["gap", "stretch", "many"],
 )
-def test_no_series_is_invented(tmp_path: Path, rows: list[str], found: str) -> None:
-    with pytest.raises(DataError, match=f"sales.csv {found}.*; so many cannot be interpolated: expected a third"):
-        read_csv(write(tmp_path, daily(*rows)), time="day", repair=["gaps", "missing"])
+@pytest.mark.parametrize("repair", [("gaps", "missing"), ()], ids=["allowed", "not allowed"])
+def test_no_series_is_invented(tmp_path: Path, rows: list[str], found: str, cure: str, repair: Any) -> None:
+    with pytest.raises(DataError, match=f"sales.csv line {found}.*; so many cannot be interpolated: .*{cure}"):
+        read_csv(write(tmp_path, daily(*rows)), time="day", repair=repair)
 
 
 def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
