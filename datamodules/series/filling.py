@@ -115,8 +115,8 @@ def _check_invented(rows: Rows, timeline: Timeline, numbers: np.ndarray, complet
     first, last = timeline.write(timeline.at(known[at] + np.array([1, stretch])))
     raise DataError(
         f"{rows.path} line {rows.lines[complete[at + 1]]}: before it {stretch} points are missing, from {first} to "
-        f"{last}, and {count} of {total} in all; so many cannot be interpolated: expected a third at most, and a tenth in "
-        f"one stretch; cut the file to a part that lacks less, or {cure}"
+        f"{last}, and {count} of {total} in all; so many cannot be interpolated: expected a third at most, and "
+        f"a tenth in one stretch; cut the file to a part that lacks less, or {cure}"
     )
 
 

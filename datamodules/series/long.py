@@ -63,7 +63,7 @@ def side_by_side(
             raise DataError(
                 f"{rows.path} lacks {lacking.sum()} of {len(times)} times in series '{name}', the first {first}; "
                 "expected the same times in all; name series that share them with --data.series, or let "
-                "--data.repair+=missing interpolate"
+                "--data.repair+=missing interpolate and drop what not all have at the ends"
             )
     values = np.full((len(times), len(parts), len(rows.names)), np.nan)
     for place, part in enumerate(parts):
