@@ -50,5 +50,5 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-class TooShort(DataError):
+class TooShortError(DataError):
     """A series is too short for what is asked of it."""

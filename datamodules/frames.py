@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.series.timeline import on_one_clock
 
 
 def is_frame(given: Any) -> bool:
@@ -53,7 +54,10 @@ def _called(name: Any) -> str:
 
 
 def times(frame: Any) -> np.ndarray | None:
-    """The times of rows, ``datetime64[us]`` ``(N,)``, in UTC where they know their zone; None if the index has none.
+    """The times of rows, ``datetime64[us]`` ``(N,)``; None if the index has none.
+
+    Where they know their zone they are in UTC, but for those that are always of the same time of day: they are days of
+    its calendar, as in a file. See :func:`~datamodules.series.timeline.on_one_clock`.
 
     Raises:
         DataError: A row has no time.
@@ -65,6 +69,7 @@ def times(frame: Any) -> np.ndarray | None:
         return None
     if index.hasnans:
         raise DataError(f"row {int(np.flatnonzero(index.isna())[0])} has no time in the index; expected one in each")
-    if index.tz is not None:
-        index = index.tz_convert(None)
-    return index.to_numpy().astype("M8[us]")
+    if index.tz is None:
+        return index.to_numpy().astype("M8[us]")
+    walls, moments = (one.to_numpy().astype("M8[us]") for one in (index.tz_localize(None), index.tz_convert(None)))
+    return on_one_clock(walls, moments)

@@ -1,8 +1,10 @@
 """Tables of text in CSV and TSV files, whose faults are named by line."""
 
+import codecs
 import csv
 import difflib
 import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -29,7 +31,10 @@ class Columns(NamedTuple):
 def read_columns(
     path: Path, choose: Callable[[list[str]], list[str]], comma_hint: str, quotes_in_tabs: bool = True
 ) -> Columns:
-    """Reads columns of a UTF-8 file whose first line names them; commas, tabs or semicolons stand between cells.
+    """Reads columns of a file whose first line names them; commas, tabs, semicolons or bars stand between cells.
+
+    It is UTF-8, or UTF-16 that says so. Above the names there may be ``sep=;``, by which Excel is told what stands
+    between cells.
 
     Args:
         path: The file.
@@ -40,11 +45,11 @@ def read_columns(
     Raises:
         DataError: The file is missing or malformed, or a column is not there.
     """
-    text = _read_text(path)
-    delimiter = _delimiter_of(text)
+    source = io.StringIO(_read_text(path), newline="")
+    delimiter, skipped = _delimiter_of(source)
     literal = delimiter == "\t" and not quotes_in_tabs
     quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
     lines: list[int] = []
     # Spreadsheets leave empty rows below the last one.
     filled = 0
@@ -59,24 +64,31 @@ def read_columns(
             if row and len(row) != len(header):
                 hint = f"; {comma_hint}" if delimiter == "," else ""
                 raise DataError(
-                    f"{path} line {reader.line_num}: {len(row)} cells, expected {len(header)} as in line 1{hint}"
+                    f"{path} line {skipped + reader.line_num}: {len(row)} cells, expected {len(header)} as in line "
+                    f"{skipped + 1}{hint}"
                 )
-            lines.append(reader.line_num)
+            lines.append(skipped + reader.line_num)
             for column, place in zip(columns, places, strict=True):
                 column.append(row[place].strip() if row else "")
             if any(map(str.strip, row)):
                 filled = len(lines)
     except csv.Error as error:
-        raise DataError(f"{path} line {reader.line_num}: {error}") from error
+        raise DataError(f"{path} line {skipped + reader.line_num}: {error}") from error
     if not filled:
         raise DataError(f"{path} has no rows below its first line; expected some")
     cells = {name: column[:filled] for name, column in zip(wanted, columns, strict=True)}
     return Columns(cells, np.array(lines[:filled]), delimiter)
 
 
-def _delimiter_of(text: str) -> str:
-    """What parts the first line into the most cells; line breaks of any system end it."""
-    first = io.StringIO(text, newline="").readline()
+def _delimiter_of(source: io.StringIO) -> tuple[str, int]:
+    """What stands between cells, and how many lines above the names tell it; ``source`` is left before the names.
+
+    It is what parts the names into the most cells; line breaks of any system end a line.
+    """
+    first = source.readline()
+    if told := re.fullmatch(r'"?sep=([,;|:~ \t])"?', first.rstrip("\r\n"), re.IGNORECASE):
+        return told[1], 1
+    source.seek(0)
 
     def cells(delimiter: str) -> int:
         try:
@@ -84,7 +96,7 @@ def _delimiter_of(text: str) -> str:
         except csv.Error:
             return 0
 
-    return max(",;\t", key=cells)
+    return max(",;\t|", key=cells), 0
 
 
 def check_column(path: Path, header: list[str], name: str) -> None:
@@ -104,10 +116,14 @@ def _read_text(path: Path) -> str:
         raise DataError(f"cannot read {path}: {error.strerror}; expected a CSV file") from error
     if not content.strip():
         raise DataError(f"{path} is empty; expected a CSV file whose first line names the columns")
+    # Excel's "Unicode text" is UTF-16.
+    wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    encoding = "utf-16" if wide and not content.startswith(codecs.BOM_UTF32_LE) else "utf-8-sig"
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path} line {line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file in that encoding"
+            f"{path} line {line}: byte 0x{content[error.start]:02x} is not {encoding[:6].strip('-').upper()}; save the "
+            "file in UTF-8"
         ) from error

@@ -13,8 +13,8 @@ from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
 from datamodules.series.series import DividedSeries
 
-# Below Lightning's logger, so that what silences Lightning silences this.
-log = logging.getLogger("lightning.pytorch.datamodules")
+# Beside Lightning's loggers: what silences them shall hide no repair.
+log = logging.getLogger("datamodules")
 
 
 class CsvSeries(DividedSeries):
@@ -29,6 +29,10 @@ class CsvSeries(DividedSeries):
         time_format: How times are written, if not like 2024-01-31 14:30, as for ``strptime``: ``%d.%m.%Y``.
         repair: Repairs that are allowed. ``missing`` cells and steps in ``gaps`` are interpolated, ``order`` sorts by
             time, of ``duplicates`` the mean is taken.
+        id: Column that tells several series of the same times apart: a file with a row for each time and series.
+        series: Which of them to read; all if left out.
+        decimal: The decimal sign, ``.`` or ``,``, where the file does not tell.
+        thousands: The sign between thousands, likewise.
         period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
             ``auto`` finds it by autocorrelation in what lies before the validation period, and says what it found.
 
@@ -47,12 +51,18 @@ class CsvSeries(DividedSeries):
         time: str | None = None,
         time_format: str | None = None,
         repair: list[Repair] | None = None,
+        id: str | None = None,
+        series: list[str | int] | str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
         period: int | Literal["auto"] = 1,
         val: int | float | str = 0.1,
         test: int | float | str = 0.1,
         **options: Any,
     ) -> None:
-        recording = read_csv(path, value, time, time_format, repair or ())
+        recording = read_csv(
+            path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands
+        )
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
         if isinstance(period, str):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from datamodules.checksums import Checksum, of_tensors
-from datamodules.errors import DataError, TooShort
+from datamodules.errors import DataError, TooShortError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
 from datamodules.series.periods import before, divide, piece, roll_forward
@@ -123,7 +123,10 @@ class Series(DataModule):
         if mode not in ("vector", "sequence", "lanes"):
             raise DataError(f"mode is {mode!r}; there are vector, sequence, lanes")
         if mode != "vector" and horizon != 1:
-            raise DataError(f"horizon is {horizon} in mode {mode}, expected 1; --data.mode vector has longer ones")
+            raise DataError(
+                f"horizon is {horizon} in mode {mode}, expected 1, since every step forecasts the next one; leave out "
+                "--data.horizon, and say with --horizon of 'zoo forecast' how far the model shall go on"
+            )
         if fit_on not in get_args(FitOn):
             raise DataError(f"fit_on is {fit_on!r}; there are {', '.join(get_args(FitOn))}")
         if fold_of not in ("test", "before"):
@@ -204,7 +207,7 @@ class Series(DataModule):
         elif train.stop < (window := self._trained_window) + self.horizon or len(train) < self.horizon:
             raise DataError(
                 f"{name} has {len(train)} points for training of {len(self.values)}; a window of {window} and a "
-                f"horizon of {self.horizon} need {window + self.horizon}; use a shorter --data.window"
+                f"horizon of {self.horizon} need {window + self.horizon}; {self._room()}"
             )
         for split in ("val", "test"):
             if split in self.periods and len(self.periods[split]) < self.horizon:
@@ -212,6 +215,16 @@ class Series(DataModule):
                     f"{name} has {len(self.periods[split])} points in {split}, expected at least the horizon of "
                     f"{self.horizon}; use a larger --data.{split} or a shorter --data.horizon"
                 )
+
+    def _room(self) -> str:
+        """What to type where window and horizon do not fit into the periods."""
+        train = self.periods["train"]
+        longest = min(train.stop - 1, *map(len, self.periods.values()))
+        if longest < 1:
+            return "use a longer file"
+        if self.horizon > longest:
+            return f"use --data.horizon {longest} at most, and --data.window {train.stop - longest} at most with that"
+        return f"use --data.window {train.stop - self.horizon} at most"
 
     @property
     def hparams_initial(self) -> AttributeDict:
@@ -317,7 +330,7 @@ class Series(DataModule):
 
         Raises:
             DataError: The test period has fewer points than pieces.
-            TooShort: A period is too short for a window.
+            TooShortError: A period is too short for a window.
         """
         folds: list[Self] = []
         for periods in self._roll_forward(count, refit, of):
@@ -328,7 +341,7 @@ class Series(DataModule):
                 fold._settle()
                 fold._check()
             except DataError as error:
-                raise TooShort(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
+                raise TooShortError(f"of {count} folds number {len(folds) + 1} is too short: {error}") from error
             folds.append(fold)
         return folds
 

@@ -154,7 +154,8 @@ def test_series_of_pandas_are_continued() -> None:
     weeks = pandas.date_range("2001-01-06", periods=200, freq="W-SAT")
     wanted = model.forecast(torch.from_numpy(values), 5)
     frame = pandas.DataFrame(values, weeks, ["co2"])
-    for given in (frame, frame.tz_localize("UTC"), frame.reset_index(drop=True), values, values.tolist()):
+    local = frame.tz_localize("America/New_York")  # midnights, whose offset from UTC changes
+    for given in (frame, frame.tz_localize("UTC"), local, frame.reset_index(drop=True), values, values.tolist()):
         assert torch.equal(model.forecast(given, 5), wanted)
     for given in (frame["co2"], values[:, 0], values[:, 0].tolist(), frame["co2"].to_period("W")):
         assert torch.equal(model.forecast(given, 5), wanted[:, 0])

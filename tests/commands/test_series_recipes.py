@@ -48,7 +48,10 @@ def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_
     [
         (["seasonal_difference_synthetic", "--data.window=100"], "use --data.window 415"),
         (["rnn_sequence_synthetic", "--data.mode=vector"], "model and data must agree on output and horizon"),
-        (["rnn_sequence_synthetic", "--data.horizon=2"], "--data.mode vector has longer ones"),
+        (
+            ["rnn_sequence_synthetic", "--data.horizon=2"],
+            "expected 1, since every step forecasts the next one; leave out",
+        ),
         (["stateful_rnn_synthetic", "--data.lanes=100"], "use fewer --data.lanes"),
         (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
         (["lstm_synthetic", "--model.init_args.num_series", "2"], "which says 1; leave it out"),

@@ -13,6 +13,8 @@ from datamodules.series.csv import log
 from datamodules.series.recording import Repair, read_csv
 from datamodules.series.timeline import Timeline
 
+from .written import write
+
 # Timelines.
 
 
@@ -27,6 +29,10 @@ from datamodules.series.timeline import Timeline
         (["2024-07-01", "2024-08-01", "2024-09-01"], "1 month", "2024-10-01"),
         (["2019-07-01", "2020-07-01", "2021-07-01"], "1 year", "2022-07-01"),
         (["2024-01-04", "2024-01-05", "2024-01-08", "2024-01-09"], "1 business day", "2024-01-10"),
+        (["2024-01-04T16:00", "2024-01-05T16:00", "2024-01-08T16:00"], "1 business day", "2024-01-09T16:00:00"),
+        (["2024-01-31", "2024-02-29", "2024-03-29", "2024-04-30", "2024-05-31"], "1 month", "2024-06-28"),
+        (["2023-12-29", "2024-03-29", "2024-06-28"], "3 months", "2024-09-30"),
+        (["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-03"], "1 month", "2024-07-01"),
         (["2024-01-05", "2024-01-12", "2024-01-19"], "7 days", "2024-01-26"),
         (["2024-01-01T22:00", "2024-01-01T23:00", "2024-01-02"], "1 hour", "2024-01-02T01:00:00"),
         (["2024-01-01T00:30", "2024-01-01T01:00", "2024-01-01T01:30"], "30 minutes", "2024-01-01T02:00:00"),
@@ -44,12 +50,6 @@ def test_timeline_goes_on(times: Sequence[str], step: str, following: str) -> No
 
 
 DAYS = [f"2024-{month:02d}-{day:02d}" for month in (1, 2, 3) for day in range(1, 29)]
-
-
-def write(folder: Path, text: str, encoding: str = "utf-8") -> Path:
-    path = folder / "sales.csv"
-    path.write_bytes(text.encode(encoding))
-    return path
 
 
 def daily(*rows: str) -> str:
@@ -94,13 +94,19 @@ def test_rows_without_times_are_numbered(tmp_path: Path) -> None:
         ("day,sold\r2024-01-01,1.5\r2024-01-02,2.5\r", "utf-8"),
         ("day;sold\n2024-01-01;1,5\n2024-01-02;2,5\n", "utf-8"),
         ("day\tsold\n2024-01-01\t1.5\n2024-01-02\t2.5\n\n\n", "utf-8"),
+        ("day|sold\n2024-01-01|1.5\n2024-01-02|2.5\n", "utf-8"),
+        ("day\tsold\r\n2024-01-01\t1,5\r\n2024-01-02\t2,5\r\n", "utf-16"),
+        ("sep=;\r\nday;sold\r\n2024-01-01;1,5\r\n2024-01-02;2,5\r\n", "utf-8-sig"),
         ('"day","sold"\n"2024-01-01","1.5"\n"2024-01-02"," 2.5 "', "utf-8"),
         ("day,sold\n20240101,1.5\n20240102,2.5\n", "utf-8"),
         ("day,sold\n2024-01-01T00:00+01:00,1.5\n2024-01-02T00:00+01:00,2.5\n", "utf-8"),
         ("day,sold\n2024-01-01T00:00Z,1.5\n2024-01-02T01:00+01:00,2.5\n", "utf-8"),
         ("day,sold,note\n2024-01-01,1.5,\"two\nlines\"\n2024-01-02,2.5,\n", "utf-8"),
     ],
-    ids=["comma", "windows", "returns", "semicolon", "tab", "quoted", "compact", "offset", "summer", "lines"],
+    ids=[
+        *("comma", "windows", "returns", "semicolon", "tab", "bar", "wide", "sep", "quoted", "compact", "offset"),
+        *("summer", "lines"),
+    ],
 )  # fmt: skip
 def test_dialects_of_csv_are_understood(tmp_path: Path, text: str, encoding: str) -> None:
     recording = read_csv(write(tmp_path, text, encoding), "sold", "day")
@@ -147,21 +153,28 @@ def test_other_ways_of_writing_dates_can_be_described(tmp_path: Path) -> None:
         ("day,sould\n2024-01-01,1\n", "has no column 'sold'; did you mean 'sould'?"),
         (daily("01,1", "02,many", "03,3", "04,few"), "lines 3, 5: 'many' in column 'sold' is not a number; expected"),
         (daily("01,1", "02,inf"), "line 3: infinite in column 'sold'"),
+        ("sep=;\nday;sold\n2024-01-01;1\n2024-01-02;x\n", "line 4: 'x' in column 'sold' is not a number"),
+        ("sep=;\nday;sold\n2024-01-01;1;2\n", "line 3: 3 cells, expected 2 as in line 2"),
         (daily("01,1", "02,", "03,n/a"), r"lines 3, 4: no number in column 'sold'; .* --data.repair\+=missing"),
         (daily("01,", "02,"), "has no number in column 'sold'"),
+        (
+            daily("01,", "02,2", "03,3", "04,"),
+            r"lines 2, 5: .* --data.repair\+=missing interpolate and drop the 2 rows",
+        ),
         (daily("01,1", "31st,2"), "line 3: '2024-01-31st' in column 'day'; expected a time such as 2024-01-31"),
         ("day,sold\n1,1\ntwo,2\n", "line 3: 'two' in column 'day'; expected a whole number as in the rows before"),
         (daily("01,1", "03,3", "02,2"), r"line 4: 2024-01-02 comes after 2024-01-03; .* --data.repair\+=order"),
         (daily("01,1", "02,2", "02,3"), r"lines 3, 4 are all of 2024-01-02, .*; .* --data.repair\+=duplicates"),
         (
             daily("01,1", "02,2", "05,5", "06,6"),
-            r"line 4: 2024-01-05 follows 2024-01-02, expected a row every 1 day; 2 are absent .* --data.repair\+=gaps",
+            r"line 4: 2024-01-05 follows 2024-01-02, expected a row every 1 day; 2 are absent in all, beside 4 that "
+            r"are there; add them, or let --data.repair\+=gaps",
         ),
         (
             daily("01,1", "03,2", "05,3", "06,4"),
             "line 5: 2024-01-06 is no whole number of steps of 2 days after 2024-01-01; expected equal distances",
         ),
-        ("day\tsold\n2024-01-01\t1,234\n", "line 2: '1,234' in column 'sold' is not a number"),
+        ("day\tsold\n2024-01-01\t1,234.5\n2024-01-02\t1.234,5\n", "line 3: '1.234,5' in column 'sold' is not a num"),
         ('day,sold\n2024-01-01,"1\n', "line 2: unexpected end of data"),
     ],
 )
@@ -182,7 +195,7 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
 
 
 def test_other_encoding_is_named_by_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"sales\.csv line 3: byte 0xfc is not UTF-8; save the file in that encoding"):
+    with pytest.raises(DataError, match=r"sales\.csv line 3: byte 0xfc is not UTF-8; save the file in UTF-8"):
         read_csv(write(tmp_path, "ort,n\nUlm,1\nMünchen,2\n", "latin-1"), "n")
 
 
@@ -210,18 +223,29 @@ def test_unclear_wishes_are_refused(tmp_path: Path, options: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("rows", "repair", "values", "repaired"),
     [
-        (["01,1", "02,", "03,nan", "04,4"], ["missing"], [1, 2, 3, 4], "missing cells (2)"),
-        (["01,", "02,2", "03,3", "04,"], ["missing"], [2, 3], "missing cells (2)"),
+        (["01,1", "02,", "03,nan", "04,4"], ["missing"], [1, 2, 3, 4], "2 missing cells interpolated (lines 3, 4)"),
+        (
+            ["01,", "02,2", "03,3", "04,", "05,"],
+            ["missing"],
+            [2, 3],
+            "3 rows of 5 without a number dropped at the ends (lines 2, 5 to 6)",
+        ),
         (["03,3", "01,1", "02,2"], ["order"], [1, 2, 3], "rows sorted"),
-        (["01,1", "02,2", "02,4", "03,3"], ["duplicates"], [1, 3, 3], "duplicates (1)"),
-        (["01,1", "02,2", "05,5", "06,6"], ["gaps"], [1, 2, 3, 4, 5, 6], "absent steps (2)"),
+        (["01,1", "02,2", "02,4", "03,3"], ["duplicates"], [1, 3, 3], "1 duplicate averaged"),
+        (
+            ["01,1", "02,2", "05,5", "06,6"],
+            ["gaps"],
+            [1, 2, 3, 4, 5, 6],
+            "2 absent steps interpolated (2024-01-03, 2024-01-04)",
+        ),
         (
             ["06,6", "01,1", "02,2", "02,2", "05,"],
             ["gaps", "missing", "duplicates", "order"],
             [1, 2, 3, 4, 5, 6],
-            "missing cells (1), rows sorted, duplicates (1), absent steps (2)",
+            "rows sorted, 1 duplicate averaged, 1 missing cell interpolated (line 6), "
+            "2 absent steps interpolated (2024-01-03, 2024-01-04)",
         ),
-        (["01,1", "02,", "02,2", "03,3"], ["missing", "duplicates"], [1, 2, 3], "missing cells (1), duplicates (1)"),
+        (["01,1", "02,", "02,2", "03,3"], ["duplicates"], [1, 2, 3], "1 duplicate averaged"),
     ],
     ids=["missing", "ends", "order", "duplicates", "gaps", "all", "missing duplicate"],
 )
@@ -243,9 +267,27 @@ def test_months_are_interpolated_by_step_whatever_their_length(tmp_path: Path) -
     assert read_csv(write(tmp_path, text), time="month", repair=["gaps"]).values[:, 0].tolist() == [1, 2, 3, 4, 5]
 
 
-def test_more_gaps_than_rows_are_not_filled(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="so many cannot be interpolated"):
-        read_csv(write(tmp_path, daily("01,1", "02,2", "31,3")), time="day", repair=["gaps"])
+@pytest.mark.parametrize(
+    ("rows", "found", "cure"),
+    [
+        (
+            ["01,1", "02,2", "31,3"],
+            "4: before it 20 points are missing, from 2024-01-03 to 2024-01-30, and 20 of 23",
+            "time",
+        ),
+        ([f"{day:02d},{'' if 9 < day < 15 else 1}" for day in range(1, 31)], "16: before it 5 points", "fill in cells"),
+        (
+            [f"{day:02d},{1 if day % 2 else ''}" for day in range(1, 32)],
+            "4: before it 1 .*, and 15 of 31",
+            "fill in cells",
+        ),
+    ],
+    ids=["gap", "stretch", "many"],
+)
+@pytest.mark.parametrize("repair", [("gaps", "missing"), ()], ids=["allowed", "not allowed"])
+def test_no_series_is_invented(tmp_path: Path, rows: list[str], found: str, cure: str, repair: Any) -> None:
+    with pytest.raises(DataError, match=f"sales.csv line {found}.*; so many cannot be interpolated: .*{cure}"):
+        read_csv(write(tmp_path, daily(*rows)), time="day", repair=repair)
 
 
 def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -256,7 +298,25 @@ def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     assert data.source["repaired"] == data.recording.repaired
 
 
-def test_file_that_is_too_short_says_what_it_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, r"has 24 points for training of 30; a window of 30 .* need 31; use --data.window 23 at most"),
+        ({"window": 4, "horizon": 40}, r"use --data.horizon 3 at most, and --data.window 21 at most with that"),
+        (
+            {"window": 4, "horizon": 7},
+            r"has 3 points in val, expected at least the horizon of 7; use a larger --data.val",
+        ),
+        ({"mode": "lanes", "horizon": 12}, r"horizon is 12 in mode lanes, expected 1, .*; leave out --data.horizon"),
+    ],
+)
+def test_file_that_is_too_short_says_what_fits(tmp_path: Path, options: dict[str, Any], told: str) -> None:
     path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
-    with pytest.raises(DataError, match=r"sales\.csv has 24 points for training of 30; a window of 30 .* need 31"):
-        CsvSeries(str(path))
+    with pytest.raises(DataError, match=told):
+        CsvSeries(str(path), **options)
+
+
+def test_advice_on_what_fits_is_good(tmp_path: Path) -> None:
+    path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
+    assert CsvSeries(str(path), window=23).window == 23
+    assert CsvSeries(str(path), window=21, horizon=3).horizon == 3

@@ -244,9 +244,12 @@ def test_impossible_number_of_folds_is_refused(count: int) -> None:
     [
         ({"window": 0}, "window is 0, expected at least 1"),
         ({"mode": "lane"}, "mode is 'lane'; there are vector, sequence, lanes"),
-        ({"mode": "sequence", "horizon": 2}, r"horizon is 2 in mode sequence, expected 1; --data.mode vector has"),
+        ({"mode": "sequence", "horizon": 2}, r"horizon is 2 in mode sequence, expected 1, since every step"),
         ({"fit_on": "val"}, "fit_on is 'val'; there are train, known, all"),
-        ({"window": 160}, "160 points for training of 200; a window of 160 and a horizon of 1 need 161; use a shorter"),
+        (
+            {"window": 160},
+            "160 points for training of 200; a window of 160 and a horizon of 1 need 161; use --data.window 159",
+        ),
         ({"horizon": 21}, "20 points in val, expected at least the horizon of 21; use a larger --data.val"),
         ({"mode": "lanes", "lanes": 16}, "160 points for training; 16 lanes of at least one chunk of 10 need 161"),
     ],

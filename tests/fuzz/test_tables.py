@@ -14,11 +14,17 @@ _CELLS = st.one_of(
         "1 -1 1.5 1,5 1.234,5 1,234.5 1'234 1e5 1e999 inf -inf nan NA null - ٣ ½ 1_000 0x1 $1 5% (5) =1+1 true good bad"
     ),
     either("2024-01-01 01.02.2024 2/1/2024 2024-13-01 20240101 2024-01-01T00:00:00Z 9999-12-31 0000-00-00 0001-01-01"),
+    either(
+        "201852 2018-W53 2018W52 2020Q1 2020-Q5 Q1-2020 202013 2020M01 Jan-2020 W1-9999 1704067200 9999999999999999"
+    ),
+    either("2024-10-27T02:00 2024-10-27T02:00+02:00 2024-10-27T02:00+01:00 31.12.9999 1/1/99 2024010124 #NV NaT 9.932"),
     st.sampled_from(["", " ", '"1"', '"1', 'a"b', "1 234", "2024-01-01 12:00+99:00", "99999999999999999999", "é"]),
     st.sampled_from(["a\0b", "\x1b[31m", "\ufeff", "x" * 200_000]),
 )
 _REPAIRS = ["missing", "order", "duplicates", "gaps"]
-_FLAGS = ["--time=day", "--value=sold", "--time-format=%d.%m.%Y", "--no-intervals"]
+_FLAGS = ["--time=day", "--value=sold", "--time-format=%d.%m.%Y", "--no-intervals", "--id=day", "--series=1"]
+_FLAGS += ["--decimal=,", "--decimal=x", "--thousands=.", "--thousands= "]
+_ARGUMENTS = [f"--data.{argument}" for argument in ("time=null", "id=note", "series=[1]", "decimal=','", "thousands=.")]
 _ENCODINGS = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1252", "utf-7", "cp037"]
 
 
@@ -47,7 +53,8 @@ def tables(draw: Callable[..., Any]) -> Command:
     settings = [flag for flag in TRAININGS[reader] if not flag.startswith("--data.path")]
     if reader == "lstm_csv":
         repairs = draw(st.lists(st.sampled_from(_REPAIRS), unique=True))
-        settings += [f"--data.repair=[{', '.join(repairs)}]", *draw(st.sampled_from([(), ("--data.time=null",)]))]
+        others = draw(st.lists(st.sampled_from(_ARGUMENTS), unique=True, max_size=2))
+        settings += [f"--data.repair=[{', '.join(repairs)}]", *others]
     return Command(("fit", reader, *settings, "--data.path=odd.csv", *QUIETLY), {"odd.csv": table})
 
 
@@ -58,7 +65,7 @@ def spreadsheets(draw: Callable[..., Any], columns: list[str]) -> bytes:
     end = draw(st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
     spaced = [f" {name} " for name in columns]
     headers = [columns, columns, spaced, columns[:1], [*columns, columns[0]], ["", *columns], ["1", "2"], []]
-    header = draw(st.sampled_from(headers))
+    header = draw(st.sampled_from([*headers, [*columns, "note"], ["sep=;" + end + columns[0], *columns[1:]]]))
     usual = [either("2024-01-01 2024-01-02 2024-01-03 1 2"), either("1 2.5 good bad")]
     width = draw(st.sampled_from([2, 2, 2, 1, 3]))
     cells = st.one_of(_CELLS, words, *usual)

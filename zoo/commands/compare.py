@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.errors import TooShort, UserError
+from datamodules.errors import TooShortError, UserError
 from zoo import registry
 from zoo.commands.arguments import Arguments
 from zoo.commands.contenders import (
@@ -197,7 +197,7 @@ def _prepared_as_folds_allow(
     if options.folds is not None:
         return _prepared(tries, flags, options, command, leave_out)
     for options.folds in range(_FOLDS, 1, -1):
-        with contextlib.suppress(TooShort):
+        with contextlib.suppress(TooShortError):
             return _prepared(tries, flags, options, command, leave_out, more=True)
     options.folds = 1
     return _prepared(tries, flags, options, command, leave_out)
@@ -226,7 +226,7 @@ def _prepared(
             check_alike({**dict(list(facts.items())[:1]), recipe.name: recipe.facts})
             facts[recipe.name], recipes[recipe.name] = recipe.facts, recipe
         except UserError as error:
-            if not leave_out or (one is tries[-1] and not recipes) or (more and isinstance(error, TooShort)):
+            if not leave_out or (one is tries[-1] and not recipes) or (more and isinstance(error, TooShortError)):
                 raise
             unsuited.setdefault(str(error), []).append(one.name)
     for reason, names in unsuited.items():

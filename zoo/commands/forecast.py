@@ -15,9 +15,10 @@ from torch import Tensor
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.likeness import tell_unlike
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.commands.tables import show_table
-from zoo.commands.unseen import Source, find_series
+from zoo.commands.unseen import FILE_OPTIONS, Source, find_series
 from zoo.ensemble import Ensemble
 from zoo.errors import ZooError
 from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
@@ -74,6 +75,10 @@ def forecast(argv: list[str]) -> None:
     parser.add_argument("--value", action="append", metavar="COLUMN", help="column of the values; may be repeated")
     parser.add_argument("--time", metavar="COLUMN", help="column of the times")
     parser.add_argument("--time-format", metavar="FORMAT", help="how times are written, such as %%d.%%m.%%Y")
+    parser.add_argument("--id", metavar="COLUMN", help="column that tells several series of the same times apart")
+    parser.add_argument("--series", action="append", metavar="NAME", help="one of these; may be repeated")
+    parser.add_argument("--decimal", metavar="SIGN", help="decimal sign, where the file does not tell: . or ,")
+    parser.add_argument("--thousands", metavar="SIGN", help="sign between thousands, likewise")
     parser.add_argument(
         "--repair", nargs="+", metavar="WORD", help="repairs that are allowed: missing, order, duplicates, gaps"
     )
@@ -100,6 +105,8 @@ def forecast(argv: list[str]) -> None:
             f"{model.num_series}{advice}"
         )
     model.check(data.values[None])
+    if options.data is not None:
+        tell_unlike(options.name, model, data, options.trust)
     if len(data.values) < model.window:
         warn(
             f"{data.recording.name} has {len(data.values)} points, '{options.name}' was trained on windows of "
@@ -121,7 +128,7 @@ def forecast(argv: list[str]) -> None:
         raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
 
     future = data.future_times(horizon)
-    rows = list(_rows(_written(future), data.names, ahead, widths))
+    rows = list(_rows(data.recording.timeline.write(future), data.names, ahead, widths))
     picture = None if options.plot is None else _draw(options.name, model, data, ahead, widths)
     if options.csv is not None:
         ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
@@ -155,7 +162,7 @@ def _check(options: Namespace) -> None:
     if not 1 <= options.horizon <= _LONGEST:
         raise ZooError(f"--horizon is {options.horizon}, expected 1 to {_LONGEST:,}")
     if options.data is None:
-        for flag in ("value", "time", "time_format", "repair"):
+        for flag in FILE_OPTIONS:
             if getattr(options, flag) is not None:
                 raise ZooError(f"--{flag.replace('_', '-')} is for a file; name it with --data")
     if options.calibrate is not None and options.no_intervals:
@@ -217,7 +224,7 @@ def calibrate(name: str, model: Forecaster, source: Source, horizon: int) -> tup
         advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
         raise ZooError(f"--horizon is {horizon}, but {found}, and {need}; {advice} --no-intervals")
     errors = rolled_errors(model, data.values, period, horizon).cpu()
-    first, last = _written(data.times[[period.start, period.stop - 1]])
+    first, last = data.recording.timeline.write(data.times[[period.start, period.stop - 1]])
     told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
     if horizon > 1:
         told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
@@ -230,13 +237,6 @@ def _rows(times: list[str], names: list[str], ahead: Tensor, widths: dict[int, T
     for place, name in enumerate(names):
         for step, time in enumerate(times):
             yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in bounds])
-
-
-def _written(times: np.ndarray) -> list[str]:
-    """Times as people write them, no finer than need be."""
-    if times.dtype.kind == "M" and np.datetime_data(times.dtype)[0] in ("s", "us"):
-        times = next(coarse for unit in ("m", "s", "us") if ((coarse := times.astype(f"M8[{unit}]")) == times).all())
-    return [str(time).replace("T", " ") for time in times]
 
 
 def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dict[int, Tensor]) -> Figure:

@@ -4,9 +4,12 @@ import shlex
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.series.series import Series
 from zoo import registry, weights
+from zoo.commands.likeness import tell_unlike
 from zoo.commands.origin import find_checksums
 from zoo.errors import ZooError
+from zoo.series.forecaster import Forecaster
 from zoo.terminal import say
 from zoo.text.projector import check_embedding, write_embedding
 from zoo.training import verbs
@@ -70,5 +73,8 @@ def _measure(verb: str, argv: list[str], description: str | None) -> int:
     cli, results = verbs.measure(verb, target, description=description)
     verbs.report(cli, results)
     measured = str(target.checkpoint or registry.CHECKPOINTS / target.recipe)
-    tell_changes(str(target.run or measured), find_checksums(measured), cli.datamodule)
+    name = str(target.run or measured)
+    tell_changes(name, find_checksums(measured), cli.datamodule)
+    if isinstance(cli.model, Forecaster) and isinstance(cli.datamodule, Series):
+        tell_unlike(name, cli.model, cli.datamodule, target.trust)
     return 0

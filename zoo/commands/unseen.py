@@ -19,6 +19,8 @@ from zoo.commands.origin import find_checksums, find_class, find_settings
 from zoo.errors import ZooError
 from zoo.terminal import warn
 
+# What tells how to read a file.
+FILE_OPTIONS = ("value", "time", "time_format", "repair", "id", "series", "decimal", "thousands")
 # What is said of the points that tell how far a forecast may be off.
 _NOT_SEEN, _TAKEN = "which it was not trained on", "taken to be new to the model"
 
@@ -43,7 +45,7 @@ def find_series(name: str, trust: bool = False, file: Namespace | None = None) -
     Args:
         name: A published model, a run folder or a checkpoint file in one.
         trust: The run may name data from outside the zoo.
-        file: The options ``data``, ``value``, ``time``, ``time_format`` and ``repair``, if ``data`` names a file.
+        file: The options ``data`` and :data:`FILE_OPTIONS`, if ``data`` names a file.
 
     Raises:
         ZooError: What the model was trained on is not known or no series, and no file is named.
@@ -93,6 +95,9 @@ def _after_the_same(data: Series, seen: Checksum) -> range | None:
 def _after(data: Series, until: str | None) -> range | None:
     """The points after a time; None if it is of another kind than the times of the series."""
     times = data.times
+    # NumPy takes any whole number for a year; weeks and seconds since 1970 have not always been times.
+    if times.dtype.kind == "M" and re.fullmatch(r"\d{5,}", until or ""):
+        return None
     try:
         end = np.datetime64(until) if times.dtype.kind == "M" else int(until or "")
     except ValueError:
@@ -118,12 +123,10 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
         trained: The arguments of the :class:`CsvSeries` that the model learned from, if it did.
         seen: The checksum of what it was trained on, if that is known.
     """
-    columns = trained or {}
-    value, time, time_format, repair = (
-        getattr(file, name) or columns.get(name) for name in ("value", "time", "time_format", "repair")
-    )
+    options: dict[str, Any] = {name: getattr(file, name) or (trained or {}).get(name) for name in FILE_OPTIONS}
+    options["repair"] = options["repair"] or ()
     try:
-        recording = read_csv(file.data, value, time, time_format, repair or ())
+        recording = read_csv(file.data, **options)
     except DataError as error:
         raise DataError(_in_own_flags(str(error))) from error
     if recording.repaired:
@@ -132,7 +135,7 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
         raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
     data = Series(recording, {}, window=1, fit_on="all")
     new = _after_the_same(data, seen) if seen is not None else None
-    if new is None and trained is not None and time is not None:
+    if new is None and trained is not None and options["time"] is not None:
         new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
     # A run of former times remembers no checksum, so its file may have been another when it was trained.
     told = _NOT_SEEN if seen is not None else _TAKEN
@@ -167,5 +170,8 @@ def _unseen(data: Series) -> range | None:
 
 def _in_own_flags(advice: str) -> str:
     """Advice on the flags of training, in those of this verb."""
-    advice = re.sub(r"--data\.repair\+=(\w+)", r"--repair \1", advice)
+    repair = r"--data\.repair\+=\w+"
+    advice = re.sub(
+        rf"{repair}(?: {repair})*", lambda found: " ".join(["--repair", *re.findall(r"=(\w+)", found[0])]), advice
+    )
     return advice.replace("--data.time_format", "--time-format").replace("--data.", "--")
