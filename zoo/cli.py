@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]
-    with terminal.guarded():
+    with terminal.guarded(), terminal.once():
         try:
             code = _run(arguments)
             with terminal.printing():

@@ -64,6 +64,25 @@ def tell(text: str) -> None:
 
 
 @contextmanager
+def once() -> Iterator[None]:
+    """Meanwhile what data modules have to say of data is said once, however often the data is read."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        new = message not in said
+        said.add(message)
+        return new
+
+    log = logging.getLogger("datamodules")
+    log.addFilter(is_new)
+    try:
+        yield
+    finally:
+        log.removeFilter(is_new)
+
+
+@contextmanager
 def guarded() -> Iterator[None]:
     """Meanwhile logs and warnings show control characters as codes, too, and nothing fails for a stream's encoding."""
     made, written = logging.getLogRecordFactory(), warnings.formatwarning

@@ -51,8 +51,9 @@ def tell_unlike(name: str, model: Forecaster, data: Series, trust: bool = False)
         told.append(f"{_columns(data)}, not {_columns(learnt)}")
     if learnt is not None and None not in (learnt.step, data.step) and learnt.step != data.step:
         told.append(f"steps of {data.step}, not {learnt.step}")
-    if model.num_series == data.num_series:
-        told += _levels(data, _facts(data), _known(model, learnt))
+    known = _known(model, learnt)
+    if known is not None and model.num_series == data.num_series:
+        told += _levels(data, _facts(data), known)
     if told:
         warn(
             f"{data.recording.name} is not like what '{name}' was trained on: {'; '.join(told)}; name a file or column "
@@ -75,10 +76,12 @@ def _learnt_from(name: str, trust: bool) -> Series | None:
     return None
 
 
-def _known(model: Forecaster, learnt: Series | None) -> Facts:
-    """What a model knows of the series that it was trained on."""
+def _known(model: Forecaster, learnt: Series | None) -> Facts | None:
+    """What a model knows of the series that it was trained on; None if that is only of transformed values."""
     if learnt is not None and learnt.num_series == model.num_series:
         return _facts(learnt, learnt.periods["train"].stop)
+    if model.is_raised or model.differences:
+        return None
     mean, std, change = (
         np.broadcast_to(fact.double().cpu().numpy(), model.num_series)
         for fact in (model.mean, model.std, model.naive_mae)
