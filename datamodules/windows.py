@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.memory import EpochBatches, Rows, Split
+from datamodules.memory import EpochBatches, Rows, Split, rows_at
 
 
 class Steps(Rows):
@@ -41,7 +41,7 @@ class Steps(Rows):
         return None if self.points is None else self._timeline.at(np.arange(self.points.start, self.points.stop))
 
     def __getitem__(self, positions: Any) -> Split:
-        return _given_out(tensor[positions] for tensor in self.tensors)
+        return _given_out(rows_at(tensor, positions) for tensor in self.tensors)
 
 
 class Windows(Steps):

@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits, load_iris
 
 import datamodules
 from datamodules.errors import DataError
-from datamodules.memory import EpochBatches, InMemory, Picked, Rows
+from datamodules.memory import EpochBatches, InMemory, Picked, Rows, rows_at
 from datamodules.vision import images
 
 IN_MEMORY: list[InMemory] = [
@@ -65,6 +65,17 @@ WHOLE: dict[str, Callable[[], torch.Tensor]] = {
     "FashionMNIST": _whole_fashion_mnist,
     "Shapes": _whole_shapes,
 }
+
+
+@pytest.mark.parametrize("positions", [torch.tensor([5, 0, 5]), torch.arange(7), torch.tensor(3), slice(1, 4), 2])
+def test_rows_are_those_that_indexing_gives(positions: torch.Tensor | slice | int) -> None:
+    numbers = torch.arange(84)
+    grey = numbers.view(7, 3, 4)[:, None].as_strided((7, 1, 3, 4), (12, 1, 4, 1))
+    for tensor in (numbers.view(7, 3, 4), grey, numbers.view(4, 3, 7).movedim(-1, 0), numbers.unfold(0, 30, 1)):
+        found, wanted = rows_at(tensor, positions), tensor[positions]
+        assert torch.equal(found, wanted)
+        assert found.stride() == wanted.stride(), "by which convolutions choose kernels, which round differently"
+        assert torch.equal(rows_at(Picked(tensor, torch.arange(7)), positions), wanted)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from zoo.vision.augmentation import Augmentation
 from zoo.vision.cnn import CNN
 from zoo.vision.dense import Dense
 from zoo.vision.distillation import Distillation
+from zoo.vision.normalisation import normalise
 
 IMAGES = torch.randint(0, 256, (6, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
@@ -34,6 +35,18 @@ def test_model_owns_its_normalisation() -> None:
     torch.testing.assert_close(model.normalise(IMAGES), by_hand)
     features = Dense(in_features=2, mean=[1.0, 2.0], std=[1.0, 4.0]).normalise(torch.tensor([[3.0, 6.0]]))
     assert features.tolist() == [[2.0, 1.0]]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_channels_are_normalised_each_by_its_own(memory_format: torch.memory_format, dtype: torch.dtype) -> None:
+    images = torch.randint(0, 256, (6, 3, 31, 31), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([0.1, 0.4, 0.7], dtype=dtype), torch.tensor([0.2, 0.3, 0.6], dtype=dtype)
+    found = normalise(images.to(memory_format=memory_format), mean, std)
+    assert found.is_contiguous(memory_format=memory_format)
+    by_hand = (images.double() / 255 - mean.double().view(3, 1, 1)) / std.double().view(3, 1, 1)
+    bound = 0.03 if dtype == torch.bfloat16 else 1e-5
+    torch.testing.assert_close(found, by_hand.to(dtype), rtol=bound, atol=bound)
 
 
 def test_two_classes_get_one_logit_and_a_sigmoid() -> None:

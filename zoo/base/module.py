@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from inspect import signature
 from itertools import chain
 from typing import Any, Self
 
@@ -67,6 +68,13 @@ class ZooModule(KeepsArguments, LightningModule):
     chooses = True
     takes_tf32 = False
     learnt: tuple[str, ...] = ("network.",)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keeps the signature of a training step, which Lightning would have Python work out at every step."""
+        super().__init_subclass__(**options)
+        if "training_step" in vars(cls):
+            step: Any = cls.training_step
+            step.__signature__ = signature(step)
 
     def __init__(self) -> None:
         super().__init__()

@@ -56,7 +56,11 @@ class SeedEpochs(Callback):
         seed = int(sequence.generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
-        torch.manual_seed(seed)
+        if trainer.strategy.root_device.type == "cpu":
+            # torch.manual_seed would also note, for a GPU to come, who called it: as long as a small step takes.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
 
 class Finish(Callback):

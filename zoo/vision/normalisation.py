@@ -5,7 +5,7 @@ from torch import Tensor
 
 
 def normalise(inputs: Tensor, mean: Tensor, std: Tensor, channels_last: bool = False) -> Tensor:
-    """Brings raw inputs to zero mean and unit variance in one kernel, in the precision of ``mean`` and ``std``.
+    """Brings raw inputs to zero mean and unit variance in the precision of ``mean`` and ``std``.
 
     Args:
         inputs: uint8 images ``(N, C, H, W)``, scaled to 0..1 first, or float features ``(N, F)``, taken as they are.
@@ -15,6 +15,10 @@ def normalise(inputs: Tensor, mean: Tensor, std: Tensor, channels_last: bool = F
     """
     shape = (-1,) + (1,) * (inputs.ndim - 2)
     unit = 255 if inputs.dtype == torch.uint8 else 1
-    scale = (1.0 / (unit * std)).view(shape)
-    normalised = torch.addcmul((-mean / std).view(shape), inputs.to(std.dtype), scale)
+    values, shift, scale = inputs.to(std.dtype), (-mean / std).view(shape), (1.0 / (unit * std)).view(shape)
+    if values.device.type == "cpu" and values.is_contiguous():
+        # There the kernel takes half as long where no more than one operand has to be spread over the others.
+        normalised = torch.empty_like(values).copy_(shift).addcmul_(values, scale)
+    else:
+        normalised = torch.addcmul(shift, values, scale)
     return normalised.to(memory_format=torch.channels_last) if channels_last else normalised
