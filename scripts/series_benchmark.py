@@ -21,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -124,12 +125,12 @@ def measure(series: Measured, origins: int, budget: str, with_peers: bool = True
     ends = [len(values) - series.horizon - step * number for number in reversed(range(origins))]
     errors: dict[str, list[float]] = {}
     seconds: dict[str, list[float]] = {}
-    winners = []
+    winners: list[str] = []
     for end in ends:
         truth = values[end : end + series.horizon]
         methods: dict[str, Callable[[], np.ndarray]] = {
-            "zoo auto": lambda end=end: _by_zoo(values[:end], series, budget, winners),
-            "seasonal naive": lambda end=end: _seasonal_naive(values[:end], series),
+            "zoo auto": partial(_by_zoo, values[:end], series, budget, winners),
+            "seasonal naive": partial(_seasonal_naive, values[:end], series),
         }
         if with_peers:
             methods |= _peers(values[:end], series)
@@ -190,10 +191,11 @@ def _peers(values: np.ndarray, series: Measured) -> dict[str, Callable[[], np.nd
             f"the peers are not installed ({error}); pip install '.[peers]', or --without-peers"
         ) from error
     kinds = {"ETS": models.AutoETS, "Theta": models.AutoTheta, "AutoARIMA": models.AutoARIMA}
-    return {
-        name: lambda kind=kind: kind(season_length=series.period).forecast(values, series.horizon)["mean"]
-        for name, kind in kinds.items()
-    }
+    return {name: partial(_by_peer, kind, values, series) for name, kind in kinds.items()}
+
+
+def _by_peer(kind: Any, values: np.ndarray, series: Measured) -> np.ndarray:
+    return kind(season_length=series.period).forecast(values, series.horizon)["mean"]
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -262,6 +264,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if not options.without_peers:
         page = written(PAGE.read_text(encoding="utf-8"), "series", table(figures), "series_benchmark")
+        if page is None:
+            raise SystemExit(f"{PAGE} has no place for the table")
         PAGE.write_text(page, encoding="utf-8")
 
 
