@@ -59,17 +59,19 @@ def _start(recording: Recording, split: str, share: int | float | str, stop: int
     return int((times < date).sum())
 
 
-def roll_forward(whole: range, count: int, refit: bool = True) -> list[dict[str, range]]:
+def roll_forward(whole: range, count: int, refit: bool = True, horizon: int | None = None) -> list[dict[str, range]]:
     """Roll-forward partitioning: a period is forecast piece by piece, each with all that was known before.
 
     The pieces tile the period and differ in length by one at most. The points before a piece, as many as it has, are
-    its validation period; training ends where that begins.
+    its validation period; training ends where that begins. Where a horizon is named, that is enough for the validation
+    period if it would be more than a quarter of what is known.
 
     Args:
         whole: The period.
         count: Number of pieces.
         refit: Every piece trains on everything from the start of the series, for a model that begins anew. Otherwise it
             trains on what the piece before did not, for a model that goes on learning.
+        horizon: Steps that are forecast from each point.
 
     Returns:
         The points of ``train``, ``val`` and ``test``, for each piece.
@@ -83,7 +85,8 @@ def roll_forward(whole: range, count: int, refit: bool = True) -> list[dict[str,
     folds: list[dict[str, range]] = []
     trained = 0
     for start, stop in pairwise(borders):
-        val = range(max(2 * start - stop, 0), start)
+        length = stop - start if horizon is None else min(stop - start, max(horizon, start // 4))
+        val = range(max(start - length, 0), start)
         folds.append({"train": range(trained, val.start), "val": val, "test": range(start, stop)})
         trained = 0 if refit else val.start
     return folds

@@ -320,13 +320,14 @@ class Series(DataModule):
         """Where the series comes from: name, address, licence and checksum, for model cards."""
         return {"name": self.recording.name, "url": "local data", "licence": "that of your data"}
 
-    def folds(self, count: int, refit: bool = True, of: FoldOf = "test") -> list[Self]:
+    def folds(self, count: int, refit: bool = True, of: FoldOf = "test", known: bool = False) -> list[Self]:
         """A data module for each piece of a period, all with the values of this one.
 
         Args:
             count: Number of pieces; see :func:`~datamodules.series.periods.roll_forward`.
             refit: Whether every one trains on everything from the start of the series.
             of: The ``test`` period, or what lies ``before`` it, see :func:`~datamodules.series.periods.before`.
+            known: Whether each trains on all that lies before its piece, whatever ``fit_on`` says.
 
         Raises:
             DataError: The test period has fewer points than pieces.
@@ -336,7 +337,8 @@ class Series(DataModule):
         for periods in self._roll_forward(count, refit, of):
             fold = copy.copy(self)
             fold.trainer = None
-            fold.periods = periods if self.fit_on == "train" else _without_validation(periods)
+            fold.fit_on = "known" if known else self.fit_on
+            fold.periods = periods if fold.fit_on == "train" else _without_validation(periods)
             try:
                 fold._settle()
                 fold._check()
@@ -350,7 +352,9 @@ class Series(DataModule):
         if "test" not in self.periods:
             raise DataError("fit_on all leaves nothing to be forecast in folds; use --data.fit_on train")
         test = self.periods["test"]
-        return roll_forward(test if of == "test" else before(test, count, self.horizon), count, refit)
+        if of == "test":
+            return roll_forward(test, count, refit)
+        return roll_forward(before(test, count, self.horizon), count, refit, self.horizon)
 
     def train_dataloader(self) -> DataLoader[Split]:
         """Shuffled windows of the training period, or its lanes in order."""

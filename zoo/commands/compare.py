@@ -226,7 +226,8 @@ def _prepared(
             check_alike({**dict(list(facts.items())[:1]), recipe.name: recipe.facts})
             facts[recipe.name], recipes[recipe.name] = recipe.facts, recipe
         except UserError as error:
-            if not leave_out or (one is tries[-1] and not recipes) or (more and isinstance(error, TooShortError)):
+            shorter = more and isinstance(error, TooShortError)
+            if not leave_out or (not recipes and (shorter or one is tries[-1])):
                 raise
             unsuited.setdefault(str(error), []).append(one.name)
     for reason, names in unsuited.items():

@@ -251,7 +251,9 @@ class Recipe(Contender):
         if getattr(cli.trainer.checkpoint_callback, "filename", None) is None:
             raise ZooError(f"{self.name} keeps no best checkpoint to be judged by; add a ModelCheckpoint to it")
         model, data = cli.model, cli.datamodule
-        folds = data.folds(self.folds, of="before") if isinstance(data, Series) and self.folds else []
+        folds = []
+        if isinstance(data, Series) and self.folds:
+            folds = data.folds(self.folds, of="before", known=not model.chooses)
         count = sum(parameter.numel() for parameter in model.parameters())
         references = _references(model, data, folds)
         return Facts(

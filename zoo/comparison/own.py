@@ -75,6 +75,7 @@ FAMILIES = {
             "--data.path",
             "",
             (
+                "naive_csv",
                 "seasonal_naive_csv",
                 "linear_csv",
                 "theta_csv",
