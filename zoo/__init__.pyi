@@ -285,7 +285,9 @@ def create(
 def create(
     name: Literal[
         "causal_conv_co2",
+        "causal_conv_csv",
         "causal_conv_synthetic",
+        "wavenet_csv",
         "wavenet_synthetic",
     ],
     *,
@@ -313,6 +315,24 @@ def create(
 @overload
 def create(
     name: Literal[
+        "linear_csv",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> series.DirectLinear: ...
+@overload
+def create(
+    name: Literal[
+        "ets_csv",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> series.ExponentialSmoothing: ...
+@overload
+def create(
+    name: Literal[
         "linear_synthetic",
     ],
     *,
@@ -331,6 +351,7 @@ def create(
 @overload
 def create(
     name: Literal[
+        "naive_csv",
         "naive_synthetic",
     ],
     *,
@@ -340,6 +361,7 @@ def create(
 @overload
 def create(
     name: Literal[
+        "gru_csv",
         "gru_synthetic",
         "lstm_co2",
         "lstm_csv",
@@ -352,6 +374,15 @@ def create(
     init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Recurrent: ...
+@overload
+def create(
+    name: Literal[
+        "sarima_csv",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> series.SARIMA: ...
 @overload
 def create(
     name: Literal[
@@ -374,6 +405,7 @@ def create(
 @overload
 def create(
     name: Literal[
+        "stateful_lstm_csv",
         "stateful_lstm_synthetic",
         "stateful_rnn_synthetic",
     ],
@@ -381,6 +413,15 @@ def create(
     init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> series.Stateful: ...
+@overload
+def create(
+    name: Literal[
+        "theta_csv",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> series.Theta: ...
 @overload
 def create(
     name: Literal[

@@ -29,6 +29,11 @@ def divide(
     length = len(recording.values)
     test_start = _start(recording, "test", test, length, least)
     val_start = _start(recording, "val", val, test_start, least)
+    if least > 1 and val_start < 1 and 3 * least >= length:
+        raise DataError(
+            f"{recording.name} has {length} points, too few to train on, validate and test with a horizon of {least}; "
+            f"use --data.horizon {max((length - 1) // 3, 1)} at most"
+        )
     if not 0 < val_start < test_start < length:
         raise DataError(
             f"{recording.name} has {length} points; val {val} would begin at point {val_start} and test {test} at "

@@ -302,9 +302,13 @@ def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     ("options", "told"),
     [
         ({}, r"has 24 points for training of 30; a window of 30 .* need 31; use --data.window 23 at most"),
-        ({"window": 4, "horizon": 40}, r"use --data.horizon 3 at most, and --data.window 21 at most with that"),
+        ({"window": 4, "horizon": 40}, r"has 30 points, too few to train on, .* use --data.horizon 9 at most"),
         (
-            {"window": 4, "horizon": 7},
+            {"window": 14, "horizon": 9},
+            r"has 12 points for training of 30; .* need 23; use --data.window 3 at most",
+        ),
+        (
+            {"window": 4, "horizon": 7, "val": 3},
             r"has 3 points in val, expected at least the horizon of 7; use a larger --data.val",
         ),
         ({"mode": "lanes", "horizon": 12}, r"horizon is 12 in mode lanes, expected 1, .*; leave out --data.horizon"),
@@ -320,3 +324,4 @@ def test_advice_on_what_fits_is_good(tmp_path: Path) -> None:
     path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
     assert CsvSeries(str(path), window=23).window == 23
     assert CsvSeries(str(path), window=21, horizon=3).horizon == 3
+    assert CsvSeries(str(path), window=3, horizon=9).horizon == 9
