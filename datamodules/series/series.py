@@ -16,6 +16,7 @@ from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
 from datamodules.series.periods import before, divide, piece, roll_forward
 from datamodules.series.recording import Recording
+from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
 from datamodules.series.transform import Transform, chosen_lambda, difference, guerrero, power, words
 from datamodules.windows import Lanes, Starts, Windows
@@ -36,7 +37,8 @@ LONGEST_WINDOW = 2048
 class Series(DataModule):
     """Base of the time series, and for a program's own: ``Series(Recording(...), divide(...))``.
 
-    The batches are ``(inputs, targets)`` in the series' own unit, float32. In mode
+    The batches are ``(inputs, targets)`` in the series' own unit, float32, or float64 where float32 would round what
+    changes from point to point. In mode
 
     - ``vector`` they are windows ``(N, window, C)`` and the ``horizon`` points that follow, ``(N, horizon, C)``;
     - ``sequence`` they are windows and the same windows one step later, both ``(N, window, C)``;
@@ -225,6 +227,15 @@ class Series(DataModule):
         if self.horizon > longest:
             return f"use --data.horizon {longest} at most, and --data.window {train.stop - longest} at most with that"
         return f"use --data.window {train.stop - self.horizon} at most"
+
+    def setup(self, stage: str | None = None) -> None:
+        """Refuses a device that knows fewer bits than the values need."""
+        on_mps = self.trainer is not None and self.trainer.strategy.root_device.type == "mps"
+        if on_mps and self.values.dtype == torch.float64:
+            raise DataError(
+                f"{self.recording.name} changes by less than 32 bits tell apart, and mps knows no more; use "
+                "--trainer.accelerator cpu"
+            )
 
     @property
     def hparams_initial(self) -> AttributeDict:
@@ -442,7 +453,7 @@ def _without_validation(periods: Mapping[str, range]) -> dict[str, range]:
 
 
 def _to_tensor(recording: Recording) -> Tensor:
-    """The values in single precision; a tensor that already is stays where it is."""
+    """The values in as many bits as they need; a tensor in single precision stays where it is."""
     values = torch.as_tensor(recording.values)
     if values.ndim != 2 or values.shape[1] != len(recording.names) or not len(values):
         raise DataError(
@@ -458,9 +469,4 @@ def _to_tensor(recording: Recording) -> Tensor:
             )
         if 0 < largest < 1 / LARGEST:
             raise DataError(f"{recording.name} has no value in '{name}' beyond {1 / LARGEST:g}; use a smaller unit")
-        if 0 < most - least < 1000 * float(np.spacing(np.float32(largest))):
-            raise DataError(
-                f"{recording.name} has values in '{name}' from {least} to {most}, too close together for 32 bits; "
-                "subtract a constant from them first"
-            )
-    return values.float()
+    return in_few_bits(values)

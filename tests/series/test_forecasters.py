@@ -323,3 +323,16 @@ def test_history_may_be_an_array_or_a_list() -> None:
     expected = Naive().forecast(history[:, None], 2)
     for given in (history, history.numpy(), history.tolist()):
         assert torch.equal(Naive().forecast(given, 2), expected[:, 0])
+
+
+@every_model
+def test_a_level_far_above_the_steps_changes_nothing(name: str) -> None:
+    """What 32 bits would round to multiples of 64 is forecast as if the level were taken off."""
+    level = 1e9 + 21
+    near, history = make(name), noise(30, 2).double()
+    torch.manual_seed(0)
+    far = type(near)(**{**near.hparams, "mean": [mean + level for mean in near.hparams["mean"]]}).eval()
+    expected = near.forecast(history, 5)
+    for found in (far.forecast(history + level, 5), far.forecast_from(history + level, range(30, 31), 5)[0]):
+        assert found.dtype == torch.float64
+        assert torch.allclose((found - level).float(), expected, atol=1e-4)

@@ -51,8 +51,8 @@ class Row(NamedTuple):
     time: str
     series: str
     step: int
-    forecast: np.float32
-    bounds: list[np.float32]
+    forecast: np.floating
+    bounds: list[np.floating]
 
 
 def forecast(argv: list[str]) -> None:

@@ -58,7 +58,7 @@ class KeepForecasts(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keeps those of a batch."""
-        self._parts.append(outputs["forecasts"].detach().float().cpu())
+        self._parts.append(outputs["forecasts"].detach().cpu())
 
 
 def over_all_points(pieces: Sequence[Piece]) -> dict[str, float | None]:

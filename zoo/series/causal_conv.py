@@ -221,7 +221,8 @@ class CausalConv(TrainedForecaster):
         if self.output == "vector" or torch.is_grad_enabled() or steps <= self.LONG:
             return super().forward(inputs)
         # Written in place, since parts that lie about between the layers' memory would keep it from being used again.
-        forecasts = inputs.new_empty(inputs.shape, dtype=torch.promote_types(torch.float32, self.std.dtype))
+        dtype = torch.promote_types(torch.promote_types(torch.float32, self.std.dtype), inputs.dtype)
+        forecasts = inputs.new_empty(inputs.shape, dtype=dtype)
         for start in range(0, steps, self.LONG):
             before, stop = min(start, self.network.receptive_field - 1), start + self.LONG
             forecasts[:, start:stop] = super().forward(inputs[:, start - before : stop])[:, before:]

@@ -89,6 +89,9 @@ class Forecaster(Rolling, ZooModule):
             if positive and not min(values) > 0:
                 raise ZooError(f"{name} is {list(values)}, expected more than 0; a constant series needs no model")
             self.register_buffer(name, torch.tensor(list(values), dtype=torch.float32))
+        # What float32 leaves of the mean: steps of a series that needs 64 bits may be smaller. In 32 it adds nothing.
+        rest = torch.tensor(list(mean), dtype=torch.float64) - self.mean
+        self.register_buffer("mean_rest", rest.float(), persistent=False)
         self._keep_transformation(power, differences)
         self.errors = Errors(horizon)
 
@@ -129,7 +132,7 @@ class Forecaster(Rolling, ZooModule):
             ``(..., T - reach, C)``.
         """
         values = difference(self._raised(values), self.differences)
-        return ((values - self.mean) / self.std).to(self.mean.dtype)
+        return ((values - self._mean(values.dtype)) / self.std).to(self.mean.dtype)
 
     def denormalise(self, values: Tensor, history: Tensor | None = None) -> Tensor:
         """Back to the series' own unit.
@@ -137,13 +140,20 @@ class Forecaster(Rolling, ZooModule):
         Args:
             values: Normalised, ``(..., T, C)``.
             history: What came before in its own unit, of at least ``reach`` steps; needed if differences are taken.
+
+        Returns:
+            float32 ``(..., T, C)``, or float64 if the history is.
         """
-        values = values.float() * self.std + self.mean
+        dtype = torch.float32 if history is None else torch.promote_types(history.dtype, torch.float32)
+        values = values.to(dtype) * self.std + self._mean(dtype)
         if self.differences:
             if history is None:
                 raise ZooError(f"differences of {self.differences} cannot be summed up without what came before")
             values = integrate(values, self._raised(history).to(values.dtype), self.differences)
         return unpower(values, self.power) if self.is_raised else values
+
+    def _mean(self, dtype: torch.dtype) -> Tensor:
+        return self.mean.to(torch.promote_types(dtype, self.mean.dtype)) + self.mean_rest
 
     def _raised(self, values: Tensor) -> Tensor:
         return power(values, self.power.to(values.dtype)) if self.is_raised else values
@@ -243,7 +253,7 @@ class Forecaster(Rolling, ZooModule):
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the series with its forecasts, and what remained; rows may state ``times`` of targets and ``names``."""
-        forecasts, targets = outputs["forecasts"].float().cpu(), outputs["targets"].float().cpu()
+        forecasts, targets = (outputs[name].cpu().double() for name in ("forecasts", "targets"))
         times, names = getattr(rows, "times", None), getattr(rows, "names", None)
         return {
             "forecasts": draw_forecasts(targets, forecasts, times, names),

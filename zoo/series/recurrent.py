@@ -135,17 +135,17 @@ class Carrying(TrainedForecaster):
         forecasts, end = self.predict_on(last, state)
         return forecasts[:, -self.horizon :], end
 
-    def go_on(self, latest: Tensor, state: State, horizon: int) -> Tensor:
-        """Goes on from what :meth:`follow` gave back, reading its own forecasts, to ``horizon`` steps in all."""
+    def go_on(self, latest: Tensor, state: State, known: Tensor, horizon: int) -> Tensor:
+        """Goes on from what :meth:`follow` gave back of what is known, to ``horizon`` steps in all."""
         ahead = [latest]
         for _ in range(self.horizon, horizon, self.horizon):
             latest, state = self.follow(latest, state)
             ahead.append(latest)
-        return self.denormalise(torch.cat(ahead, 1)[:, :horizon])
+        return self.denormalise(torch.cat(ahead, 1)[:, :horizon], known)
 
     def carry_on(self, known: Tensor, horizon: int) -> Tensor:
         """Continues series ``(N, T, C)`` by ``horizon`` steps and looks at every step once."""
-        return self.go_on(*self.follow(self.normalise(known)), horizon)
+        return self.go_on(*self.follow(self.normalise(known)), known, horizon)
 
 
 class Recurrent(Carrying):

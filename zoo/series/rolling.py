@@ -10,6 +10,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from datamodules.frames import is_frame, times
+from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
 from zoo.base.inputs import to_tensor, told
 from zoo.errors import ZooError
@@ -47,7 +48,8 @@ class Rolling(LightningModule):
             horizon: Steps to forecast.
 
         Returns:
-            float32 ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``, on the model's device.
+            ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``, on the model's device; float32, or float64 if
+            float32 would round what changes in the history from step to step.
 
         Raises:
             ZooError: The history is too short, has gaps or another number of series, or holds no numbers.
@@ -71,7 +73,7 @@ class Rolling(LightningModule):
             horizon: Steps to forecast.
 
         Returns:
-            float32 ``(len(origins), horizon, C)`` on the model's device; row ``i`` is what :meth:`forecast` makes of
+            ``(len(origins), horizon, C)`` on the model's device; row ``i`` is what :meth:`forecast` makes of
             ``series[:origins[i]]``.
 
         Raises:
@@ -90,7 +92,10 @@ class Rolling(LightningModule):
         if not isinstance(horizon, Integral) or horizon < 1:
             raise ZooError(f"horizon is {horizon!r}, expected a whole number of at least 1")
         self.check(history)
-        known = history.to(torch.float32).to(self.device)
+        known = in_few_bits(history)
+        if known.dtype == torch.float64 and self.device.type == "mps":
+            raise ZooError("the history changes by less than 32 bits tell apart, and mps knows no more; use device cpu")
+        known = known.to(self.device)
         if not known.isfinite().all():
             raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
         return known

@@ -69,7 +69,8 @@ class Stateful(Carrying):
 
     def read(self, inputs: Tensor) -> Tensor:
         """Forecasts the step after each input, going on from :attr:`state`, ``(N, T, C)``."""
-        return self.denormalise(self._read(self.normalise(self.take(inputs))))
+        given = self.take(inputs)
+        return self.denormalise(self._read(self.normalise(given)), given)
 
     def _read(self, inputs: Tensor) -> Tensor:
         self._check_lanes(self.state, inputs)
@@ -138,7 +139,7 @@ class Stateful(Carrying):
             state = tuple(part.expand(-1, len(inputs), -1).contiguous() for part in state)
         self._check_lanes(state, inputs)
         forecasts, self._evaluation_state = self.predict_on(self.normalise(inputs), state)
-        return self.denormalise(forecasts)
+        return self.denormalise(forecasts, inputs)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the lanes one after the other."""
@@ -164,7 +165,7 @@ class Stateful(Carrying):
                 states.append(state)
                 read = origin
             together = tuple(torch.cat(part, 1) for part in zip(*states, strict=True))
-            parts.append(self.go_on(torch.cat(forecasts), together, horizon))
+            parts.append(self.go_on(torch.cat(forecasts), together, known, horizon))
         return torch.cat(parts)
 
     def _check_lanes(self, state: State | None, inputs: Tensor) -> None:
