@@ -20,7 +20,7 @@ from zoo.commands.contenders import (
     ensemble_of,
     measured_run,
 )
-from zoo.commands.going_on import folder_of, seconds, split, with_out, without
+from zoo.commands.going_on import DURATION, folder_of, seconds, split, with_out, without
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
@@ -35,8 +35,6 @@ from zoo.training.target import ONE_DEVICE, resolve
 
 # Pieces that a series is cut into, if it is long enough.
 _FOLDS = 3
-# What says how long to train, which the winner is told by its best checkpoint.
-_DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
 
 def compare(argv: list[str]) -> int:
@@ -265,7 +263,7 @@ def _on_everything(
     if len(recipes) == 1:
         one = recipes[0].one
         more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
-        target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *_DURATION), *one.flags, *more])
+        target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *DURATION), *one.flags, *more])
         cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     else:
         place = best.run.parent.parent
