@@ -103,13 +103,14 @@ def auto(argv: list[str]) -> int:
     clock, command = Clock(options.budget), ["auto", *argv]
     board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, spare=1)
     _show(board, folder)
-    best, reference = board.best, board.best_reference
+    best, reference = _to_use(board, names[0] == "series"), board.best_reference
     run = best.run
     if names[0] == "series":
         winners = [recipes[name] for name in best.recipes or (best.name,)]
         run = _on_everything(best, winners, folder / "winner", flags, command)
     alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
-    within = f"; not told apart from {', '.join(alike)}" if alike else ""
+    alike = [name for name in dict.fromkeys([board.best.name, *alike]) if name != best.name]
+    within = f"; not told apart from {', '.join(alike)}" if alike and len(board.ranked) > 1 else ""
     say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
     if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
@@ -244,6 +245,18 @@ def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock,
     entries.append(entry)
     figure = f"{contender.facts.metric} {entry.figure:.5g}"
     say(f"  {contender.name}: {figure} in {human_time(entry.seconds)}", flush=True)
+
+
+def _to_use(board: Leaderboard, together: bool) -> Entry:
+    """The best entry; or the mean of several, if it cannot be told apart from that and such means are to be trusted.
+
+    Args:
+        board: The leaderboard.
+        together: Whether they are, as of forecasters (Bates and Granger, 1969).
+    """
+    mean = next((entry for entry in board.entries if entry.recipes), None)
+    gap = board.from_best(mean) if mean is not None else None
+    return mean if together and mean is not None and gap is not None and gap.is_noise else board.best
 
 
 def _on_everything(
