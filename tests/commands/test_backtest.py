@@ -125,6 +125,11 @@ def test_fold_alone_can_be_measured_again(zoo_command: Zoo, tmp_path: Path, name
     results = read_results(folder / "fold-2")
     assert results["test"]["mae"] == pytest.approx(float(second["mae"]), rel=1e-5)
     assert results["test"]["mase"] == pytest.approx(float(second["mase"]), rel=1e-5)
+    if not goes_on:
+        # Trained for as long as was best on all before the piece, which the weights that were chosen have not seen.
+        assert results["fit"]["epochs"] == int(second["best_epoch"])
+        assert registry.read_yaml(folder / "fold-2" / "config.yaml")["data"]["init_args"]["fit_on"] == "known"
+        results = read_results(folder / "fold-2" / "choice")
     assert results["fit"]["best_epoch"] == int(second["best_epoch"])
     config = registry.read_yaml(folder / "fold-2" / "config.yaml")["data"]["init_args"]
     assert (config["fold"], config["refit"]) == ("2/2", not goes_on)
@@ -133,15 +138,24 @@ def test_fold_alone_can_be_measured_again(zoo_command: Zoo, tmp_path: Path, name
 def test_each_fold_begins_with_facts_and_weights_of_its_own(zoo_command: Zoo, tmp_path: Path) -> None:
     zoo_command("backtest", "dense_synthetic", "--folds", 3, *SHORT)
     folder = backtested(tmp_path)
-    for number, fold in enumerate(SyntheticSeries().folds(3), start=1):
+    for number, fold in enumerate(SyntheticSeries().folds(3, known=True), start=1):
         model = zoo.load(folder / f"fold-{number}", kind=Forecaster)
         assert model.mean.tolist() == pytest.approx(fold.mean)
         assert model.naive_mae.tolist() == pytest.approx(fold.naive_mae)
-        assert int(table(folder)[number - 1]["trained_on"]) == fold.periods["train"].stop
+        assert int(table(folder)[number - 1]["trained_on"]) == fold.periods["test"].start
     zoo_command("fit", "dense_synthetic", "--data.fold=3/3", *SHORT)
     (alone,) = (tmp_path / "runs" / "dense_synthetic").iterdir()
-    again, inside = zoo.load(alone).state_dict(), zoo.load(folder / "fold-3").state_dict()
+    again, inside = zoo.load(alone).state_dict(), zoo.load(folder / "fold-3/choice").state_dict()
     assert all(torch.equal(again[key], inside[key]) for key in again)
+
+
+def test_once_measures_what_validation_chose(zoo_command: Zoo, tmp_path: Path) -> None:
+    code, _, err = zoo_command("backtest", "dense_synthetic", "--folds", 2, "--once", *SHORT)
+    assert (code, err) == (0, "")
+    folder = backtested(tmp_path)
+    assert not list(folder.glob("*/choice"))
+    trained_on = [len(fold.periods["train"]) for fold in SyntheticSeries().folds(2)]
+    assert [int(row["trained_on"]) for row in table(folder)] == trained_on
 
 
 def test_model_that_goes_on_keeps_its_weights_and_normalisation(zoo_command: Zoo, tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import zoo
-from datamodules import CsvSeries, SyntheticSeries
+from datamodules import CsvSeries, Series, SyntheticSeries
 from zoo import weights
 from zoo.commands import forecast
 from zoo.series import Forecaster
 from zoo.series.baselines import Naive
-from zoo.series.conformal import half_widths, rolled_errors
+from zoo.series.conformal import drifting_half_widths, rolled_errors, spreads
 from zoo.series.recurrent import Recurrent
 from zoo.series.stateful import Stateful
 
@@ -44,6 +44,13 @@ def unseen(data: CsvSeries) -> range:
     return range(data.periods["val"].start, len(data.values))
 
 
+def half_of(model: Forecaster, data: Series, period: range, horizon: int, level: int) -> torch.Tensor:
+    """How far intervals reach from the end of a series on, calibrated on a period of it."""
+    span = max(2 * data.period, 30)
+    before, now = spreads(data.values, period, span), spreads(data.values, [len(data.values)], span)[0]
+    return drifting_half_widths(rolled_errors(model, data.values, period, horizon), before, now, level)
+
+
 def test_series_of_a_run_goes_on_with_intervals_from_what_it_was_not_trained_on(
     zoo_command: Zoo, tmp_path: Path, naive: Path
 ) -> None:
@@ -61,10 +68,10 @@ def test_series_of_a_run_goes_on_with_intervals_from_what_it_was_not_trained_on(
     assert [(row["time"], row["series"], row["step"]) for row in rows] == [
         (str(1460 + step), "value", str(step)) for step in (1, 2, 3)
     ]
-    errors = rolled_errors(Naive(), values, range(1000, 1461), 3)
     for level in (80, 95):
         for end, sign in (("lower", -1), ("upper", 1)):
-            expected = values[-1] + sign * half_widths(errors, level)
+            half = half_of(Naive(), SyntheticSeries(), range(1000, 1461), 3, level)
+            expected = values[-1] + sign * half
             torch.testing.assert_close(column(rows, f"{end}_{level}"), expected.T)
 
 
@@ -81,7 +88,7 @@ def test_file_in_place_of_the_runs_own_calibrates_on_what_is_new_in_it(
     ahead = model.forecast(data.values, 4)
     own = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
     new = range(own.periods["val"].start - 40, len(data.values))
-    half = half_widths(rolled_errors(model, data.values, new, 4), 95)
+    half = half_of(model, data, new, 4, 95)
     torch.testing.assert_close(column(rows, "forecast"), ahead.T)
     torch.testing.assert_close(column(rows, "upper_95"), (ahead + half).T)
     first, last = data.times[[new.start, -1]]
@@ -142,7 +149,7 @@ def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
     assert code == 0
     data = CsvSeries(str(shop.parent.parent / "shop.csv"), ["bread", "cakes"], "day", val=0.2)
     assert f"{len(unseen(data)) - 1} of them reach 2 steps; made by {shop}" in out
-    half = half_widths(rolled_errors(zoo.load(shop, kind=Forecaster), data.values, unseen(data), 2), 80)
+    half = half_of(zoo.load(shop, kind=Forecaster), data, unseen(data), 2, 80)
     rows = table(tmp_path / "out.csv")
     ahead = zoo.load(shop_all, kind=Forecaster).forecast(data.values, 2)
     torch.testing.assert_close(column(rows, "upper_80"), (ahead + half).T)

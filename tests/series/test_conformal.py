@@ -6,7 +6,7 @@ from torch import Tensor
 
 from zoo.errors import ZooError
 from zoo.series.baselines import Naive
-from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
+from zoo.series.conformal import drifting_half_widths, fewest_errors, half_widths, rolled_errors, spreads
 from zoo.series.recurrent import Recurrent
 
 
@@ -110,3 +110,30 @@ def test_diverged_forecasts_are_no_reason_for_narrow_intervals() -> None:
     assert half_widths(errors, 80).item() == 81
     with pytest.raises(ZooError, match="grow beyond all bounds"):
         half_widths(errors, 95)
+
+
+def test_spread_is_that_of_the_latest_changes() -> None:
+    values = torch.tensor([0.0, 1, 3, 6, 6, 6, 6])[:, None]
+    assert spreads(values, [3, 4, 6], 2)[:, 0].tolist() == pytest.approx([1.5, 2.5, 4 / 30])
+    assert spreads(values, [2], 5)[:, 0].tolist() == [1.0]
+
+
+def test_intervals_of_a_series_that_grows_hold_the_truth() -> None:
+    torch.manual_seed(0)
+    growth = torch.exp(0.004 * torch.arange(600.0))[:, None]
+    values = (torch.randn(600, 300) * growth).cumsum(0)
+    model = naive(300)
+    calibrated, judged = range(200, 400), range(400, 600)
+    errors, fresh = (rolled_errors(model, values[: one.stop], one, 1)[:, 0] for one in (calibrated, judged))
+    plain = half_widths(errors[:, None], 80)
+    before, now = spreads(values, calibrated, 30), spreads(values, judged, 30)
+    drifting = torch.stack([drifting_half_widths(errors[:, None], before, one, 80)[0] for one in now])
+    assert (fresh <= plain).float().mean() < 0.65
+    assert 0.76 < (fresh <= drifting).float().mean() < 0.9
+
+
+def test_series_that_never_changed_has_plain_intervals() -> None:
+    errors = torch.arange(1.0, 31.0)[:, None, None]
+    flat = torch.zeros(30, 1)
+    assert drifting_half_widths(errors, flat, flat[0], 80) == half_widths(errors, 80)
+    assert drifting_half_widths(errors, flat + 1, flat[0] + 2, 80) == 2 * half_widths(errors, 80)

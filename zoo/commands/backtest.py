@@ -13,6 +13,7 @@ from datamodules.errors import DataError
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.going_on import DURATION, without
 from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
 from zoo.errors import ZooError
@@ -30,8 +31,9 @@ _SHOWN = ("mae", "rmse", "mase", "naive_mae", "seasonal_naive_mae")
 def backtest(argv: list[str]) -> int:
     """Forecasts the test period fold by fold, each with a model trained on what lies before it.
 
-    Every fold is a run like any other: it stops by the points just before its piece of the test period, and its best
-    checkpoint forecasts the piece. Every flag of 'zoo fit' may follow.
+    A fold is trained twice: once it stops by the points just before its piece of the test period, then it is trained as
+    long on all that lies before the piece, and forecasts it. Each is a run like any other. Every flag of 'zoo fit' may
+    follow.
     """
     parser = Arguments("backtest", backtest.__doc__)
     parser.add_argument("recipe", help="a recipe of a series, a YAML file or a run folder")
@@ -43,12 +45,18 @@ def backtest(argv: list[str]) -> int:
         help="go on with the weights of the fold before, on what that did not train on; mean, standard deviation and "
         "the scale of MASE stay those of the first fold (by default every fold begins anew, on all that came before)",
     )
+    parser.add_argument(
+        "--once",
+        action="store_true",
+        help="let the weights that validation chose forecast the piece, which have not seen the points just before it",
+    )
     options, flags = parser.parse_known_args(argv)
     target = resolve("backtest", [options.recipe, *ONE_DEVICE, *flags])
     if target.checkpoint is not None:
         raise ZooError("--ckpt_path is for 'zoo fit' and 'zoo test': a backtest trains every fold itself")
     name = f"{target.recipe}-backtest"
     whole = ZooCLI(target.args, "backtest", name, quiet=target.quiet, description=backtest.__doc__, trust=target.trust)
+    again = not (options.goes_on or options.once)
     try:
         folds = _divide(whole, options.folds, not options.goes_on)
     except (ZooError, DataError):
@@ -64,12 +72,24 @@ def backtest(argv: list[str]) -> int:
             say(f"fold {number}: trains on {len(fold.periods['train']):,} points, forecasts {_span(fold)}", flush=True)
         flags = [f"--data.fold={number}/{options.folds}", f"--data.refit={str(not options.goes_on).lower()}"]
         run = folder / f"fold-{number}"
+        arguments = [*target.args, *flags]
+        chosen: dict[str, Any] = {}
         try:
+            if again and whole.model.chooses:
+                choice = run / "choice"
+                cli = ZooCLI(arguments, "fit", name, choice, target.quiet, trust=target.trust)
+                choice.mkdir(parents=True)
+                write_results(choice, name, {"command": command})
+                chosen = cli.run()
+                write_results(choice, name, chosen)
+                arguments = [*without(target.args, *DURATION), *flags, f"--epochs_of={choice}"]
+            if again:
+                arguments.append("--data.fit_on=known")
             keep = KeepForecasts()
-            cli = ZooCLI([*target.args, *flags], "fit", name, run, target.quiet, [keep], trust=target.trust)
+            cli = ZooCLI(arguments, "fit", name, run, target.quiet, [keep], is_new=bool(chosen), trust=target.trust)
             if options.goes_on and model is not None:
                 weights.fill(cli.model, model.state_dict(), folder / f"fold-{number - 1}")
-            run.mkdir()
+            run.mkdir(exist_ok=True)
             write_results(run, name, {"command": command})
             results = cli.run(then_test=True)
         except (KeyboardInterrupt, SystemExit):
@@ -80,7 +100,7 @@ def backtest(argv: list[str]) -> int:
             raise ZooError(f"fold {number} of {options.folds}: {error}{_told(pieces, folder)}") from error
         write_results(run, name, results)
         model = cli.model
-        pieces.append(_piece(fold, keep, results))
+        pieces.append(_piece(cli.datamodule, keep, {**results, "fit": {**results["fit"], **_told_of(chosen)}}))
         _write(folder / "backtest.csv", pieces, whole.datamodule)
     errors = over_all_points(pieces)
     write_results(folder, name, {"command": command, "backtest": {"folds": len(pieces), **errors}})
@@ -108,11 +128,16 @@ def _divide(whole: ZooCLI, count: int, refit: bool) -> list[Series]:
         raise ZooError("--trainer.fast_dev_run leaves nothing to measure; use --trainer.max_epochs 1")
     if whole.trainer.world_size > 1:
         raise ZooError("a backtest is measured on one device; use --trainer.devices 1")
-    folds = whole.datamodule.folds(count, refit)
+    folds = whole.datamodule.folds(count, refit, known=refit and not whole.model.chooses)
     # Without one of the recipe's there is Lightning's own, which has no name and writes none where the runs look.
     if getattr(whole.trainer.checkpoint_callback, "filename", None) is None:
         raise ZooError("no checkpoint is kept to forecast with; add a ModelCheckpoint, see 'zoo show lstm_co2'")
     return folds
+
+
+def _told_of(choice: dict[str, Any]) -> dict[str, Any]:
+    """How long a training went on, and when it was best, as the one that chose it tells."""
+    return {name: choice["fit"][name] for name in ("epochs", "best_epoch")} if choice else {}
 
 
 def _piece(fold: Series, keep: KeepForecasts, results: dict[str, Any]) -> Piece:
@@ -120,7 +145,8 @@ def _piece(fold: Series, keep: KeepForecasts, results: dict[str, Any]) -> Piece:
     errors = {name: results["test"][name] for name in ("mae", "mse", "rmse", "mase")}
     errors |= naive_errors(fold.values, points, forecasts.shape, fold.period)
     fit = results["fit"]
-    return Piece(points, forecasts, len(fold.periods["train"]), fit["epochs"], fit["best_epoch"], errors)
+    best_epoch = fit.get("best_epoch", fit["epochs"])
+    return Piece(points, forecasts, len(fold.periods["train"]), fit["epochs"], best_epoch, errors)
 
 
 def _span(fold: Series) -> str:

@@ -20,7 +20,7 @@ from zoo.commands.contenders import (
     ensemble_of,
     measured_run,
 )
-from zoo.commands.going_on import folder_of, seconds, split, with_out, without
+from zoo.commands.going_on import DURATION, folder_of, seconds, split, with_out, without
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
@@ -35,8 +35,6 @@ from zoo.training.target import ONE_DEVICE, resolve
 
 # Pieces that a series is cut into, if it is long enough.
 _FOLDS = 3
-# What says how long to train, which the winner is told by its best checkpoint.
-_DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
 
 def compare(argv: list[str]) -> int:
@@ -105,13 +103,14 @@ def auto(argv: list[str]) -> int:
     clock, command = Clock(options.budget), ["auto", *argv]
     board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, spare=1)
     _show(board, folder)
-    best, reference = board.best, board.best_reference
+    best, reference = _to_use(board, names[0] == "series"), board.best_reference
     run = best.run
     if names[0] == "series":
         winners = [recipes[name] for name in best.recipes or (best.name,)]
         run = _on_everything(best, winners, folder / "winner", flags, command)
     alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
-    within = f"; not told apart from {', '.join(alike)}" if alike else ""
+    alike = [name for name in dict.fromkeys([board.best.name, *alike]) if name != best.name]
+    within = f"; not told apart from {', '.join(alike)}" if alike and len(board.ranked) > 1 else ""
     say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
     if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
@@ -248,6 +247,18 @@ def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock,
     say(f"  {contender.name}: {figure} in {human_time(entry.seconds)}", flush=True)
 
 
+def _to_use(board: Leaderboard, together: bool) -> Entry:
+    """The best entry; or the mean of several, if it cannot be told apart from that and such means are to be trusted.
+
+    Args:
+        board: The leaderboard.
+        together: Whether they are, as of forecasters (Bates and Granger, 1969).
+    """
+    mean = next((entry for entry in board.entries if entry.recipes), None)
+    gap = board.from_best(mean) if mean is not None else None
+    return mean if together and mean is not None and gap is not None and gap.is_noise else board.best
+
+
 def _on_everything(
     best: Entry, recipes: Sequence[Recipe], folder: Path, flags: Sequence[str], command: Sequence[str]
 ) -> Path:
@@ -265,7 +276,7 @@ def _on_everything(
     if len(recipes) == 1:
         one = recipes[0].one
         more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
-        target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *_DURATION), *one.flags, *more])
+        target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *DURATION), *one.flags, *more])
         cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     else:
         place = best.run.parent.parent

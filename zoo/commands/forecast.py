@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from rich.table import Table
 from torch import Tensor
@@ -21,7 +22,7 @@ from zoo.commands.tables import show_table
 from zoo.commands.unseen import FILE_OPTIONS, Source, find_series
 from zoo.ensemble import Ensemble
 from zoo.errors import ZooError
-from zoo.series.conformal import fewest_errors, half_widths, rolled_errors
+from zoo.series.conformal import drifting_half_widths, fewest_errors, rolled_errors, spreads
 from zoo.series.drawing import draw_future
 from zoo.series.forecaster import Forecaster
 from zoo.terminal import say, warn
@@ -30,11 +31,16 @@ from zoo.terminal import say, warn
 LEVELS = (80, 95)
 # More forecasts than the latest so many change no interval that one would notice.
 _CALIBRATION = 10_000
+# Changes of a series that tell how much it changes now, unless two seasons are more.
+_LATELY = 30
 # More steps than anybody reads.
 _LONGEST = 1_000_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
-_FACTS = {"mean", "std", "naive_mae"}
+_FACTS = {"mean", "std", "naive_mae", "window", "power"}
+
+
+Bounds = tuple[np.ndarray, np.ndarray]
 
 
 class Row(NamedTuple):
@@ -121,15 +127,16 @@ def forecast(argv: list[str]) -> None:
             judge = load_forecaster(options.calibrate, options.device)
             judged = find_series(options.calibrate, options.trust)
             _check_alike(options, model, data, judge, judged.data)
-        widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon)
+        widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon, data.values)
         told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
     ahead = model.forecast(data.values, horizon).cpu()
     if not ahead.isfinite().all():
         raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
 
     future = data.future_times(horizon)
-    rows = list(_rows(data.recording.timeline.write(future), data.names, ahead, widths))
-    picture = None if options.plot is None else _draw(options.name, model, data, ahead, widths)
+    bounds = {level: _bounds(ahead, half, data) for level, half in widths.items()}
+    rows = list(_rows(data.recording.timeline.write(future), data.names, ahead, bounds))
+    picture = None if options.plot is None else _draw(options.name, model, data, ahead, bounds)
     if options.csv is not None:
         ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
         cells = ((row.time, row.series, row.step, row.forecast, *row.bounds) for row in rows)
@@ -203,8 +210,17 @@ def _architecture(model: Any) -> dict[str, Any]:
     return {"class": type(model).__name__, **found}
 
 
-def calibrate(name: str, model: Forecaster, source: Source, horizon: int) -> tuple[dict[int, Tensor], str]:
+def calibrate(
+    name: str, model: Forecaster, source: Source, horizon: int, known: Tensor
+) -> tuple[dict[int, Tensor], str]:
     """How far the intervals of each level reach to either side, ``(H, C)``, and a line that says what tells so.
+
+    Args:
+        name: What the user calls the model whose errors tell.
+        model: That model.
+        source: What it is to be wrong about.
+        horizon: Steps ahead.
+        known: The series that is to go on, ``(T, C)``.
 
     Raises:
         ZooError: The model was trained on everything, or too little is left for intervals so far ahead.
@@ -228,23 +244,31 @@ def calibrate(name: str, model: Forecaster, source: Source, horizon: int) -> tup
     told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
     if horizon > 1:
         told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
-    return {level: half_widths(errors, level) for level in LEVELS}, told
+    span = max(2 * data.period, _LATELY)
+    before, now = spreads(data.values, period, span), spreads(known, [len(known)], span)[0]
+    return {level: drifting_half_widths(errors, before, now, level) for level in LEVELS}, told
 
 
-def _rows(times: list[str], names: list[str], ahead: Tensor, widths: dict[int, Tensor]) -> Iterator[Row]:
+def _bounds(ahead: Tensor, half: Tensor, data: Series) -> Bounds:
+    """Lower and upper ends of intervals, ``(H, C)``; a series that never was negative will not be."""
+    least = data.values.min(0).values.cpu()
+    floor = torch.where(least >= 0, ahead.clamp_max(0), -torch.inf)
+    return torch.maximum(ahead - half, floor).numpy(), (ahead + half).numpy()
+
+
+def _rows(times: list[str], names: list[str], ahead: Tensor, bounds: dict[int, Bounds]) -> Iterator[Row]:
     values = ahead.numpy()
-    bounds = [end.numpy() for half in widths.values() for end in (ahead - half, ahead + half)]
+    ends = [end for both in bounds.values() for end in both]
     for place, name in enumerate(names):
         for step, time in enumerate(times):
-            yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in bounds])
+            yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in ends])
 
 
-def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, widths: dict[int, Tensor]) -> Figure:
+def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, bounds: dict[int, Bounds]) -> Figure:
     steps = f"{len(ahead)} step{'s' if len(ahead) > 1 else ''}" + (f" of {data.step}" if data.step else "")
     heading = textwrap.fill(f"Forecast of {Path(data.recording.name).name}, {steps} ahead, by {name}", 100)
-    bands = {level: half.numpy() for level, half in widths.items()}
     figure = draw_future(
-        data.values.numpy(), data.times, ahead.numpy(), data.future_times(len(ahead)), bands, data.names, heading,
+        data.values.numpy(), data.times, ahead.numpy(), data.future_times(len(ahead)), bounds, data.names, heading,
         model.period,
     )  # fmt: skip
     return figure

@@ -12,6 +12,8 @@ from zoo.training.run_folder import new_run_folder
 
 # What was typed, so that another command does not go on in the same folder.
 _COMMAND = "command.txt"
+# What says how long to train, where the best checkpoint of another training tells.
+DURATION = ("--trainer.max_epochs", "--trainer.max_steps", "--trainer.max_time")
 
 
 def split(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -80,7 +80,7 @@ def draw_future(
     times: np.ndarray,
     ahead: np.ndarray,
     future: np.ndarray,
-    bands: Mapping[int, np.ndarray],
+    bands: Mapping[int, tuple[np.ndarray, np.ndarray]],
     names: Sequence[str],
     heading: str,
     period: int = 1,
@@ -94,7 +94,7 @@ def draw_future(
         times: When they were measured, ``(T,)``: ``datetime64``, or numbers.
         ahead: Forecasts, ``(H, C)``.
         future: Their times, ``(H,)``.
-        bands: By level in per cent how far its interval reaches to either side, ``(H, C)``; two or none.
+        bands: By level in per cent the lower and upper ends of its interval, ``(H, C)``; two or none.
         names: Of the series.
         heading: What stands above.
         period: Steps of a season.
@@ -114,10 +114,8 @@ def draw_future(
         middle = np.concatenate([known[-1:, number], ahead[:, number]])
         axes.plot(after, middle, color=COLOURS[0], linewidth=1.6, marker=marker, label="forecast")
         for level, shade in zip(sorted(bands, reverse=True), _SHADES, strict=False):
-            reach = np.concatenate([[0.0], bands[level][:, number]])
-            axes.fill_between(
-                after, middle - reach, middle + reach, color=shade, linewidth=0, label=f"{level} % interval"
-            )
+            low, high = (np.concatenate([known[-1:, number], end[:, number]]) for end in bands[level])
+            axes.fill_between(after, low, high, color=shade, linewidth=0, label=f"{level} % interval")
         axes.axvline(before[-1], color="black", linewidth=0.6, linestyle=":")
         axes.set_ylabel(names[number], parse_math=False)
         axes.grid(alpha=0.25)
