@@ -26,6 +26,7 @@ MEASURES = {
     "explained_variance": Measure("of the variance kept by the components", True, True),
     "inertia": Measure("sum of squared distances to the nearest centre"),
     "mae": Measure("mean absolute error, in the unit of the data"),
+    "mase": Measure("mean absolute error, in those of the naive forecast in training"),
     "mse": Measure("mean squared error"),
     "perplexity_without_oov": Measure("perplexity on the test text, without unknown words"),
     "probe_accuracy": Measure(

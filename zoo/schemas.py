@@ -86,7 +86,9 @@ _RESULTS: dict[str, Check] = {
     "data": _CHECKSUMS,
     "fit": _FIGURES,
     "validate": _named(_NUMBER),
+    "validate_of_each": _named(_named(_NUMBER)),
     "test": _named(_NUMBER),
+    "test_of_each": _named(_named(_NUMBER)),
 }
 
 _CHECKPOINT: dict[str, Check] = {

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import Zoo
 
@@ -34,6 +35,35 @@ def test_notes_version_without_smoothing_is_a_flag_away(zoo_command: Zoo) -> Non
         "fit", "seasonal_difference_synthetic", "--model.past_average=1", "--quiet", "--figures=false"
     )
     assert " mae 5.8393 " in out
+
+
+def test_several_series_are_told_each_and_judged_by_what_one_scale_does_not_drown(
+    zoo_command: Zoo, tmp_path: Path
+) -> None:
+    walks = np.random.default_rng(0).normal(size=(200, 2)).cumsum(0) * [1000, 0.1]
+    rows = "\n".join(f"{big:.3f},{small:.3f}" for big, small in walks)
+    (tmp_path / "two.csv").write_text(f"big,small\n{rows}\n")
+    code, out, _ = zoo_command(
+        "fit", "naive_csv", "--data.path=two.csv", "--data.value=[big, small]", "--test", "--figures=false"
+    )
+    assert code == 0
+    (run,) = (tmp_path / "runs" / "naive_csv").iterdir()
+    results = read_results(run)
+    mase = results["test"]["mase"]
+    for verb in ("validate", "test"):
+        each = results[f"{verb}_of_each"]
+        assert list(each) == ["big", "small"]
+        for name in ("mae", "mase"):
+            assert sum(one[name] for one in each.values()) / 2 == pytest.approx(results[verb][name])
+    assert each["big"]["mae"] > 1000 * each["small"]["mae"]
+    lines = out.splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("test"))
+    assert [line.split()[0] for line in lines[place + 1 : place + 4]] == ["big", "small", "beside"]
+    assert f"beside    naive {mase:.5g}  " in out
+    assert "(mase of what costs nothing)" in out
+    code, again, _ = zoo_command("test", run, "--figures=false")
+    assert code == 0
+    assert lines[place + 1] in again.splitlines()
 
 
 def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_path: Path) -> None:

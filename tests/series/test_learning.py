@@ -59,6 +59,9 @@ def test_metrics_count_every_value_once() -> None:
     huber = (0.3**2 / 2 + 0.1**2 / 2 + 0.2**2 / 2 + 1.5 + 7.5 + 3.5) / 8
     expected = {"mae": 20 / 8, "mse": 98 / 8, "rmse": (98 / 8) ** 0.5, "mase": (6 + 14 / 4) / 8, "loss": huber}
     assert found == pytest.approx({f"test_{name}": value for name, value in expected.items()})
+    first, second = model.breakdown(None).values()
+    assert first == pytest.approx({"mae": 6 / 4, "mase": 6 / 4})
+    assert second == pytest.approx({"mae": 14 / 4, "mase": 14 / 4 / 4})
 
 
 def test_steps_ahead_are_also_told_alone() -> None:

@@ -247,6 +247,17 @@ class ZooModule(KeepsArguments, LightningModule):
         """
         return {}
 
+    def breakdown(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
+        """What the last evaluation found of each part of the data, such as of each of several series.
+
+        Args:
+            data: What was evaluated, which knows the names of its parts.
+
+        Returns:
+            Figures by name of the part; nothing where there are no parts.
+        """
+        return {}
+
     def calibration(self, data: LightningDataModule) -> dict[str, dict[str, float]]:
         """What simple means reach by the model's figures, by name, where only a comparison gives them a meaning."""
         return {}

@@ -51,6 +51,7 @@ class Forecaster(Rolling, ZooModule):
 
     Attributes:
         output: ``vector`` or ``sequence``; see :class:`TrainedForecaster`.
+        metric: ``mae``; of several series ``mase``, or one in thousands would drown one in tenths.
 
     Raises:
         ZooError: The arguments contradict each other.
@@ -60,6 +61,7 @@ class Forecaster(Rolling, ZooModule):
     output: Output = "vector"
     network: nn.Module
     mean: Tensor
+    mean_rest: Tensor
     std: Tensor
     naive_mae: Tensor
     power: Tensor
@@ -93,7 +95,10 @@ class Forecaster(Rolling, ZooModule):
         rest = torch.tensor(list(mean), dtype=torch.float64) - self.mean
         self.register_buffer("mean_rest", rest.float(), persistent=False)
         self._keep_transformation(power, differences)
-        self.errors = Errors(horizon)
+        self.errors = Errors(horizon, num_series)
+        self._of_each: Tensor | None = None
+        if num_series > 1:
+            self.metric = "mase"
 
     def _keep_transformation(self, power: Sequence[float], differences: Sequence[int]) -> None:
         if len(power) not in (1, self.num_series) or not all(0 <= one <= 1 for one in power):
@@ -227,25 +232,38 @@ class Forecaster(Rolling, ZooModule):
         return {"forecasts": forecasts, "targets": targets}
 
     def scores(self, outputs: dict[str, Tensor]) -> Tensor:
-        """Mean absolute error of each window."""
-        return (outputs["forecasts"] - outputs["targets"]).abs().flatten(1).mean(1)
+        """Mean absolute error of each window, scaled if the model is judged so."""
+        errors = (outputs["forecasts"] - outputs["targets"]).abs()
+        return (errors / self.naive_mae if self.metric == "mase" else errors).flatten(1).mean(1)
 
     def references(self, data: Any, split: str) -> dict[str, float]:
         """The last value, that of a season ago, and the mean of the training period."""
-        points = data.periods[split]
+        points, values = data.periods[split], data.values
+        if self.metric == "mase":
+            # By the scale of the data: each fold has its own, as the model has that is trained on it.
+            values = values / torch.tensor(data.naive_mae)
         rows = len(points) - self.horizon + 1
-        found = naive_errors(data.values, points, (rows, self.horizon, self.num_series), self.period)
-        mean = data.values[: data.periods["train"].stop].double().mean(0)
-        found["mean_mae"] = (data.values[points.start : points.stop] - mean).abs().mean().item()
+        found = naive_errors(values, points, (rows, self.horizon, self.num_series), self.period)
+        mean = values[: data.periods["train"].stop].double().mean(0)
+        found["mean_mae"] = (values[points.start : points.stop] - mean).abs().mean().item()
         return {
             name.removesuffix("_mae").replace("_", " "): value for name, value in found.items() if value is not None
         }
 
     def log_evaluation(self, split: str) -> None:
         """Logs ``loss``, ``mae``, ``mse``, ``rmse``, ``mase`` of a split; see :class:`Errors` for the rest."""
-        for name, value in self.errors.compute().items():
+        figures, self._of_each = self.errors.compute()
+        for name, value in figures.items():
             self.log(f"{split}_{name}", value, prog_bar=name == self.metric, sync_dist=True)
         self.errors.reset()
+
+    def breakdown(self, data: Any) -> dict[str, dict[str, float]]:
+        """MAE and MASE of each of several series."""
+        if self._of_each is None or self.num_series == 1:
+            return {}
+        rows = self._of_each.T.tolist()
+        names = getattr(data, "names", None) or [f"series {number}" for number in range(len(rows))]
+        return {name: {"mae": mae, "mase": mase} for name, (mae, mase) in zip(names, rows, strict=True)}
 
     def example_input(self) -> Tensor:
         """One window of average values."""

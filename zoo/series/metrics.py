@@ -12,34 +12,41 @@ class Errors(Metric):
 
     Args:
         horizon: Steps ahead of each forecast. If there are several, the first and the last are also told alone.
+        num_series: Number of series, of which each is also told alone.
     """
 
     full_state_update = False
     sums: Tensor
     count: Tensor
 
-    def __init__(self, horizon: int = 1) -> None:
+    def __init__(self, horizon: int = 1, num_series: int = 1) -> None:
         super().__init__()
-        self.add_state("sums", torch.zeros(4, horizon), dist_reduce_fx="sum")
+        self.add_state("sums", torch.zeros(4, horizon, num_series), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     def update(self, errors: Tensor, losses: Tensor, scales: Tensor) -> None:
         """Adds errors ``(N, H, C)``, their losses and the scales of MASE, ``(C,)``; all of a sequence are one ahead."""
         columns = torch.stack([losses, errors.abs(), errors.square(), errors.abs() / scales])
-        by_step = columns.sum((1, 3))
+        by_step = columns.sum(1)
         self.sums += by_step if self.sums.shape[1] > 1 else by_step.sum(1, keepdim=True)
         self.count += errors.numel()
 
-    def compute(self) -> dict[str, Tensor]:
-        """Loss, MAE, MSE, RMSE, MASE; of several steps ahead also ``mae_1``, ``mase_1``, ``mae_H`` and ``mase_H``."""
-        horizon = self.sums.shape[1]
-        loss, mae, mse, mase = self.sums.sum(1) / self.count
+    def compute(self) -> tuple[dict[str, Tensor], Tensor]:
+        """What all values together say, and each series.
+
+        Returns:
+            Loss, MAE, MSE, RMSE, MASE; of several steps ahead also ``mae_1``, ``mase_1``, ``mae_H`` and ``mase_H``. And
+            MAE and MASE of each series, ``(2, C)``.
+        """
+        _, horizon, num_series = self.sums.shape
+        by_step = self.sums.sum(2)
+        loss, mae, mse, mase = by_step.sum(1) / self.count
         figures = {"loss": loss, "mae": mae, "mse": mse, "rmse": mse.sqrt(), "mase": mase}
         if horizon > 1:
-            means = self.sums * horizon / self.count
+            means = by_step * horizon / self.count
             for step in (1, horizon):
                 figures |= {f"mae_{step}": means[1, step - 1], f"mase_{step}": means[3, step - 1]}
-        return figures
+        return figures, self.sums[[1, 3]].sum(1) * num_series / self.count
 
 
 def naive_errors(values: Tensor, points: range, shape: Sequence[int], period: int) -> dict[str, float | None]:

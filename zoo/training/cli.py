@@ -581,7 +581,11 @@ class ZooCLI(LightningCLI):
                 "known": "--data.fit_on known trains on what would be validated on",
             }.get(fit_on, f"--trainer.limit_{split}_batches leaves none")
             raise ZooError(f"nothing is left to {verb} on: {why}")
-        return {verb: {name.partition("_")[2]: value for name, value in figures[0].items()}}
+        of_each = self.model.breakdown(self.datamodule)
+        return {
+            verb: {name.partition("_")[2]: value for name, value in figures[0].items()},
+            **({f"{verb}_of_each": of_each} if of_each else {}),
+        }
 
 
 def _check_intervals(settings: Any) -> None:

@@ -18,6 +18,9 @@ from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 from zoo.training.target import Target
 
+# Of more parts of the data not all are told.
+_PARTS = 20
+
 
 def build(
     target: Target,
@@ -144,12 +147,9 @@ def report(cli: ZooCLI, results: dict[str, Any]) -> None:
     if cli.folder is None:
         return
     for verb, figures in results.items():
-        if not isinstance(figures, dict):
-            continue
-        line = "  ".join(
-            f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
-        )
-        say(f"{verb:9s} {line}")
+        if verb in ("fit", "validate", "test"):
+            say(f"{verb:9s} {_line(figures)}")
+            _say_each(results.get(f"{verb}_of_each", {}))
     _say_beside(cli, results)
     if not cli.quiet:
         if cli.trainer.world_size > 1:
@@ -157,6 +157,24 @@ def report(cli: ZooCLI, results: dict[str, Any]) -> None:
         say(f"run       {cli.folder}")
         for picture in sorted((cli.folder / "figures").glob("*.png")):
             say(f"picture   {picture}")
+
+
+def _line(figures: dict[str, Any]) -> str:
+    return "  ".join(
+        f"{name} {value:.5g}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items()
+    )
+
+
+def _say_each(found: dict[str, dict[str, float]]) -> None:
+    """Says what was found of each part of the data; of many, of those at both ends of the last figure."""
+    ordered = list(found)
+    if len(found) > _PARTS:
+        ordered = sorted(found, key=lambda name: list(found[name].values())[-1])
+        say(f"{'':9s} of {len(found):,}, the best and the worst by {list(found[ordered[0]])[-1]}; results.json has all")
+        ordered = [*ordered[: _PARTS // 2], *ordered[-_PARTS // 2 :]]
+    width = max(map(len, ordered), default=0)
+    for name in ordered:
+        say(f"{'':9s} {name:{width}s}  {_line(found[name])}")
 
 
 def _say_beside(cli: ZooCLI, results: dict[str, Any]) -> None:
