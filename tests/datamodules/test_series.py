@@ -1,6 +1,7 @@
 """Time series: those of the notes to the last bit, honest periods, folds that roll forward, facts at once."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -294,3 +295,11 @@ def test_values_take_as_many_bits_as_their_steps_need(values: np.ndarray, dtype:
     assert inputs.dtype == targets.dtype == dtype
     if dtype == torch.float64:
         assert np.array_equal(data.values[:, 0].numpy(), values)
+
+
+def test_device_of_32_bits_is_refused_for_values_that_need_64() -> None:
+    recording = Recording("counter", 1e9 + 40.0 * np.arange(100)[:, None], ["value"], Timeline())
+    data = Series(recording, divide(recording), window=5)
+    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("mps")))
+    with pytest.raises(DataError, match=r"counter changes by less than 32 bits tell apart.*--trainer.accelerator cpu"):
+        data.setup("fit")
