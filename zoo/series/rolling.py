@@ -60,12 +60,12 @@ class Rolling(LightningModule):
         """
         values = _numbers(history)
         if is_frame(history):
-            ahead = self.forecast(values, horizon).cpu().numpy()
+            following = self.forecast(values, horizon).cpu().numpy()
             moments = times(history)
             future = None
             if moments is not None:
                 future = Timeline.of(moments).at(np.arange(len(moments), len(moments) + horizon))
-            return continued(history, ahead, future)
+            return continued(history, following, future)
         if values.ndim == 1 and self.num_series == 1:
             return self.forecast(values[:, None], horizon)[:, 0]
         known = self._known(values[None] if values.ndim == 2 else values, horizon)
