@@ -27,6 +27,32 @@ def numbers(frame: Any) -> np.ndarray:
     return frame.to_numpy(dtype="float64", na_value=np.nan) if values.dtype.kind == "O" else values
 
 
+def continued(frame: Any, values: np.ndarray, future: np.ndarray | None) -> Any:
+    """Values that follow a frame, in one like it.
+
+    Args:
+        frame: A ``DataFrame``, or a ``Series``, whose index is one of times, of periods, or of numbers.
+        values: ``(H, C)``, or ``(H,)`` of a series.
+        future: The times of the values, ``datetime64``, in UTC if the frame knows its zone; None if it has no times.
+
+    Returns:
+        A ``DataFrame`` or ``Series`` with the same columns or name, whose index goes on where that of the frame ends.
+    """
+    index, count = frame.index, len(values)
+    if future is None:
+        step = index[-1] - index[-2] if len(index) > 1 and getattr(index.dtype, "kind", "O") in "iu" else 1
+        first = int(index[-1]) + step if getattr(index.dtype, "kind", "O") in "iu" else len(index)
+        following = type(frame.reset_index(drop=True).index)(range(first, first + step * count, step))
+    elif hasattr(index, "to_timestamp"):
+        following = index[-1] + np.arange(1, count + 1)
+    else:
+        following = type(index)(future, name=index.name)
+        following = following.tz_localize("UTC").tz_convert(index.tz) if index.tz is not None else following
+    if hasattr(frame, "columns"):
+        return type(frame)(values, index=following, columns=frame.columns)
+    return type(frame)(values, index=following, name=frame.name)
+
+
 def texts(frame: Any) -> list[str]:
     """The texts of a series, or of a frame of one column.
 

@@ -18,7 +18,7 @@ from datamodules.series.periods import before, divide, piece, roll_forward
 from datamodules.series.recording import Recording
 from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
-from datamodules.series.transform import Transform, chosen_lambda, difference, guerrero, power, words
+from datamodules.series.transform import Transform, difference, lags, power, powers, words
 from datamodules.windows import Lanes, Starts, Windows
 
 Mode = Literal["vector", "sequence", "lanes"]
@@ -152,44 +152,22 @@ class Series(DataModule):
 
     def _settle(self) -> None:
         """Settles what depends on the training period: how values are transformed, and how long windows are."""
-        self.differences = [1] * ("difference" in self.transform)
-        if "seasonal_difference" in self.transform:
-            if self.period < 2:
-                raise DataError(
-                    f"transform seasonal_difference needs a season, but {self.recording.name} has none; name its "
-                    "length with --data.period"
-                )
-            self.differences.insert(0, self.period)
-        self.power = self._chosen_power()
-        if self._window_asked == "longest":
-            self.window = min(self.periods["train"].stop, LONGEST_WINDOW)
-        elif self._window_asked == "auto":
-            lanes = self.lanes if self.mode == "lanes" else 1
-            room = (len(self.periods["train"]) - self.horizon) // (2 * lanes)
-            wanted = max(2 * self.period, 2 * self.horizon, 16)
-            most = room if self.mode == "lanes" else max(room, self.period)
-            self.window = max(1, min(wanted, most, LONGEST_WINDOW)) + sum(self.differences)
-        else:
-            self.window = self._window_asked
+        train = self.periods["train"]
+        self.differences = lags(self.transform, self.period, self.recording.name)
+        self.power = powers(
+            self.transform, self.values, self.names, train.stop, self.period, self.horizon, self.recording.name
+        )
+        self.window = self._window_asked if isinstance(self._window_asked, int) else self._found_window(train)
 
-    def _chosen_power(self) -> list[float]:
-        """The exponents of Box and Cox."""
-        if not {"log", "box_cox", "auto"} & set(self.transform):
-            return [1.0] * self.num_series
-        if self.transform != ["auto"] and (least := self.values.min(0).values).min() <= 0:
-            name = self.names[int(least.argmin())]
-            raise DataError(
-                f"{self.recording.name} has {least.min():g} in '{name}', and transform {self.transform[0]} needs "
-                "values above 0; leave it out"
-            )
-        if "log" in self.transform:
-            return [0.0] * self.num_series
-        train = self.values[: self.periods["train"].stop].double().numpy()
-        if self.values.min() <= 0:
-            return [1.0] * self.num_series
-        if "box_cox" in self.transform:
-            return [guerrero(column, self.period) for column in train.T]
-        return [chosen_lambda(column, self.period, self.horizon) for column in train.T]
+    def _found_window(self, train: range) -> int:
+        """As many points as :class:`Series` says of a window that nobody has measured."""
+        if self._window_asked == "longest":
+            return min(train.stop, LONGEST_WINDOW)
+        is_walked = self.mode == "lanes"
+        room = (len(train) - self.horizon) // (2 * (self.lanes if is_walked else 1))
+        most = room if is_walked else max(room, self.period)
+        wanted = max(2 * self.period, 2 * self.horizon, 16)
+        return max(1, min(wanted, most, LONGEST_WINDOW)) + sum(self.differences)
 
     def _check(self) -> None:
         """Refuses periods that are too short for a window."""

@@ -89,6 +89,61 @@ def words(given: str | Sequence[str]) -> list[str]:
     return [] if asked == ["none"] else asked
 
 
+def lags(transform: Sequence[str], period: int, name: str) -> list[int]:
+    """The lags of the differences that were asked for.
+
+    Args:
+        transform: As :func:`words` gives it.
+        period: Steps of a season; 1 if there is none.
+        name: What messages call the series.
+
+    Raises:
+        DataError: There is no season to take differences of.
+    """
+    if "seasonal_difference" in transform and period < 2:
+        raise DataError(
+            f"transform seasonal_difference needs a season, but {name} has none; name its length with --data.period"
+        )
+    return [period] * ("seasonal_difference" in transform) + [1] * ("difference" in transform)
+
+
+def powers(
+    transform: Sequence[str], values: Tensor, names: Sequence[str], stop: int, period: int, horizon: int, name: str
+) -> list[float]:
+    """The exponents of :func:`power` that were asked for, one a series.
+
+    Args:
+        transform: As :func:`words` gives it.
+        values: All of the series, ``(T, C)``.
+        names: Of each.
+        stop: Where the training period ends; what follows chooses nothing.
+        period: Steps of a season.
+        horizon: Steps to forecast.
+        name: What messages call them together.
+
+    Raises:
+        DataError: A value is not above 0.
+    """
+    if not {"log", "box_cox", "auto"} & set(transform):
+        return [1.0] * len(names)
+    least = values.min(0).values
+    if least.min() <= 0 and "auto" not in transform:
+        raise DataError(
+            f"{name} has {least.min():g} in '{names[int(least.argmin())]}', and transform {transform[0]} needs values "
+            "above 0; leave it out"
+        )
+    if "log" in transform:
+        return [0.0] * len(names)
+    train = values[:stop].double().numpy().T
+    if "box_cox" in transform:
+        return [guerrero(column, period) for column in train]
+    positive = (least > 0).tolist()
+    return [
+        chosen_lambda(column, period, horizon) if is_positive else 1.0
+        for column, is_positive in zip(train, positive, strict=True)
+    ]
+
+
 def guerrero(values: np.ndarray, period: int) -> float:
     """The exponent of :func:`power` that makes the spread of a season least dependent on its level (Guerrero, 1993).
 

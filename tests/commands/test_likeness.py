@@ -1,6 +1,7 @@
 """A series that is not like the one a model was trained on is told before it is forecast or measured."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def changed(path: Path, factor: float = 1, constant: float = 0, step: str = "D")
     ids=["alike", "columns", "cents", "thousands", "level", "hours"],
 )
 def test_what_going_on_cannot_explain_is_told(
-    zoo_command: Zoo, tmp_path: Path, shop: Path, change: dict[str, float], flags: list[str], told: str | None
+    zoo_command: Zoo, tmp_path: Path, shop: Path, change: dict[str, Any], flags: list[str], told: str | None
 ) -> None:
     path = changed(tmp_path / "other.csv", **change)
     code, _, err = zoo_command("forecast", shop, "--data", path, "--horizon", 1, "--no-intervals", *flags)

@@ -1,6 +1,7 @@
 """Numbers in files of series: decimal signs, thousands and what stands where there is none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from datamodules.series.recording import read_csv
 from .written import table, write
 
 
-def values(folder: Path, *cells: str, delimiter: str = ";", **options: str) -> list[float]:
+def values(folder: Path, *cells: str, delimiter: str = ";", **options: Any) -> list[float]:
     """What is read of a column."""
     text = table(("n", "note"), *((cell, "") for cell in cells), delimiter=delimiter)
     return read_csv(write(folder, text), "n", **options).values[:, 0].tolist()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from torch import Tensor
@@ -336,3 +337,37 @@ def test_a_level_far_above_the_steps_changes_nothing(name: str) -> None:
     for found in (far.forecast(history + level, 5), far.forecast_from(history + level, range(30, 31), 5)[0]):
         assert found.dtype == torch.float64
         assert torch.allclose((found - level).float(), expected, atol=1e-4)
+
+
+MONTH_ENDS = np.arange("2020-02", "2022-08", dtype="M8[M]").astype("M8[D]") - 1
+
+
+@pytest.mark.parametrize(
+    ("index", "following"),
+    [
+        (pandas.date_range("2024-01-31", periods=30, freq="D"), ["2024-03-01", "2024-03-02"]),
+        (pandas.DatetimeIndex(MONTH_ENDS), ["2022-07-31", "2022-08-31"]),
+        (pandas.date_range("2024-03-29", periods=30, freq="h", tz="Europe/Berlin"), ["2024-03-30 06:00+01:00",
+                                                                                     "2024-03-30 07:00+01:00"]),
+        (pandas.period_range("2020Q1", periods=30, freq="Q"), ["2027Q3", "2027Q4"]),
+        (pandas.RangeIndex(100, 160, 2), [160, 162]),
+        (pandas.Index([f"row {number}" for number in range(30)]), [30, 31]),
+    ],
+    ids=["days", "months", "zone", "quarters", "numbers", "words"],
+)  # fmt: skip
+def test_frame_comes_back_for_a_frame(index: Any, following: list[Any]) -> None:
+    history = SyntheticSeries().values[-30:, 0].numpy()
+    expected = Naive().forecast(history, 2).numpy()
+    ahead = Naive().forecast(pandas.Series(history, index=index, name="bread"), 2)
+    assert (type(ahead), ahead.name) == (pandas.Series, "bread")
+    assert ahead.to_numpy() == pytest.approx(expected)
+    wanted = [
+        type(index[0])(one) if isinstance(index, pandas.DatetimeIndex | pandas.PeriodIndex) else one
+        for one in following
+    ]
+    assert list(ahead.index) == wanted
+    frame = pandas.DataFrame({"bread": history, "cakes": history + 1}, index=index)
+    both = Naive(num_series=2).forecast(frame, 2)
+    assert list(both.columns) == ["bread", "cakes"]
+    assert both["cakes"].to_numpy() == pytest.approx(expected + 1)
+    assert list(both.index) == wanted

@@ -1,5 +1,6 @@
 """A linear forecast in closed form: ridge regression of all steps ahead on the window, in one epoch over any data."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,10 +20,10 @@ _MOST = 0.9
 class DirectLinear(ClosedForm):
     """Forecasts every step ahead by its own weighted sum of the window, each series by itself.
 
-    The window is taken relative to its last value, and the sum is added to the value one season back, if the window
-    holds one, else to the last (NLinear; Zeng et al., 2023): with weights of zero it is the naive forecast, towards
-    which a ridge penalty (Hoerl and Kennard, 1970) pulls. How strongly is chosen by generalised cross-validation (Golub
-    et al., 1979). See :class:`Forecaster` for the arguments.
+    The window is taken relative to its last value, to which the sum is added (NLinear; Zeng et al., 2023). A ridge
+    penalty (Hoerl and Kennard, 1970) pulls towards the naive forecast, or towards the seasonal one if the window holds
+    a season. Which of them, and how strongly, is chosen by generalised cross-validation (Golub et al., 1979). See
+    :class:`Forecaster` for the arguments.
 
     Attributes:
         weight: Of the steps of a window for the steps ahead, ``(C, T, H)``.
@@ -52,18 +53,21 @@ class DirectLinear(ClosedForm):
         """Whether weights have been found; a penalty is never zero."""
         return bool((self.penalty > 0).all())
 
-    def _anchor(self, inputs: Tensor) -> Tensor:
-        """What the weighted sums are added to, ``(N, H, C)``."""
-        if 1 < self.period <= self.shortest:
-            return inputs[:, [-back for back in seasons_back(self.horizon, self.period)]]
-        return inputs[:, -1:].expand(-1, self.horizon, -1)
-
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""
         self._check_steps(inputs, self.shortest)
         seen = inputs[:, -self.shortest :]
-        sums = torch.einsum("ntc,cth->nhc", seen - seen[:, -1:], self.weight) + self.bias.T
-        return self._anchor(seen) + sums
+        return seen[:, -1:] + torch.einsum("ntc,cth->nhc", seen - seen[:, -1:], self.weight) + self.bias.T
+
+    def _goals(self) -> list[Tensor]:
+        """The weights that a penalty may pull to, ``(T, H)``: those of the naive forecast, and of the seasonal one."""
+        naive = torch.zeros(self.shortest, self.horizon, dtype=torch.float64, device=self.device)
+        if not 1 < self.period <= self.shortest:
+            return [naive]
+        seasonal = naive.clone()
+        for step, back in enumerate(seasons_back(self.horizon, self.period)):
+            seasonal[-back, step] = 1
+        return [naive, seasonal]
 
     def on_train_epoch_start(self) -> None:
         """Begins to add up."""
@@ -76,7 +80,7 @@ class DirectLinear(ClosedForm):
         self._check_steps(inputs, self.shortest)
         seen = inputs[:, -self.shortest :]
         rows = (seen - seen[:, -1:]).permute(2, 0, 1)
-        rest = (self.agree(targets, self._anchor(seen)) - self._anchor(seen)).permute(2, 0, 1)
+        rest = (targets - seen[:, -1:]).permute(2, 0, 1)
         if self._sums is None:
             self._sums = _Sums(rows, rest)
         self._sums.add(rows, rest)
@@ -86,7 +90,7 @@ class DirectLinear(ClosedForm):
         """Solves for the weights."""
         if self._sums is None:
             raise ZooError("no window to learn from; use a shorter --data.window")
-        weight, bias, penalty = self._sums.solve()
+        weight, bias, penalty = self._sums.solve(self._goals())
         self.weight.copy_(weight)
         self.bias.copy_(bias)
         self.penalty.copy_(penalty)
@@ -116,8 +120,11 @@ class _Sums:
         self.products += rows.mT @ targets
         self.squares += targets.square().sum((1, 2))
 
-    def solve(self) -> tuple[Tensor, Tensor, Tensor]:
+    def solve(self, goals: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Joins what all processes have seen.
+
+        Args:
+            goals: Weights ``(T, H)`` that the penalty may pull to; those that leave the least criterion are taken.
 
         Returns:
             Weights ``(C, T, H)``, what is added ``(C, H)``, and penalties ``(C,)``.
@@ -129,20 +136,33 @@ class _Sums:
         gram = gram - count * rows[:, :, None] * rows[:, None]
         products = products - count * rows[:, :, None] * targets[:, None]
         squares = squares - count * targets.square().sum(1)
-        variances, directions = torch.linalg.eigh(gram)
-        variances = variances.clamp_min(0)
-        # A constant series has none.
-        scale = variances.mean(1).clamp_min(torch.finfo(gram.dtype).tiny)
-        turned = directions.mT @ products
-        penalties = _PENALTIES.to(gram.device)
-        shrunk = 1 / (variances + penalties[:, None, None] * scale[:, None])
-        used = (variances * shrunk).sum(2) + 1
-        explained = (turned.square() * (2 * shrunk - variances * shrunk.square())[..., None]).sum((2, 3))
-        criterion = (squares - explained).clamp_min(0) / (1 - used / count).square()
-        criterion = torch.where(used < _MOST * count, criterion, torch.inf)
-        # Where windows are too few for any, the strongest is left.
-        best = torch.where(criterion.isfinite().any(0), criterion.argmin(0), len(penalties) - 1)
+        found = [_ridge(count, gram, products - gram @ goal, _left(squares, products, gram, goal)) for goal in goals]
+        best = torch.stack([criterion for _, _, criterion in found]).argmin(0)
         series = torch.arange(len(best), device=best.device)
-        weight = directions @ (shrunk[best, series][..., None] * turned)
-        bias = targets - torch.einsum("ct,cth->ch", rows, weight)
-        return weight, bias, penalties[best]
+        weight = torch.stack([weights + goal for goal, (weights, _, _) in zip(goals, found, strict=True)])[best, series]
+        penalty = torch.stack([penalties for _, penalties, _ in found])[best, series]
+        return weight, targets - torch.einsum("ct,cth->ch", rows, weight), penalty
+
+
+def _left(squares: Tensor, products: Tensor, gram: Tensor, goal: Tensor) -> Tensor:
+    """The sum of squares that weights ``goal`` leave of centred targets, ``(C,)``."""
+    return squares - 2 * (goal * products).sum((1, 2)) + (goal * (gram @ goal)).sum((1, 2))
+
+
+def _ridge(count: Tensor, gram: Tensor, products: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights ``(C, T, H)`` of the best penalty, the penalties, and the criterion of each series, ``(C,)``."""
+    variances, directions = torch.linalg.eigh(gram)
+    variances = variances.clamp_min(0)
+    # A constant series has none.
+    scale = variances.mean(1).clamp_min(torch.finfo(gram.dtype).tiny)
+    turned = directions.mT @ products
+    penalties = _PENALTIES.to(gram.device)
+    shrunk = 1 / (variances + penalties[:, None, None] * scale[:, None])
+    used = (variances * shrunk).sum(2) + 1
+    explained = (turned.square() * (2 * shrunk - variances * shrunk.square())[..., None]).sum((2, 3))
+    criterion = (squares - explained).clamp_min(0) / (1 - used / count).square()
+    criterion = torch.where(used < _MOST * count, criterion, torch.inf)
+    # Where windows are too few for any, the strongest is left.
+    best = torch.where(criterion.isfinite().any(0), criterion.argmin(0), len(penalties) - 1)
+    series = torch.arange(len(best), device=best.device)
+    return directions @ (shrunk[best, series][..., None] * turned), penalties[best], criterion[best, series]

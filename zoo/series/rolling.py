@@ -1,15 +1,16 @@
 """Forecasts of any length, from one point or from many, each forecast becoming input of the next."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
-from typing import Any
+from typing import Any, overload
 
+import numpy as np
 import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from datamodules.frames import is_frame, times
+from datamodules.frames import continued, is_frame, times
 from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
 from zoo.base.inputs import to_tensor, told
@@ -36,8 +37,12 @@ class Rolling(LightningModule):
         """Refuses inputs of a wrong shape."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it takes")
 
+    @overload
+    def forecast(self, history: Tensor | np.ndarray | Sequence[Any], horizon: int) -> Tensor: ...
+    @overload
+    def forecast(self, history: Any, horizon: int) -> Any: ...
     @torch.inference_mode()
-    def forecast(self, history: Any, horizon: int) -> Tensor:
+    def forecast(self, history: Any, horizon: int) -> Any:
         """Continues a series by as many steps as wanted; forecasts become inputs of the next ones.
 
         Args:
@@ -48,13 +53,21 @@ class Rolling(LightningModule):
             horizon: Steps to forecast.
 
         Returns:
-            ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``, on the model's device; float32, or float64 if
-            float32 would round what changes in the history from step to step.
+            A tensor ``(horizon, C)``, ``(N, horizon, C)`` or ``(horizon,)``, on the model's device, float32, or float64
+            if float32 would round what changes in the history from step to step; of a frame one like it, whose index
+            goes on.
 
         Raises:
             ZooError: The history is too short, has gaps or another number of series, or holds no numbers.
         """
         values = _numbers(history)
+        if is_frame(history):
+            following = self.forecast(values, horizon).cpu().numpy()
+            moments = times(history)
+            future = None
+            if moments is not None:
+                future = Timeline.of(moments).at(np.arange(len(moments), len(moments) + horizon))
+            return continued(history, following, future)
         if values.ndim == 1 and self.num_series == 1:
             return self.forecast(values[:, None], horizon)[:, 0]
         known = self._known(values[None] if values.ndim == 2 else values, horizon)

@@ -8,7 +8,6 @@ from lightning import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from datamodules.module import DataModule
 from zoo import registry, weights
 from zoo.errors import ZooError
 from zoo.measures import measure as measure_of
@@ -182,7 +181,7 @@ def _say_beside(cli: ZooCLI, results: dict[str, Any]) -> None:
     verb = next((verb for verb in ("test", "validate") if verb in results), None)
     split = {"test": "test", "validate": "val"}.get(verb or "")
     model, data = cli.model, cli.datamodule
-    if verb is None or not isinstance(data, DataModule) or getattr(cli.trainer, f"limit_{split}_batches") != 1.0:
+    if verb is None or not hasattr(data, "checksums") or getattr(cli.trainer, f"limit_{split}_batches") != 1.0:
         return
     found, reached = model.references(data, split), results[verb].get(model.metric)
     if not found or reached is None:

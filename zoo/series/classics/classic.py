@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.series.series import LONGEST_WINDOW, Series
 from zoo.errors import ZooError
 from zoo.series.closed_form import ClosedForm
+
+# Points that parameters are estimated from at most, as many as the longest of windows has.
+_LATEST = 2048
 
 
 class Classic(ClosedForm):
@@ -69,13 +71,13 @@ class Classic(ClosedForm):
 
     def find(self) -> None:
         """Estimates the parameters."""
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(data, Series):
+        splits = getattr(self.trainer.datamodule, "splits", None)  # type: ignore[attr-defined]
+        if not isinstance(splits, dict) or not isinstance(splits.get("train"), Tensor):
             raise ZooError(
                 f"{type(self).__name__} estimates its parameters from a whole series; train it on a data module of "
                 "datamodules.series"
             )
-        self.fit(data.splits["train"])
+        self.fit(splits["train"])
 
     @torch.no_grad()
     def fit(self, values: Tensor) -> None:
@@ -89,7 +91,7 @@ class Classic(ClosedForm):
         """
         if len(values) <= self.reach + 3:
             raise ZooError(f"{type(self).__name__} needs more than {self.reach + 3} points, found {len(values)}")
-        history = self.normalise(values[-LONGEST_WINDOW:].to(self.device).double()).double().cpu().numpy()
+        history = self.normalise(values[-_LATEST:].to(self.device).double()).double().cpu().numpy()
         for number, column in enumerate(history.T):
             estimated = self.estimate(np.ascontiguousarray(column))
             row = [estimated.get(name, 0.0) for name in self.columns]
