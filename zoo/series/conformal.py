@@ -46,7 +46,7 @@ def rolled_errors(model: Forecaster, values: Tensor, period: range, horizon: int
         raise ZooError(f"the period ends at {period.stop}, but the series at {len(values)}")
     forecasts = model.forecast_from(values[: period.stop], period, horizon)
     beyond = torch.full((horizon - 1, values.shape[1]), torch.nan)
-    truth = torch.cat([values[period.start : period.stop].float(), beyond.to(values.device)])
+    truth = torch.cat([values[period.start : period.stop], beyond.to(values.device)])
     targets = truth.unfold(0, horizon, 1).transpose(1, 2).to(forecasts.device)
     errors = (forecasts - targets).abs()
     # A forecast that grew beyond all bounds is as wrong as can be, not absent.
