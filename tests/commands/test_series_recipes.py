@@ -115,3 +115,15 @@ def test_baseline_has_no_learning_rate_to_find(zoo_command: Zoo, tmp_path: Path)
     code, _, err = zoo_command("lr-find", "naive_synthetic")
     assert (code, "Naive has no learning rate to find" in err) == (2, True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["ets_csv", "theta_csv", "sarima_csv", "linear_csv"])
+def test_classic_of_a_constant_series_says_nothing_but_its_figures(
+    zoo_command: Zoo, tmp_path: Path, recipe: str
+) -> None:
+    (tmp_path / "sales.csv").write_text("sold\n" + "7\n" * 60)
+    code, out, err = zoo_command(
+        "fit", recipe, "--data.path=sales.csv", "--data.period=1", "--data.horizon=3", "--figures=false", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    assert " mae 0 " in out
