@@ -78,6 +78,13 @@ def test_what_follows_a_rule_is_forecast_exactly(
     assert np.abs(ahead - known[-12:]).max() < 0.01 * scale
 
 
+def test_straight_line_of_differences_goes_on_beyond_the_horizon() -> None:
+    squares = 1.0 * np.arange(100) ** 2
+    model = fitted(DirectLinear, series(squares[:-28], 1, horizon=14, window=29, transform=["difference"]))
+    ahead = model.forecast(squares[:-28], 28).numpy()
+    np.testing.assert_allclose(ahead, squares[-28:], rtol=0.01)
+
+
 def noisy(length: int = 240, columns: int = 1) -> np.ndarray:
     random = np.random.default_rng(3)
     time = np.arange(length)[:, None]
