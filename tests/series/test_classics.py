@@ -112,13 +112,11 @@ def test_each_series_is_forecast_by_itself_and_from_any_point(kind: type[Forecas
 
 
 @pytest.mark.parametrize("kind", [*CLASSICS, DirectLinear])
-@pytest.mark.parametrize("length", [8, 20, 50])
+@pytest.mark.parametrize("length", [5, 8, 20, 50])
 def test_short_series_are_forecast(kind: type[Forecaster], length: int) -> None:
     values = noisy(length)
-    model = fitted(
-        kind,
-        series(values, 12 if length > 12 else 4, horizon=2, window="longest" if kind is not DirectLinear else "auto"),
-    )
+    window = "longest" if kind is not DirectLinear else "auto"
+    model = fitted(kind, series(values, {5: 1, 8: 4}.get(length, 12), horizon=2, window=window))
     ahead = model.forecast(values, 5)
     assert ahead.isfinite().all()
     assert (ahead - 50).abs().max() < 60
