@@ -127,3 +127,12 @@ def test_classic_of_a_constant_series_says_nothing_but_its_figures(
     )
     assert (code, err) == (0, "")
     assert " mae 0 " in out
+
+
+def test_classic_is_nothing_that_onnx_can_hold(zoo_command: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("sold\n" + "1\n2\n" * 30)
+    flags = ["--data.path=sales.csv", "--data.period=2", "--data.horizon=3", "--figures=false", "--quiet"]
+    assert zoo_command("fit", "theta_csv", *flags)[0] == 0
+    (run,) = (tmp_path / "runs" / "theta_csv").iterdir()
+    code, out, err = zoo_command("export", run, "--to", "onnx", "theta.onnx")
+    assert (code, out, "which ONNX cannot hold" in err, err.count("\n")) == (2, "", True, 1)
