@@ -113,6 +113,7 @@ def test_interrupted_comparison_goes_on_where_it_stopped(zoo_command: Zoo, monke
             "--trainer.limit_val_batches leaves nothing to compare by",
         ),
         ("compare dense_iris --test", "--test has no place in a comparison, which sets it itself; leave it out"),
+        ("compare ets_csv --data.fit_on=known", "--data.fit_on has no place in a comparison, which sets it itself"),
         ("compare dense_iris --ckpt_path last.ckpt", "--ckpt_path has no place in a comparison"),
         ("compare dense_iris --model.hiden_size 3", "Dense takes no 'hiden_size'; did you mean 'hidden_size'?"),
         ("compare dense_iris --out taken", "--out taken is there and holds no comparison; name a new folder"),
@@ -163,6 +164,13 @@ def test_runs_are_compared_as_they_are(zoo_command: Zoo) -> None:
     code, _, error = zoo_command("compare", *runs, "--model.lr=1")
     assert code == 2
     assert "--model.lr=1 is for training, and runs are measured as they are" in error
+
+
+def test_runs_of_other_horizons_are_not_compared(zoo_command: Zoo, sales: Path) -> None:
+    for horizon in (1, 6):
+        assert zoo_command("fit", "naive_csv", *SERIES, f"--data.horizon={horizon}", "--figures=false")[0] == 0
+    code, _, error = zoo_command("compare", *sorted(Path("runs").glob("*/*")))
+    assert (code, "compare them with the same --data.horizon" in error) == (2, True)
 
 
 def test_series_is_ranked_by_folds_that_never_see_the_test_period(zoo_command: Zoo, sales: Path) -> None:

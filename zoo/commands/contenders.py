@@ -230,7 +230,9 @@ class Recipe(Contender):
         self.one, self.name = one, target.recipe + one.suffix
         self.arguments, self.seeds, self.folds = target.args, seeds, folds
         self.command = command
-        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of", "--test", "--projector"):
+        for flag in (
+            "--ckpt_path", "--seed_everything", "--data.fold", "--data.fit_on", "--epochs_of", "--test", "--projector",
+        ):  # fmt: skip
             if any(argument.partition("=")[0] == flag for argument in flags):
                 raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
 
@@ -370,7 +372,8 @@ def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
     model, data = cli.model, cli.datamodule
     metric = model.metric
     count = sum(parameter.numel() for parameter in model.parameters())
-    facts = Facts(metric, held_out(data), False, count, _references(model, data, []))
+    horizon = getattr(model, "horizon", None)
+    facts = Facts(metric, held_out(data), False, count, _references(model, data, []), horizon=horizon)
     return facts, Entry(
         name=str(run),
         run=run,
