@@ -145,6 +145,16 @@ def test_a_folder_holds_one_comparison(zoo_command: Zoo) -> None:
     assert files(Path("board")) == before
 
 
+def test_comparison_does_not_go_on_with_other_data(zoo_command: Zoo, sales: Path) -> None:
+    typed = ("compare", "naive_csv", *BRIEF_SERIES, "--out=board")
+    assert zoo_command(*typed)[0] == 0
+    assert zoo_command(*typed)[0] == 0
+    sales.write_text(sales.read_text() + "2002-01-01,250\n")
+    code, _, error = zoo_command(*typed)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "naive_csv/seed-0/fold-1 was trained on other data than there is now" in error
+
+
 def test_runs_are_compared_as_they_are(zoo_command: Zoo) -> None:
     for recipe in ("dense_iris", "backprop_iris"):
         assert zoo_command("fit", recipe, *BRIEF, "--quiet")[0] == 0
