@@ -234,6 +234,19 @@ def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, s
     assert Path("next.csv").read_text().splitlines()[1].startswith("2002-01-01")
 
 
+@pytest.mark.parametrize(("rows", "intervals"), [(144, "--calibrate board/naive_csv/seed-0"), (90, "--no-intervals")])
+def test_what_auto_says_to_type_works(
+    zoo_command: Zoo, sales: Path, monkeypatch: pytest.MonkeyPatch, rows: int, intervals: str
+) -> None:
+    (field,) = FAMILIES["series"]
+    monkeypatch.setitem(FAMILIES, "series", (field._replace(recipes=("naive_csv",)),))
+    sales.write_text("".join(sales.read_text().splitlines(keepends=True)[: rows + 1]))
+    _, out, _ = zoo_command("auto", "series", *SERIES, "--figures=false", "--out=board")
+    use = out.splitlines()[-1].partition("zoo ")[2]
+    assert use == f"forecast board/winner --horizon 6 {intervals}"
+    assert zoo_command(*use.split())[0] == 0
+
+
 @pytest.mark.usefixtures("few")
 def test_recipe_that_the_data_does_not_suit_is_left_out(zoo_command: Zoo, sales: Path) -> None:
     code, out, error = zoo_command(
