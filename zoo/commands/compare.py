@@ -182,7 +182,7 @@ def _trained(
     folder = folder_of("comparison", options.out, command)
     to_come = sum(recipe.trainings for recipe in recipes.values()) + spare
     say(f"{len(recipes)} recipes, {to_come - spare} trainings; folder {folder}", flush=True)
-    split = f"{options.folds} folds before the test," if first.folds else "validation"
+    split = f"{options.folds} fold{'s' if options.folds > 1 else ''} before the test," if first.folds else "validation"
     entries: list[Entry] = []
     try:
         for recipe in recipes.values():
