@@ -323,7 +323,16 @@ class Series(DataModule):
             TooShortError: A period is too short for a window.
         """
         folds: list[Self] = []
-        for periods in self._roll_forward(count, refit, of):
+        pieces = self._roll_forward(count, refit, of)
+        for number, shortest in enumerate((len(periods["test"]) for periods in pieces), start=1):
+            if shortest < self.horizon:
+                longer = f"a test period of {count * self.horizon} points" if of == "test" else "a longer file"
+                raise TooShortError(
+                    f"of {count} folds number {number} is too short: {self.recording.name} has {shortest} points in "
+                    f"it, expected at least the horizon of {self.horizon}; use fewer --folds, a shorter "
+                    f"--data.horizon, or {longer}"
+                )
+        for periods in pieces:
             fold = copy.copy(self)
             fold.trainer = None
             fold.fit_on = "known" if known else self.fit_on
@@ -422,7 +431,23 @@ class DividedSeries(Series):
         self, recording: Recording, val: int | float | str = 0.1, test: int | float | str = 0.1, **options: Any
     ) -> None:
         least = options.get("horizon", 1)
+        self._shares = {"val": val, "test": test}
         super().__init__(recording=recording, periods=divide(recording, val, test, least), **options)
+
+    def _room(self) -> str:
+        """The same; periods that are as long as the horizon shrink with it."""
+        length, least = len(self.values), 1 + sum(self.differences)
+        stretched = [
+            split
+            for split, share in self._shares.items()
+            if isinstance(share, float) and len(self.periods.get(split, ())) == self.horizon > round(share * length)
+        ]
+        whole = sum(map(len, self.periods.values())) == length
+        if not stretched or not whole or self.periods["train"].stop - self.horizon >= least:
+            return super()._room()
+        others = sum(len(period) for split, period in self.periods.items() if split not in ("train", *stretched))
+        least = self._window_asked if isinstance(self._window_asked, int) else least
+        return f"use --data.horizon {max((length - others - least) // (len(stretched) + 1), 1)} at most"
 
 
 def _without_validation(periods: Mapping[str, range]) -> dict[str, range]:

@@ -72,13 +72,13 @@ def integrate(changes: Tensor, history: Tensor, lags: Sequence[int]) -> Tensor:
     return changes
 
 
-def words(given: str | Sequence[str]) -> list[str]:
-    """The transformations that were asked for: one, several in a text with commas between, or a list.
+def words(given: str | Sequence[str] | None) -> list[str]:
+    """The transformations that were asked for: one, several in a text with commas between, a list, or nothing.
 
     Raises:
         DataError: There is no such transformation, or they contradict each other.
     """
-    asked = [one.strip() for one in given.split(",")] if isinstance(given, str) else list(given)
+    asked = [one.strip() for one in given.split(",")] if isinstance(given, str) else list(given or ())
     if unknown := [one for one in asked if one not in get_args(Transform)]:
         raise DataError(f"no transform {unknown[0]!r}; there are {', '.join(get_args(Transform))}")
     alone = {"none", "auto"} & set(asked)

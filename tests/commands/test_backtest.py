@@ -184,7 +184,7 @@ def test_model_that_goes_on_keeps_its_weights_and_normalisation(zoo_command: Zoo
         (["stateful_rnn_synthetic", "--folds=40", "--continue"], "use fewer --data.lanes or a shorter --data.window"),
         (
             ["dense_synthetic", "--folds=3", "--data.horizon=200"],
-            "of 3 folds number 1 is too short: the synthetic series has 153",
+            "at least the horizon of 200; use fewer --folds, a shorter --data.horizon, or a test period of 600",
         ),
     ],
 )

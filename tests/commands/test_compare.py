@@ -113,6 +113,7 @@ def test_interrupted_comparison_goes_on_where_it_stopped(zoo_command: Zoo, monke
             "--trainer.limit_val_batches leaves nothing to compare by",
         ),
         ("compare dense_iris --test", "--test has no place in a comparison, which sets it itself; leave it out"),
+        ("compare ets_csv --data.fit_on=known", "--data.fit_on has no place in a comparison, which sets it itself"),
         ("compare dense_iris --ckpt_path last.ckpt", "--ckpt_path has no place in a comparison"),
         ("compare dense_iris --model.hiden_size 3", "Dense takes no 'hiden_size'; did you mean 'hidden_size'?"),
         ("compare dense_iris --out taken", "--out taken is there and holds no comparison; name a new folder"),
@@ -144,6 +145,16 @@ def test_a_folder_holds_one_comparison(zoo_command: Zoo) -> None:
     assert files(Path("board")) == before
 
 
+def test_comparison_does_not_go_on_with_other_data(zoo_command: Zoo, sales: Path) -> None:
+    typed = ("compare", "naive_csv", *BRIEF_SERIES, "--out=board")
+    assert zoo_command(*typed)[0] == 0
+    assert zoo_command(*typed)[0] == 0
+    sales.write_text(sales.read_text() + "2002-01-01,250\n")
+    code, _, error = zoo_command(*typed)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "naive_csv/seed-0/fold-1 was trained on other data than there is now" in error
+
+
 def test_runs_are_compared_as_they_are(zoo_command: Zoo) -> None:
     for recipe in ("dense_iris", "backprop_iris"):
         assert zoo_command("fit", recipe, *BRIEF, "--quiet")[0] == 0
@@ -163,6 +174,13 @@ def test_runs_are_compared_as_they_are(zoo_command: Zoo) -> None:
     code, _, error = zoo_command("compare", *runs, "--model.lr=1")
     assert code == 2
     assert "--model.lr=1 is for training, and runs are measured as they are" in error
+
+
+def test_runs_of_other_horizons_are_not_compared(zoo_command: Zoo, sales: Path) -> None:
+    for horizon in (1, 6):
+        assert zoo_command("fit", "naive_csv", *SERIES, f"--data.horizon={horizon}", "--figures=false")[0] == 0
+    code, _, error = zoo_command("compare", *sorted(Path("runs").glob("*/*")))
+    assert (code, "compare them with the same --data.horizon" in error) == (2, True)
 
 
 def test_series_is_ranked_by_folds_that_never_see_the_test_period(zoo_command: Zoo, sales: Path) -> None:
@@ -215,6 +233,19 @@ def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, s
     code, out, error = zoo_command(*use.split(), "--csv=next.csv")
     assert code == 0, error
     assert Path("next.csv").read_text().splitlines()[1].startswith("2002-01-01")
+
+
+@pytest.mark.parametrize(("rows", "intervals"), [(144, "--calibrate board/naive_csv/seed-0"), (90, "--no-intervals")])
+def test_what_auto_says_to_type_works(
+    zoo_command: Zoo, sales: Path, monkeypatch: pytest.MonkeyPatch, rows: int, intervals: str
+) -> None:
+    (field,) = FAMILIES["series"]
+    monkeypatch.setitem(FAMILIES, "series", (field._replace(recipes=("naive_csv",)),))
+    sales.write_text("".join(sales.read_text().splitlines(keepends=True)[: rows + 1]))
+    _, out, _ = zoo_command("auto", "series", *SERIES, "--figures=false", "--out=board")
+    use = out.splitlines()[-1].partition("zoo ")[2]
+    assert use == f"forecast board/winner --horizon 6 {intervals}"
+    assert zoo_command(*use.split())[0] == 0
 
 
 @pytest.mark.usefixtures("few")

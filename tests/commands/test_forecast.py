@@ -25,7 +25,7 @@ from zoo.series.conformal import drifting_half_widths, rolled_errors, spreads
 from zoo.series.recurrent import Recurrent
 from zoo.series.stateful import Stateful
 
-from .shop import DAYS, SYNTHETIC, write_shop
+from .shop import DAYS, SYNTHETIC, fit, write_shop
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -153,6 +153,20 @@ def test_model_that_was_trained_on_everything_is_judged_by_one_that_was_not(
     rows = table(tmp_path / "out.csv")
     ahead = zoo.load(shop_all, kind=Forecaster).forecast(data.values, 2)
     torch.testing.assert_close(column(rows, "upper_80"), (ahead + half).T)
+
+
+@pytest.mark.parametrize("recipe", ["ets_csv", "linear_csv"])
+def test_window_that_grew_with_the_training_period_takes_intervals_of_a_shorter_one(
+    zoo_command: Zoo, shop_files: Path, recipe: str
+) -> None:
+    asked = ["--data.value=bread", "--data.time=day", "--data.horizon=90", "--data.transform=box_cox"]
+    judge, everything = (
+        fit(shop_files, recipe, f"--data.path={shop_files / 'shop.csv'}", *asked, f"--data.fit_on={part}")
+        for part in ("train", "all")
+    )
+    assert zoo.load(judge, kind=Forecaster).window < zoo.load(everything, kind=Forecaster).window
+    code, out, _ = zoo_command("forecast", everything, "--horizon", 2, "--calibrate", judge)
+    assert (code, f"made by {judge}" in out) == (0, True)
 
 
 def test_longest_horizon_is_told_and_works(zoo_command: Zoo, naive: Path) -> None:

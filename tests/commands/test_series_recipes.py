@@ -84,6 +84,9 @@ def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_
         ),
         (["stateful_rnn_synthetic", "--data.lanes=100"], "use fewer --data.lanes"),
         (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
+        (["ets_csv", "--model.lr=1"], "ExponentialSmoothing takes no 'lr'; it takes nothing but what the data says"),
+        (["causal_conv_synthetic", "--data.window=1"], "receptive_field 1, expected at least 2 each; use a longer"),
+        (["ets_csv", "--data.transform", "logs"], "--data.transform is 'logs', expected 'none' or 'log' or 'box_cox'"),
         (["lstm_synthetic", "--model.init_args.num_series", "2"], "which says 1; leave it out"),
     ],
 )
@@ -145,3 +148,24 @@ def test_baseline_has_no_learning_rate_to_find(zoo_command: Zoo, tmp_path: Path)
     code, _, err = zoo_command("lr-find", "naive_synthetic")
     assert (code, "Naive has no learning rate to find" in err) == (2, True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("recipe", ["ets_csv", "theta_csv", "sarima_csv", "linear_csv"])
+def test_classic_of_a_constant_series_says_nothing_but_its_figures(
+    zoo_command: Zoo, tmp_path: Path, recipe: str
+) -> None:
+    (tmp_path / "sales.csv").write_text("sold\n" + "7\n" * 60)
+    code, out, err = zoo_command(
+        "fit", recipe, "--data.path=sales.csv", "--data.period=1", "--data.horizon=3", "--figures=false", "--quiet"
+    )
+    assert (code, err) == (0, "")
+    assert " mae 0 " in out
+
+
+def test_classic_is_nothing_that_onnx_can_hold(zoo_command: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("sold\n" + "1\n2\n" * 30)
+    flags = ["--data.path=sales.csv", "--data.period=2", "--data.horizon=3", "--figures=false", "--quiet"]
+    assert zoo_command("fit", "theta_csv", *flags)[0] == 0
+    (run,) = (tmp_path / "runs" / "theta_csv").iterdir()
+    code, out, err = zoo_command("export", run, "--to", "onnx", "theta.onnx")
+    assert (code, out, "which ONNX cannot hold" in err, err.count("\n")) == (2, "", True, 1)

@@ -302,6 +302,8 @@ def test_repair_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
     ("options", "told"),
     [
         ({}, r"has 24 points for training of 30; a window of 30 .* need 31; use --data.window 23 at most"),
+        ({"window": 4, "horizon": 12}, r"has 6 points for training of 30; .* need 16; use --data.horizon 8 at most"),
+        ({"window": "auto", "horizon": 14, "fit_on": "train", "test": 10}, r"use --data.horizon 9 at most"),
         ({"window": 4, "horizon": 40}, r"has 30 points, too few to train on, .* use --data.horizon 9 at most"),
         (
             {"window": 14, "horizon": 9},
@@ -323,5 +325,6 @@ def test_file_that_is_too_short_says_what_fits(tmp_path: Path, options: dict[str
 def test_advice_on_what_fits_is_good(tmp_path: Path) -> None:
     path = write(tmp_path, "sold\n" + "1\n2\n" * 15)
     assert CsvSeries(str(path), window=23).window == 23
+    assert CsvSeries(str(path), window=4, horizon=8).horizon == 8
     assert CsvSeries(str(path), window=21, horizon=3).horizon == 3
     assert CsvSeries(str(path), window=3, horizon=9).horizon == 9

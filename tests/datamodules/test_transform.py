@@ -107,7 +107,7 @@ def test_seasonal_difference_needs_a_season() -> None:
 
 def test_words_may_stand_in_a_line() -> None:
     assert words("log, difference") == ["log", "difference"]
-    assert words("none") == []
+    assert words("none") == words(None) == []
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,13 @@ def test_what_follows_a_rule_is_forecast_exactly(
     assert np.abs(ahead - known[-12:]).max() < 0.01 * scale
 
 
+def test_straight_line_of_differences_goes_on_beyond_the_horizon() -> None:
+    squares = 1.0 * np.arange(100) ** 2
+    model = fitted(DirectLinear, series(squares[:-28], 1, horizon=14, window=29, transform=["difference"]))
+    ahead = model.forecast(squares[:-28], 28).numpy()
+    np.testing.assert_allclose(ahead, squares[-28:], rtol=0.01)
+
+
 def noisy(length: int = 240, columns: int = 1) -> np.ndarray:
     random = np.random.default_rng(3)
     time = np.arange(length)[:, None]
@@ -105,13 +112,11 @@ def test_each_series_is_forecast_by_itself_and_from_any_point(kind: type[Forecas
 
 
 @pytest.mark.parametrize("kind", [*CLASSICS, DirectLinear])
-@pytest.mark.parametrize("length", [8, 20, 50])
+@pytest.mark.parametrize("length", [5, 8, 20, 50])
 def test_short_series_are_forecast(kind: type[Forecaster], length: int) -> None:
     values = noisy(length)
-    model = fitted(
-        kind,
-        series(values, 12 if length > 12 else 4, horizon=2, window="longest" if kind is not DirectLinear else "auto"),
-    )
+    window = "longest" if kind is not DirectLinear else "auto"
+    model = fitted(kind, series(values, {5: 1, 8: 4}.get(length, 12), horizon=2, window=window))
     ahead = model.forecast(values, 5)
     assert ahead.isfinite().all()
     assert (ahead - 50).abs().max() < 60

@@ -20,6 +20,7 @@ from zoo.commands.contenders import (
     ensemble_of,
     measured_run,
 )
+from zoo.commands.forecast import LEVELS
 from zoo.commands.going_on import DURATION, folder_of, seconds, split, with_out, without
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
@@ -28,6 +29,7 @@ from zoo.comparison.own import FAMILIES, Try, field_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
+from zoo.series.conformal import fewest_errors
 from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
@@ -116,9 +118,17 @@ def auto(argv: list[str]) -> int:
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
     say(f"run       {run}")
     horizon = registry.read_yaml(run / "config.yaml")["data"]["init_args"].get("horizon")
-    use = field.use.format(run=shlex.quote(str(run)), tested=shlex.quote(str(best.run)), horizon=horizon)
+    use = field.use.format(run=shlex.quote(str(run)), horizon=horizon, intervals=_intervals(best.run, horizon))
     say(f"use it    {use}")
     return 0
+
+
+def _intervals(tested: Path, horizon: int | None) -> str:
+    """What to say of the intervals of forecasts: by which run, or none where a short series leaves too few errors."""
+    ends = {split: told["shape"][0] for split, told in read_results(tested).get("data", {}).items() if "shape" in told}
+    known = ends.get("test", 0) - ends.get("train", 0)
+    enough = known - (horizon or 1) + 1 >= fewest_errors(max(LEVELS))
+    return f"--calibrate {shlex.quote(str(tested))}" if enough else "--no-intervals"
 
 
 def _add_flags(parser: Arguments, ensemble: int) -> None:
@@ -171,7 +181,7 @@ def _trained(
     folder = folder_of("comparison", options.out, command)
     to_come = sum(recipe.trainings for recipe in recipes.values()) + spare
     say(f"{len(recipes)} recipes, {to_come - spare} trainings; folder {folder}", flush=True)
-    split = f"{options.folds} folds before the test," if first.folds else "validation"
+    split = f"{options.folds} fold{'s' if options.folds > 1 else ''} before the test," if first.folds else "validation"
     entries: list[Entry] = []
     try:
         for recipe in recipes.values():

@@ -70,6 +70,7 @@ class Facts:
         chooses: Whether validation chooses anything of the model, such as when to stop.
         horizon: How many steps of a series are forecast; None of anything else.
         references: What costs nothing, in validation and on the test split.
+        pieces: What is held out of each fold, likewise.
         ensemble: Path of the class that such models answer together by; None if there is none.
     """
 
@@ -78,6 +79,7 @@ class Facts:
     folds: bool
     parameters: int
     references: Mapping[str, tuple[float, float | None]]
+    pieces: Sequence[Mapping[str, str]] = ()
     ensemble: str | None = None
     chooses: bool = True
     horizon: int | None = None
@@ -140,10 +142,16 @@ class Contender(ABC):
 
         Yields:
             The folder of each run when it is done.
+
+        Raises:
+            ZooError: What is trained has learnt from other data.
         """
+        held = [*self.facts.pieces, self.facts.data]
         for seed in range(self.seeds):
-            for run, flags in self.runs(folder, seed):
-                if not _is_done(run):
+            for (run, flags), now in zip(self.runs(folder, seed), held, strict=True):
+                if _is_done(run):
+                    _check_unchanged(run, now)
+                else:
                     self._train(folder, run, flags, clock.share(to_come))
                 to_come -= 1
                 yield run
@@ -230,7 +238,9 @@ class Recipe(Contender):
         self.one, self.name = one, target.recipe + one.suffix
         self.arguments, self.seeds, self.folds = target.args, seeds, folds
         self.command = command
-        for flag in ("--ckpt_path", "--seed_everything", "--data.fold", "--epochs_of", "--test", "--projector"):
+        for flag in (
+            "--ckpt_path", "--seed_everything", "--data.fold", "--data.fit_on", "--epochs_of", "--test", "--projector",
+        ):  # fmt: skip
             if any(argument.partition("=")[0] == flag for argument in flags):
                 raise ZooError(f"{flag} has no place in a comparison, which sets it itself; leave it out")
 
@@ -257,8 +267,8 @@ class Recipe(Contender):
         count = sum(parameter.numel() for parameter in model.parameters())
         references = _references(model, data, folds)
         return Facts(
-            model.metric, held_out(data), bool(folds), count, references, _ensemble_of(model), model.chooses,
-            getattr(model, "horizon", None),
+            model.metric, held_out(data), bool(folds), count, references, [held_out(fold) for fold in folds],
+            _ensemble_of(model), model.chooses, getattr(model, "horizon", None),
         )  # fmt: skip
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
@@ -370,7 +380,8 @@ def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
     model, data = cli.model, cli.datamodule
     metric = model.metric
     count = sum(parameter.numel() for parameter in model.parameters())
-    facts = Facts(metric, held_out(data), False, count, _references(model, data, []))
+    horizon = getattr(model, "horizon", None)
+    facts = Facts(metric, held_out(data), False, count, _references(model, data, []), horizon=horizon)
     return facts, Entry(
         name=str(run),
         run=run,
@@ -440,6 +451,14 @@ def _references(model: Any, data: Any, folds: Sequence[Series]) -> dict[str, tup
 def _is_done(run: Path) -> bool:
     results = read_results(run)
     return "test" in results
+
+
+def _check_unchanged(run: Path, now: Mapping[str, str]) -> None:
+    """Refuses to put what was measured on other data beside what is measured now."""
+    then = read_results(run).get("data", {})
+    for split, checksum in now.items():
+        if split in then and then[split]["sha256"] != checksum:
+            raise ZooError(f"{run} was trained on other data than there is now; compare in a new folder: --out DIR")
 
 
 def _was_cut(run: Path) -> bool:

@@ -13,6 +13,7 @@ from zoo import weights
 from zoo.base.module import ZooModule
 from zoo.commands.arguments import Arguments
 from zoo.errors import ZooError
+from zoo.series.classics.classic import Classic
 from zoo.terminal import say
 from zoo.text.ngram import NGramLM
 
@@ -45,6 +46,11 @@ def export(argv: list[str]) -> None:
         model.save_arpa(options.out)
     elif isinstance(model, NGramLM):
         raise ZooError(f"'{options.name}' is a table of n-grams, which ONNX cannot hold; use --to arpa")
+    elif any(isinstance(part, Classic) for part in model.modules()):
+        raise ZooError(
+            f"'{options.name}' follows every history anew by what it estimated, which ONNX cannot hold; forecast with "
+            "'zoo forecast', or from Python"
+        )
     else:
         export_onnx(model, options.out)
     say(f"wrote {options.out} ({options.out.stat().st_size:,} bytes)")

@@ -188,7 +188,8 @@ def _check_dates(data: Series, horizon: int) -> None:
 
 def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: Forecaster, judged: Series) -> None:
     """Refuses intervals from a model whose errors tell nothing of this one's."""
-    ours, theirs = _architecture(model), _architecture(judge)
+    settled = _settled(judge, judged)
+    ours, theirs = _architecture(model, settled), _architecture(judge, settled)
     for name in ours | theirs:
         if ours.get(name) != theirs.get(name):
             raise ZooError(
@@ -202,11 +203,19 @@ def _check_alike(options: Namespace, model: Forecaster, data: Series, judge: For
         )
 
 
-def _architecture(model: Any) -> dict[str, Any]:
-    """Class and arguments of a model, but for what the data says and for how it was trained."""
-    found = {name: value for name, value in model.hparams.items() if name not in _TRAINING | _FACTS}
+def _settled(model: Forecaster, data: Series) -> set[str]:
+    """What depends on how long a training period is, unless it is asked for as a number: no matter of architecture."""
     if isinstance(model, Ensemble):
-        found["members"] = [_architecture(member) for member in model.members]
+        return {"window", "power"}
+    by_data = {"window": isinstance(data.hparams.get("window"), str), "power": {"box_cox", "auto"} & {*data.transform}}
+    return {name for name, is_settled in by_data.items() if is_settled}
+
+
+def _architecture(model: Any, settled: set[str]) -> dict[str, Any]:
+    """Class and arguments of a model, but for what the data says and for how it was trained."""
+    found = {name: value for name, value in model.hparams.items() if name not in _TRAINING | _FACTS | settled}
+    if isinstance(model, Ensemble):
+        found["members"] = [_architecture(member, settled) for member in model.members]
     return {"class": type(model).__name__, **found}
 
 

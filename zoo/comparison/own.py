@@ -34,8 +34,8 @@ class Field(NamedTuple):
         recipes: The recipes.
         logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
-        use: What to type with the ``run`` that won, with the one that was ``tested``, and for the ``horizon`` of a
-            series.
+        use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
+            too.
     """
 
     needs: str
@@ -87,7 +87,7 @@ FAMILIES = {
                 "wavenet_csv",
                 "stateful_lstm_csv",
             ),
-            "zoo forecast {run} --horizon {horizon} --calibrate {tested}",
+            "zoo forecast {run} --horizon {horizon} {intervals}",
             ("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
             ("stateful_lstm_csv",),
         ),

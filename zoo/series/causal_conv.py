@@ -113,7 +113,10 @@ class CausalConvNet(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size < 2 or receptive_field < 2:
-            raise ZooError(f"kernel_size {kernel_size} and receptive_field {receptive_field} must be at least 2")
+            raise ZooError(
+                f"kernel_size is {kernel_size} and receptive_field {receptive_field}, expected at least 2 each; "
+                "use a longer --data.window if none is named"
+            )
         if stride < 1 or (stride > 1 and (gated or output == "sequence")):
             raise ZooError(
                 f"stride {stride} leaves out steps, which output {output!r}{' and gated blocks' if gated else ''} "

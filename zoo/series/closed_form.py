@@ -42,6 +42,11 @@ class ClosedForm(GradientFree, Forecaster):
         """Adds up the errors, once there is something to be wrong."""
         return super().validation_step(batch, batch_idx) if self.is_fitted else {}
 
+    def log_evaluation(self, split: str) -> None:
+        """Logs the errors, if there were any: a check before training has none."""
+        if self.is_fitted:
+            super().log_evaluation(split)
+
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors."""
         return super().validation_step(batch, batch_idx)

@@ -15,6 +15,8 @@ from zoo.series.metrics import seasons_back
 _PENALTIES = torch.logspace(-6, 4, 21, dtype=torch.float64)
 # Of as many windows, effective parameters may use up so much.
 _MOST = 0.9
+# The variance of a normalised step by rounding alone, which the least penalty shall outweigh.
+_ROUNDING = torch.finfo(torch.float32).eps ** 2
 
 
 class DirectLinear(ClosedForm):
@@ -153,10 +155,10 @@ def _ridge(count: Tensor, gram: Tensor, products: Tensor, squares: Tensor) -> tu
     """Weights ``(C, T, H)`` of the best penalty, the penalties, and the criterion of each series, ``(C,)``."""
     variances, directions = torch.linalg.eigh(gram)
     variances = variances.clamp_min(0)
-    # A constant series has none.
-    scale = variances.mean(1).clamp_min(torch.finfo(gram.dtype).tiny)
-    turned = directions.mT @ products
     penalties = _PENALTIES.to(gram.device)
+    # A constant series, or a straight line, has no other.
+    scale = variances.mean(1).clamp_min(float(count * _ROUNDING / penalties[0]))
+    turned = directions.mT @ products
     shrunk = 1 / (variances + penalties[:, None, None] * scale[:, None])
     used = (variances * shrunk).sum(2) + 1
     explained = (turned.square() * (2 * shrunk - variances * shrunk.square())[..., None]).sum((2, 3))

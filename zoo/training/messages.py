@@ -97,7 +97,7 @@ def one_line(message: str, args: list[str]) -> str:
         if found is None:
             return f"{flag} is not accepted"
         accepted = [name for name in parameters(found) if name not in FACTS]
-        hint = did_you_mean(option, accepted) or f"; it takes {', '.join(accepted)}"
+        hint = did_you_mean(option, accepted) or f"; it takes {', '.join(accepted) or 'nothing but what the data says'}"
         return f"{flag}: {found.__name__} takes no '{option}'{hint}"
     if match := re.search(r'Parser key "([^"]+)":\s+Expected a (.+?)\. Got value: (.*)', message):
         option, expected, value = match.groups()
@@ -113,7 +113,8 @@ def one_line(message: str, args: list[str]) -> str:
             odd = shortened(_odd_member(value))
             return f"--{key} has {odd}, expected the name of a class, or its class_path and init_args"
         expected = " or ".join(_plain_type(name) for name in re.findall(r"Expected an? (.+)", message))
-        return f"--{key} is {shortened(value)}, expected {expected or 'something else'}"
+        flag = f"--{key}" if "." in key else _flag_of(key, args)
+        return f"{flag} is {shortened(value)}, expected {expected or 'something else'}"
     if flags := _first(r"(?i)unrecognized arguments: (.*)", message):
         flag = flags.split()[0].partition("=")[0]
         return f"no flag '{flag}'{did_you_mean(flag, _known_flags(args))}; '--help' shows all"

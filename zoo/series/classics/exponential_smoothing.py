@@ -1,5 +1,6 @@
 """Exponential smoothing in state space (Hyndman et al., 2008): level, trend and season, each following its errors."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,8 @@ class ExponentialSmoothing(Classic):
 
     def estimate(self, values: np.ndarray) -> dict[str, float]:
         """Smoothing parameters of level, trend and season, and the damping of the trend."""
+        if np.ptp(values) == 0:
+            return {"level": 1.0}
         best: tuple[float, dict[str, float]] = (np.inf, {"level": 1.0})
         seasons = (False, True) if self.period > 1 and len(values) >= 2 * self.period + 3 else (False,)
         history = torch.from_numpy(values)[None]
@@ -138,7 +141,9 @@ def _smoothing(values: np.ndarray, trend: bool, damped: bool, period: int) -> di
         # Estimated, they are as many as a season has steps, and what comes of it is often worse.
         initialization_method="heuristic" if len(values) >= 10 else "estimated",
     )
-    found = dict(zip(model.param_names, model.fit(disp=False).params, strict=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of errors of zero, and of an end by maxiter
+        found = dict(zip(model.param_names, model.fit(disp=False).params, strict=False))
     names = {"level": "smoothing_level", "trend": "smoothing_trend", "season": "smoothing_seasonal"}
     if damped:
         names["damping"] = "damping_trend"

@@ -237,7 +237,9 @@ def _best(values: np.ndarray, cycle: int, differences: int) -> _Candidate:
     def attempt(orders: Orders, mean: float) -> None:
         plain, seasonally = (orders.ar, orders.ma), (orders.seasonal_ar, orders.seasonal_ma)
         fits = min(orders) >= 0 and max(plain) <= _ORDER and sum(plain) <= _TOGETHER and max(seasonally) <= most
-        if fits and (orders, mean) not in tried and sum(orders) + 3 < len(values) // 2:
+        # The mean alone is of any length.
+        told = not sum(orders) or sum(orders) + 3 < len(values) // 2
+        if fits and told and (orders, mean) not in tried:
             tried[orders, mean] = _tried(values, orders, mean, cycle)
 
     for orders in ((0, 0, 0, 0), (2, 2, most, most), (1, 0, most, 0), (0, 1, 0, most)):
