@@ -43,7 +43,9 @@ def test_logger_is_added_and_the_run_resumes(name: str, zoo_command: Zoo, monkey
     assert fit(zoo_command, *FIT, *LOGGERS[name])[0] == 0
     (run,) = Path.cwd().glob("runs/*/*")
     assert Path("config.yaml").read_text() == "mine: true\n"
-    assert sorted(path.name for path in Path.cwd().iterdir()) == sorted(["config.yaml", "runs", *LEFT.get(name, [])])
+    # Former versions of mlflow make an empty folder of experiments, wherever they are told to write.
+    found = [path.name for path in Path.cwd().iterdir() if path.is_file() or any(path.rglob("*.*"))]
+    assert sorted(found) == sorted(["config.yaml", "runs", *LEFT.get(name, [])])
     kept = {path.name for path in run.iterdir()}
     assert {"config.yaml", "checkpoints", "results.json"} <= kept
     assert ("metrics.csv" in kept) == (name != "none")
