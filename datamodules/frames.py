@@ -33,7 +33,7 @@ def continued(frame: Any, values: np.ndarray, future: np.ndarray | None) -> Any:
     Args:
         frame: A ``DataFrame``, or a ``Series``, whose index is one of times, of periods, or of numbers.
         values: ``(H, C)``, or ``(H,)`` of a series.
-        future: The times of the values, ``datetime64``, in UTC if the frame knows its zone; None if it has no times.
+        future: The times of the values, ``datetime64``, as :func:`times` has them; None if it has none.
 
     Returns:
         A ``DataFrame`` or ``Series`` with the same columns or name, whose index goes on where that of the frame ends.
@@ -47,7 +47,10 @@ def continued(frame: Any, values: np.ndarray, future: np.ndarray | None) -> Any:
         following = index[-1] + np.arange(1, count + 1)
     else:
         following = type(index)(future, name=index.name)
-        following = following.tz_localize("UTC").tz_convert(index.tz) if index.tz is not None else following
+        known = times(frame)
+        if index.tz is not None and known is not None:
+            zone = index.tz if known[-1] == index[-1].tz_localize(None).to_numpy() else "UTC"
+            following = following.tz_localize(zone).tz_convert(index.tz)
     if hasattr(frame, "columns"):
         return type(frame)(values, index=following, columns=frame.columns)
     return type(frame)(values, index=following, name=frame.name)

@@ -26,6 +26,8 @@ from zoo.series.backtesting import draw_backtest
 from zoo.series.baselines import Naive, SeasonalNaive
 from zoo.series.metrics import naive_errors
 
+# A recipe for a file, on a series that needs none.
+FILELESS = ["--data=SyntheticSeries", "--data.window=100"]
 SHORT = ["--trainer.max_epochs=2", "--trainer.limit_train_batches=4", "--quiet", "--figures=false"]
 
 
@@ -181,6 +183,10 @@ def test_model_that_goes_on_keeps_its_weights_and_normalisation(zoo_command: Zoo
         (["naive_synthetic", "--folds=3", "--trainer.callbacks=null"], "add a ModelCheckpoint"),
         (["naive_synthetic", "--folds=3", "--data.fold=1/2"], "fold 1/2 is a piece already; leave out --data.fold"),
         (["naive_synthetic", "--folds=3", "--ckpt_path=last.ckpt"], "a backtest trains every fold itself"),
+        (
+            ["ets_csv", *FILELESS, "--folds=2", "--continue"],
+            "ExponentialSmoothing is found at once, from all that it is given, and cannot go on; leave out --continue",
+        ),
         (["stateful_rnn_synthetic", "--folds=40", "--continue"], "use fewer --data.lanes or a shorter --data.window"),
         (
             ["dense_synthetic", "--folds=3", "--data.horizon=200"],

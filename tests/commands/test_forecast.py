@@ -170,11 +170,14 @@ def test_window_that_grew_with_the_training_period_takes_intervals_of_a_shorter_
 
 
 def test_longest_horizon_is_told_and_works(zoo_command: Zoo, naive: Path) -> None:
-    code, out, err = zoo_command("forecast", naive, "--horizon", 444)
+    code, out, err = zoo_command("forecast", naive, "--horizon", 459)
     assert (code, out) == (2, "")
     assert "has 461 points that" in err
-    assert "use --horizon 443 at most, or --no-intervals" in err
-    assert zoo_command("forecast", naive, "--horizon", 443)[0] == 0
+    assert "use --horizon 458 at most, or --no-intervals" in err
+    code, out, _ = zoo_command("forecast", naive, "--horizon", 458)
+    assert (code, out.rstrip().endswith("; too few for 95 %"), "95 % low" in out) == (0, True, False)
+    code, out, _ = zoo_command("forecast", naive, "--horizon", 443)
+    assert (code, "too few" in out, "95 % low" in out) == (0, False, True)
 
 
 def test_only_the_latest_of_a_long_file_is_calibrated_on(

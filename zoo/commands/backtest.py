@@ -124,6 +124,8 @@ def _divide(whole: ZooCLI, count: int, refit: bool) -> list[Series]:
         raise ZooError(f"{data} takes no argument 'fold'; it needs those of datamodules.CsvSeries")
     if whole.datamodule.hparams["fold"] is not None:
         raise ZooError(f"fold {whole.datamodule.hparams['fold']} is a piece already; leave out --data.fold")
+    if not refit and whole.model.learns and not whole.model.chooses:
+        raise ZooError(f"{model} is found at once, from all that it is given, and cannot go on; leave out --continue")
     if whole.folder is None:
         raise ZooError("--trainer.fast_dev_run leaves nothing to measure; use --trainer.max_epochs 1")
     if whole.trainer.world_size > 1:

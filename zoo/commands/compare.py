@@ -127,7 +127,7 @@ def _intervals(tested: Path, horizon: int | None) -> str:
     """What to say of the intervals of forecasts: by which run, or none where a short series leaves too few errors."""
     ends = {split: told["shape"][0] for split, told in read_results(tested).get("data", {}).items() if "shape" in told}
     known = ends.get("test", 0) - ends.get("train", 0)
-    enough = known - (horizon or 1) + 1 >= fewest_errors(max(LEVELS))
+    enough = known - (horizon or 1) + 1 >= fewest_errors(min(LEVELS))
     return f"--calibrate {shlex.quote(str(tested))}" if enough else "--no-intervals"
 
 

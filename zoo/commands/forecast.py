@@ -241,11 +241,12 @@ def calibrate(
         )
     data = source.data
     period = range(max(source.unseen.start, model.window), source.unseen.stop)[-_CALIBRATION:]
-    fewest = fewest_errors(max(LEVELS))
-    longest = len(period) - fewest + 1
-    if horizon > longest:
+    levels = [level for level in LEVELS if horizon <= len(period) - fewest_errors(level) + 1]
+    if not levels:
+        fewest = fewest_errors(min(LEVELS))
+        longest = len(period) - fewest + 1
         found = f"{data.recording.name} has {len(period)} points that '{name}' can forecast and was not trained on"
-        need = f"every step ahead takes {fewest} to calibrate {max(LEVELS)} %"
+        need = f"every step ahead takes {fewest} to calibrate {min(LEVELS)} %"
         advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
         raise ZooError(f"--horizon is {horizon}, but {found}, and {need}; {advice} --no-intervals")
     errors = rolled_errors(model, data.values, period, horizon).cpu()
@@ -255,7 +256,8 @@ def calibrate(
         told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
     span = max(2 * data.period, _LATELY)
     before, now = spreads(data.values, period, span), spreads(known, [len(known)], span)[0]
-    return {level: drifting_half_widths(errors, before, now, level) for level in LEVELS}, told
+    told += "".join(f"; too few for {level} %" for level in LEVELS if level not in levels)
+    return {level: drifting_half_widths(errors, before, now, level) for level in levels}, told
 
 
 def _bounds(ahead: Tensor, half: Tensor, data: Series) -> Bounds:
