@@ -49,7 +49,7 @@ def test_intervals_of_another_model_or_series_are_refused(
         ("NAIVE --horizon 1 --data x.csv --value z", "fill it in, or let --repair missing interpolate"),
         ("NAIVE --horizon 1 --data x.csv --value x --time x", "column 'x' is named both as time and as value"),
         ("NAIVE --horizon 1 --data x.csv --value x --repair all", "no repair 'all'; there are missing, order"),
-        ("NAIVE --horizon 9 --data x.csv --value x", "use --horizon 8 at most, or --no-intervals"),
+        ("NAIVE --horizon 24 --data x.csv --value x", "use --horizon 23 at most, or --no-intervals"),
         ("NAIVE --horizon 1 --data short.csv", "use a longer series, or --no-intervals"),
         ("NAIVE --horizon 1 --data two.csv", "two.csv is too short to continue: 2 rows, expected 4 or more"),
         ("SHOP --horizon 1 --data short.csv", "short.csv has no column 'day'; did you mean 'days'?"),
@@ -60,7 +60,7 @@ def test_bad_input_is_told_in_one_line_and_nothing_is_written(
 ) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "x.csv").write_text("t,x,z\n" + "".join(f"{row},{row},{'' if row == 5 else 1}\n" for row in range(27)))
-    (tmp_path / "short.csv").write_text("days\n" + "1\n2\n" * 5)
+    (tmp_path / "short.csv").write_text("days\n" + "1\n2\n" * 2)
     (tmp_path / "two.csv").write_text("x\n1\n2\n")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     names = {"NAIVE": str(naive), "SHOP": str(shop)}
