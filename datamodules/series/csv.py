@@ -8,7 +8,6 @@ from typing import Any, Literal
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
-from datamodules.series.periods import divide
 from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
 from datamodules.series.series import DividedSeries
@@ -56,8 +55,6 @@ class CsvSeries(DividedSeries):
         decimal: str | None = None,
         thousands: str | None = None,
         period: int | Literal["auto"] = 1,
-        val: int | float | str = 0.1,
-        test: int | float | str = 0.1,
         **options: Any,
     ) -> None:
         recording = read_csv(
@@ -65,17 +62,20 @@ class CsvSeries(DividedSeries):
         )
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
-        if isinstance(period, str):
-            if period != "auto":
-                raise DataError(f"period is {period!r}, expected a number of steps, or auto")
-            start = divide(recording, val, test, options.get("horizon", 1))["val"].start
-            period, strength = find_period(recording.values[:start], recording.timeline)
-            _tell(_found(recording, period, strength))
-        if period < 1:
+        if isinstance(period, str) and period != "auto":
+            raise DataError(f"period is {period!r}, expected a number of steps, or auto")
+        if isinstance(period, int) and period < 1:
             raise DataError(f"period is {period}, expected at least 1, which stands for no season")
-        self.period = self.naive_lag = period
-        super().__init__(recording=recording, val=val, test=test, **options)
+        self._period_asked = period
+        super().__init__(recording=recording, **options)
         self.path = Path(path)
+
+    def _settle_season(self, train: range) -> None:
+        period = self._period_asked
+        if isinstance(period, str):
+            period, strength = find_period(self.recording.values[: train.stop], self.recording.timeline)
+            _tell(_found(self.recording, period, strength))
+        self.period = self.naive_lag = period
 
     @property
     def source(self) -> dict[str, str]:

@@ -136,6 +136,7 @@ class Series(DataModule):
         self.recording = recording
         self.values = _to_tensor(recording)
         self.names = recording.names
+        self._settle_season(periods.get("train", range(len(self.values))))
         self.fit_on, self.horizon, self.mode, self.lanes = fit_on, horizon, mode, lanes
         self.periods = dict(periods) if fit_on != "all" else {"train": range(len(self.values))}
         if fold is not None:
@@ -149,6 +150,9 @@ class Series(DataModule):
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self._check()
+
+    def _settle_season(self, train: range) -> None:
+        """Settles the length of a season, for a subclass that finds it in the training period."""
 
     def _settle(self) -> None:
         """Settles what depends on the training period: how values are transformed, and how long windows are."""
