@@ -10,13 +10,12 @@ from pathlib import Path
 from datamodules.errors import TooShortError, UserError
 from zoo import registry
 from zoo.commands.arguments import Arguments
+from zoo.commands.comparable import Facts, check_alike
 from zoo.commands.contenders import (
     Clock,
     Contender,
-    Facts,
     Recipe,
     Together,
-    check_alike,
     ensemble_of,
     measured_run,
 )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from datamodules.series.series import Series
 from zoo import weights
-from zoo.base.classification import Classification
+from zoo.commands.comparable import Facts, ensemble_class, held_out, references_of
 from zoo.comparison.leaderboard import Entry
 from zoo.comparison.own import Try
 from zoo.comparison.scores import SPLITS, KeepScores, read_scores
@@ -27,11 +27,9 @@ from zoo.ensemble import described
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results, read_yaml
-from zoo.series.forecaster import Forecaster
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
 from zoo.training.target import ONE_DEVICE, resolve
-from zoo.vision.inputs import ImageInputs
 
 # Below so many seconds nothing can be trained that says anything.
 _TOO_SHORT = 2.0
@@ -56,33 +54,6 @@ class Clock:
             of: How many trainings are still to come.
         """
         return None if self.budget is None else max(self.budget - time.monotonic() + self.started, 0.0) / of
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What must agree between contenders, and what they are measured beside.
-
-    Attributes:
-        metric: Figure that the model is judged by.
-        data: What the validation and the test split hold, by checksum.
-        folds: Whether the data is a series, which is forecast fold by fold.
-        parameters: Number of parameters of the model.
-        chooses: Whether validation chooses anything of the model, such as when to stop.
-        horizon: How many steps of a series are forecast; None of anything else.
-        references: What costs nothing, in validation and on the test split.
-        pieces: What is held out of each fold, likewise.
-        ensemble: Path of the class that such models answer together by; None if there is none.
-    """
-
-    metric: str
-    data: Mapping[str, str]
-    folds: bool
-    parameters: int
-    references: Mapping[str, tuple[float, float | None]]
-    pieces: Sequence[Mapping[str, str]] = ()
-    ensemble: str | None = None
-    chooses: bool = True
-    horizon: int | None = None
 
 
 class Contender(ABC):
@@ -265,10 +236,10 @@ class Recipe(Contender):
         if isinstance(data, Series) and self.folds:
             folds = data.folds(self.folds, of="before", known=not model.chooses)
         count = sum(parameter.numel() for parameter in model.parameters())
-        references = _references(model, data, folds)
+        references = references_of(model, data, folds)
         return Facts(
             model.metric, held_out(data), bool(folds), count, references, [held_out(fold) for fold in folds],
-            _ensemble_of(model), model.chooses, getattr(model, "horizon", None),
+            ensemble_class(model), model.chooses, getattr(model, "horizon", None),
         )  # fmt: skip
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
@@ -381,7 +352,7 @@ def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
     metric = model.metric
     count = sum(parameter.numel() for parameter in model.parameters())
     horizon = getattr(model, "horizon", None)
-    facts = Facts(metric, held_out(data), False, count, _references(model, data, []), horizon=horizon)
+    facts = Facts(metric, held_out(data), False, count, references_of(model, data, []), horizon=horizon)
     return facts, Entry(
         name=str(run),
         run=run,
@@ -392,60 +363,6 @@ def measured_run(run: Path, trust: bool = False) -> tuple[Facts, Entry]:
         epochs=[fit["epochs"]] if fit else [],
         seconds=fit.get("seconds") or 0.0,
     )
-
-
-def check_alike(facts: Mapping[str, Facts]) -> None:
-    """Refuses to rank what was measured by other figures or on other data.
-
-    Args:
-        facts: Those of each contender, by name.
-
-    Raises:
-        ZooError: Two of them differ.
-    """
-    (first, one), *others = facts.items()
-    for name, other in others:
-        if other.metric != one.metric:
-            raise ZooError(f"{first} is judged by {one.metric}, {name} by {other.metric}; expected the same figure")
-        if other.horizon != one.horizon:
-            raise ZooError(
-                f"{first} forecasts {one.horizon} steps, {name} {other.horizon}; compare them with the same "
-                "--data.horizon"
-            )
-        splits = [split for split in one.data if split in other.data and one.data[split] != other.data[split]]
-        if splits:
-            raise ZooError(
-                f"{first} and {name} have different data in {' and '.join(splits)}; compare them on the same data and "
-                "splits, such as with --data.root or --data.path"
-            )
-
-
-def _ensemble_of(model: Any) -> str | None:
-    if isinstance(model, Forecaster):
-        return "zoo.series.ForecastEnsemble" if model.output == "vector" else None
-    if isinstance(model, ImageInputs) and isinstance(model, Classification) and model.image_size:
-        return "zoo.vision.ImageEnsemble"
-    return None
-
-
-def held_out(data: Any) -> dict[str, str]:
-    """What the validation and the test split hold, by checksum, where data tells that."""
-    sums = data.checksums() if hasattr(data, "checksums") else {}
-    return {split: sums[split]["sha256"] for split in ("val", "test") if split in sums}
-
-
-def _references(model: Any, data: Any, folds: Sequence[Series]) -> dict[str, tuple[float, float | None]]:
-    """What costs nothing, in validation, which is fold by fold if there are folds, and on the test split."""
-    tests = model.references(data, "test")
-    if not folds:
-        return {name: (value, tests.get(name)) for name, value in model.references(data, "val").items()}
-    found = [model.references(fold, "test") for fold in folds]
-    rows = [len(fold.periods["test"]) - fold.horizon + 1 for fold in folds]
-    return {
-        name: (sum(one[name] * n for one, n in zip(found, rows, strict=True)) / sum(rows), tests.get(name))
-        for name in found[0]
-        if all(name in one for one in found)
-    }
 
 
 def _is_done(run: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from datamodules.series.series import Series
 from zoo import registry
 from zoo.commands.arguments import Arguments
-from zoo.commands.contenders import held_out
+from zoo.commands.comparable import held_out
 from zoo.commands.going_on import folder_of, seconds, split, with_out
 from zoo.commands.outputs import write_figure
 from zoo.comparison.space import Space, parse
