@@ -94,7 +94,7 @@ SERIES = {
     "co2": Measured(_co2, "1958-03-01", 1, 12, 12),
     "copper": Measured(_statsmodels("copper", "WORLDCONSUMPTION"), "1951-01-01", 12, 1, 3),
     "cpi": Measured(_macro("cpi"), "1959-01-01", 3, 4, 8),
-    "elec_equip": Measured(_statsmodels("elec_equip", "STS_M"), "1995-01-01", 1, 12, 12),
+    "elec_equip": Measured(_statsmodels("elec_equip", "STS.M.I7.W.TOVT.NS0016.4.000"), "1995-01-01", 1, 12, 12),
     "heartrate": Measured(_pmdarima("heartrate"), "1900-01-01", 1, 1, 10),
     "lynx": Measured(_pmdarima("lynx"), "1821-01-01", 12, 10, 10),
     "nile": Measured(_statsmodels("nile", "volume"), "1871-01-01", 12, 1, 10),

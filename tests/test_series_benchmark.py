@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from scripts import series_benchmark
@@ -41,3 +42,13 @@ def test_page_has_a_place_for_it() -> None:
     page = written(series_benchmark.PAGE.read_text(encoding="utf-8"), "series", "| new |", "series_benchmark")
     assert page is not None
     assert "| new |" in page
+
+
+@pytest.mark.parametrize("name", series_benchmark.SERIES)
+def test_series_are_there(name: str) -> None:
+    try:
+        values = series_benchmark.SERIES[name].values()
+    except ImportError as error:
+        pytest.skip(f"{error.name} is not installed")
+    assert len(values) >= 25
+    assert np.isfinite(values).all()
