@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -300,6 +300,6 @@ def test_values_take_as_many_bits_as_their_steps_need(values: np.ndarray, dtype:
 def test_device_of_32_bits_is_refused_for_values_that_need_64() -> None:
     recording = Recording("counter", 1e9 + 40.0 * np.arange(100)[:, None], ["value"], Timeline())
     data = Series(recording, divide(recording), window=5)
-    data.trainer = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("mps")))
+    data.trainer = cast(Any, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("mps"))))
     with pytest.raises(DataError, match=r"counter changes by less than 32 bits tell apart.*--trainer.accelerator cpu"):
         data.setup("fit")
