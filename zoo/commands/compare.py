@@ -83,8 +83,8 @@ def auto(argv: list[str]) -> int:
     """Finds the model for your own data: trains the recipes of a family within a budget and says which to use.
 
     The cheapest recipe comes first; each may take an equal part of the time that is left. The winner is the best in
-    validation. Of a series it is trained once more, on everything. Every flag of 'zoo fit' may follow, such as
-    --data.root photos or --data.path sales.csv.
+    validation; of a series the mean of the best three, unless a single one is better beyond noise, trained once more,
+    on everything. Every flag of 'zoo fit' may follow, such as --data.root photos or --data.path sales.csv.
     """
     names, rest = split(argv)
     parser = Arguments("auto", auto.__doc__)

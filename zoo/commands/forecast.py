@@ -37,7 +37,7 @@ _LATELY = 30
 _LONGEST = 1_000_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
-_FACTS = {"mean", "std", "naive_mae", "window", "power"}
+_FACTS = {"mean", "std", "naive_mae"}
 
 
 Bounds = tuple[np.ndarray, np.ndarray]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.series.transform import difference, integrate
 from zoo.series.classics.classic import Classic
-from zoo.series.classics.theta import is_seasonal, seasonal
+from zoo.series.classics.decomposition import is_seasonal, strength, without_season
 
 # The largest orders of the polynomials, the seasonal ones, and the sum of the former.
 _ORDER, _SEASONAL_ORDER, _TOGETHER = 3, 1, 4
@@ -18,8 +18,8 @@ _ORDER, _SEASONAL_ORDER, _TOGETHER = 3, 1, 4
 _LONGEST_SEASON = 24
 # Up to so many points the likelihood is exact; beyond, the sum of squares is as good and much quicker.
 _EXACT = 400
-# A season of such a share in what a moving average leaves is strong enough for seasonal differences (Wang et al., 2006;
-# 0.64 is usual, and was worse or alike on 41 series, since the seasonal orders here end at 1).
+# A season of such a share in what a moving average leaves is strong enough for seasonal differences (Wang et al.,
+# 2006). 0.64 is usual, where seasonal orders above 1 may follow a weaker season.
 _STRONG = 0.45
 # One order more or less, or one of both plain kinds, or of both seasonal ones.
 _STEPS = [
@@ -81,10 +81,9 @@ class SARIMA(Classic):
         """Numbers of differences, the mean of what they leave, and the coefficients."""
         found: dict[str, float] = {}
         if self.period > _LONGEST_SEASON and is_seasonal(values, self.period):
-            season = seasonal(torch.from_numpy(values)[None], self.period)[0].numpy()
-            values = values - np.resize(season, len(values))
+            values = without_season(torch.from_numpy(values)[None], 0, self.period)[0][0].numpy()
             found["season"] = 1.0
-        strong = self._cycle > 1 and len(values) >= 3 * self._cycle and _strength(values, self._cycle) > _STRONG
+        strong = self._cycle > 1 and len(values) >= 3 * self._cycle and strength(values, self._cycle) > _STRONG
         found["seasonal_difference"] = float(strong)
         if strong:
             values = values[self._cycle :] - values[: -self._cycle]
@@ -104,19 +103,15 @@ class SARIMA(Classic):
 
     def go_on(self, values: Tensor, horizon: int, parameters: dict[str, float]) -> Tensor:
         """Continues normalised histories of one series, float64 ``(N, T)``, by ``(N, horizon)``."""
-        length = values.shape[1]
-        season = values.new_zeros(len(values), 1)
-        if "season" in parameters and length >= 2 * self.period:
-            season = seasonal(values, self.period)
-        phases = torch.arange(length + horizon, device=values.device) % season.shape[1]
-        history = (values - season[:, phases[:length]])[..., None]
+        rest, season = without_season(values, horizon, self.period if "season" in parameters else 1)
+        history = rest[..., None]
         lags = [self._cycle] * int(parameters["seasonal_difference"]) + [1] * int(parameters["difference"])
-        while sum(lags) >= length:
+        while sum(lags) >= history.shape[1]:
             # A history of too few steps for its differences goes on without the longest of them.
             lags = lags[1:]
         changes = difference(history, lags)[..., 0] - parameters["mean"]
         ahead = _continue(changes, horizon, *_polynomials(parameters, self._cycle)) + parameters["mean"]
-        return integrate(ahead[..., None], history, lags)[..., 0] + season[:, phases[length:]]
+        return integrate(ahead[..., None], history, lags)[..., 0] + season
 
 
 def _polynomials(parameters: dict[str, float], cycle: int) -> tuple[dict[int, float], dict[int, float]]:
@@ -186,18 +181,6 @@ def _errors(values: Tensor, of_errors: dict[int, float]) -> Tensor:
     responses = -found[count:, reach:].T
     first = torch.linalg.solve(responses.T @ responses + unit, responses.T @ found[:count, reach:].T).T
     return found[:count] + first @ found[count:]
-
-
-def _strength(values: np.ndarray, period: int) -> float:
-    """The share of a season in what a moving average leaves."""
-    series = torch.from_numpy(values)[None]
-    season = seasonal(series, period)[0].numpy()
-    weights = np.full(period, 1 / period) if period % 2 else np.r_[0.5, np.ones(period - 1), 0.5] / period
-    level = np.convolve(values, weights, "valid")
-    margin = len(weights) // 2
-    rest = values[margin : margin + len(level)] - level
-    left = rest - np.resize(season, len(values))[margin : margin + len(level)]
-    return float(1 - left.var() / rest.var()) if rest.var() > 0 else 0.0
 
 
 def _is_stationary(values: np.ndarray) -> bool:

@@ -5,10 +5,9 @@ import torch
 from torch import Tensor
 
 from zoo.series.classics.classic import Classic
+from zoo.series.classics.decomposition import is_seasonal, without_season
 from zoo.series.classics.exponential_smoothing import filtered
 
-# Of the normal distribution: 90 per cent lie within it on both sides.
-_BEYOND_CHANCE = 1.645
 # Of the lines that a series is taken apart into: the second repeats the series with so much of its curvature. The drift
 # is 1 - 1 / theta of the trend: none of it, half of it in the original method, all of it.
 _THETAS = torch.tensor([1.0, 1.5, 2.0, 3.0, 5.0, torch.inf], dtype=torch.float64)
@@ -37,8 +36,7 @@ class Theta(Classic):
         found: dict[str, float] = {}
         series = torch.from_numpy(values)
         if is_seasonal(values, self.period):
-            season = seasonal(series[None], self.period)[0]
-            series = series - season[torch.arange(len(series)) % self.period]
+            series = without_season(series[None], 0, self.period)[0][0]
             found["season"] = 1.0
         time = torch.arange(len(series), dtype=series.dtype)
         centred = time - time.mean()
@@ -54,31 +52,10 @@ class Theta(Classic):
     def go_on(self, values: Tensor, horizon: int, parameters: dict[str, float]) -> Tensor:
         """Continues normalised histories of one series, float64 ``(N, T)``, by ``(N, horizon)``."""
         length = values.shape[1]
-        season = values.new_zeros(len(values), 1)
-        if "season" in parameters and length >= 2 * self.period:
-            season = seasonal(values, self.period)
-        phases = torch.arange(length + horizon, device=values.device) % season.shape[1]
-        level, drift = parameters["level"], parameters["drift"]
-        line = drift * torch.arange(length + horizon, dtype=values.dtype, device=values.device)
-        states, _ = filtered(values - season[:, phases[:length]] - line[:length], {"level": level}, 1)
-        return states.level[:, None] + line[length:] + season[:, phases[length:]]
-
-
-def seasonal(values: Tensor, period: int) -> Tensor:
-    """The season of histories ``(N, T)`` by an additive classical decomposition, ``(N, period)``, from its first step.
-
-    A centred moving average over a season is taken off, and what remains is averaged by phase; the mean is zero.
-    """
-    weights = values.new_full((period + 1 - period % 2,), 1 / period)
-    if period % 2 == 0:
-        weights[0] = weights[-1] = 0.5 / period
-    margin = len(weights) // 2
-    level = values.unfold(1, len(weights), 1) @ weights
-    rest = values[:, margin : margin + level.shape[1]] - level
-    phases = torch.arange(margin, margin + level.shape[1], device=values.device) % period
-    sums = values.new_zeros(len(values), period).index_add_(1, phases, rest)
-    season = sums / torch.bincount(phases, minlength=period).clamp_min(1)
-    return season - season.mean(1, keepdim=True)
+        rest, season = without_season(values, horizon, self.period if "season" in parameters else 1)
+        line = parameters["drift"] * torch.arange(length + horizon, dtype=values.dtype, device=values.device)
+        states, _ = filtered(rest - line[:length], {"level": parameters["level"]}, 1)
+        return states.level[:, None] + line[length:] + season
 
 
 def _squares(series: Tensor) -> Tensor:
@@ -100,23 +77,3 @@ def _squares(series: Tensor) -> Tensor:
     found = torch.stack(errors, 1)
     start = (found * left).sum(1) / left.square().sum(0)
     return (found - start[:, None] * left).square().sum(1)
-
-
-def is_seasonal(values: np.ndarray, period: int) -> bool:
-    """Whether the autocorrelation at a season's lag is beyond chance, with 90 per cent confidence.
-
-    Args:
-        values: ``(T,)``.
-        period: Steps of a season; of less than three seasons none is believed in.
-    """
-    if period < 2 or len(values) < 3 * period:
-        return False
-    # The trend correlates at all lags.
-    steps = np.diff(values)
-    rest = steps - steps.mean()
-    squares = (rest**2).sum()
-    if squares == 0:
-        return False
-    correlations = np.array([(rest[lag:] * rest[:-lag]).sum() / squares for lag in range(1, period + 1)])
-    bound = _BEYOND_CHANCE * np.sqrt((1 + 2 * (correlations[:-1] ** 2).sum()) / len(rest))
-    return bool(correlations[-1] > bound)
