@@ -8,9 +8,9 @@ from typing import Any, Literal
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
+from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
-from datamodules.series.series import DividedSeries
 
 # Beside Lightning's loggers: what silences them shall hide no repair.
 log = logging.getLogger("datamodules")

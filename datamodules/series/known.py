@@ -7,8 +7,9 @@ import numpy as np
 import statsmodels
 from statsmodels.datasets import co2, sunspots
 
+from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording
-from datamodules.series.series import DividedSeries, Series
+from datamodules.series.series import Series
 from datamodules.series.timeline import Timeline
 
 
