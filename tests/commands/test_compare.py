@@ -235,16 +235,25 @@ def test_auto_ends_with_a_series_model_that_knows_everything(zoo_command: Zoo, s
     assert Path("next.csv").read_text().splitlines()[1].startswith("2002-01-01")
 
 
-@pytest.mark.parametrize(("rows", "intervals"), [(144, "--calibrate board/naive_csv/seed-0"), (90, "--no-intervals")])
+# Four errors at each step are enough for an interval of 80 %, which of the shortest series are not there.
+@pytest.mark.parametrize(
+    ("rows", "horizon", "intervals"),
+    [
+        (144, 6, "--calibrate board/naive_csv/seed-0"),
+        (90, 6, "--calibrate board/naive_csv/seed-0"),
+        (14, 1, "--no-intervals"),
+    ],
+)
 def test_what_auto_says_to_type_works(
-    zoo_command: Zoo, sales: Path, monkeypatch: pytest.MonkeyPatch, rows: int, intervals: str
+    zoo_command: Zoo, sales: Path, monkeypatch: pytest.MonkeyPatch, rows: int, horizon: int, intervals: str
 ) -> None:
     (field,) = FAMILIES["series"]
     monkeypatch.setitem(FAMILIES, "series", (field._replace(recipes=("naive_csv",)),))
     sales.write_text("".join(sales.read_text().splitlines(keepends=True)[: rows + 1]))
-    _, out, _ = zoo_command("auto", "series", *SERIES, "--figures=false", "--out=board")
+    short = [f"--data.horizon={horizon}", f"--data.period={12 if rows > 24 else 1}"]
+    _, out, _ = zoo_command("auto", "series", *SERIES, *short, "--figures=false", "--out=board")
     use = out.splitlines()[-1].partition("zoo ")[2]
-    assert use == f"forecast board/winner --horizon 6 {intervals}"
+    assert use == f"forecast board/winner --horizon {horizon} {intervals}"
     assert zoo_command(*use.split())[0] == 0
 
 
