@@ -127,7 +127,7 @@ class EpochBatches(DistributedSampler[Any]):
         # A generator, since a resuming trainer asks for the iterator before it tells the epoch.
         order = None
         if self.shuffle:
-            order = torch.randperm(self.size, generator=torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
+            order = self.drawn(torch.Generator().manual_seed(self.seed * 100_003 + self.epoch))
         # Cut one by one, since a long series has more batches than one wants to hold.
         count = self.num_batches * self.num_replicas
         length, longer = divmod(self.size, count)
@@ -135,6 +135,10 @@ class EpochBatches(DistributedSampler[Any]):
             start = number * length + min(number, longer)
             stop = start + length + (number < longer)
             yield torch.arange(start, stop) if order is None else order[start:stop]
+
+    def drawn(self, generator: torch.Generator) -> Tensor:
+        """The positions of an epoch in the order in which they are given out."""
+        return torch.randperm(self.size, generator=generator)
 
 
 class InMemory(DataModule):

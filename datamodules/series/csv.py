@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
@@ -12,6 +13,8 @@ from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
 
+# Of more series so many tell the season.
+_TYPICAL = 32
 # Beside Lightning's loggers: what silences them shall hide no repair.
 log = logging.getLogger("datamodules")
 
@@ -34,6 +37,8 @@ class CsvSeries(DividedSeries):
         thousands: The sign between thousands, likewise.
         period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
             ``auto`` finds it by autocorrelation in what lies before the validation period, and says what it found.
+        pool: Whether all series train one model that forecasts each by itself, see :class:`Series`; ``auto``: if ``id``
+            tells them apart.
 
     Raises:
         DataError: The file cannot be used, or is too short.
@@ -55,8 +60,12 @@ class CsvSeries(DividedSeries):
         decimal: str | None = None,
         thousands: str | None = None,
         period: int | Literal["auto"] = 1,
+        pool: bool | Literal["auto"] = False,
         **options: Any,
     ) -> None:
+        if isinstance(pool, str) and pool != "auto":
+            raise DataError(f"pool is {pool!r}, expected true, false or auto")
+        pool = id is not None if isinstance(pool, str) else pool
         recording = read_csv(
             path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands
         )
@@ -67,15 +76,28 @@ class CsvSeries(DividedSeries):
         if isinstance(period, int) and period < 1:
             raise DataError(f"period is {period}, expected at least 1, which stands for no season")
         self._period_asked = period
-        super().__init__(recording=recording, **options)
+        super().__init__(recording=recording, pool=pool and len(recording.names) > 1, **options)
         self.path = Path(path)
+        if self.pooled and (short := self._pooled_windows().num_short):
+            _tell(
+                f"{short} of the {len(self.names)} series in {path} are too short for a window of {self._trained_window} "
+                f"and {self.horizon} steps ahead, and train nothing; they can be forecast all the same"
+            )
 
     def _settle_season(self, train: range) -> None:
         period = self._period_asked
         if isinstance(period, str):
-            period, strength = find_period(self.recording.values[: train.stop], self.recording.timeline)
+            period, strength = find_period(self._typical(train.stop), self.recording.timeline)
             _tell(_found(self.recording, period, strength))
         self.period = self.naive_lag = period
+
+    def _typical(self, stop: int) -> np.ndarray:
+        """What tells the season: all series up to a point, or, of many, some of those that lack least before it."""
+        known = self.recording.values[:stop]
+        lacking = np.isnan(known).sum(0)
+        fullest = np.flatnonzero(lacking <= np.quantile(lacking, 0.5)) if lacking.any() else np.arange(len(lacking))
+        some = known[:, fullest[:: max(1, len(fullest) // _TYPICAL)]]
+        return some[~np.isnan(some).any(1)] if self.pooled else known
 
     @property
     def source(self) -> dict[str, str]:

@@ -20,5 +20,5 @@ def in_few_bits(values: Tensor) -> Tensor:
         return single
     steps = values.diff(dim=-2).abs()
     typical = torch.where(steps > 0, steps, torch.nan).nanmedian(-2).values
-    rounded = (single - values).abs().amax(-2)
+    rounded = (single - values).abs().nan_to_num(0.0).amax(-2)
     return values if (rounded > _LOSS * typical).any() else single

@@ -15,6 +15,7 @@ from datamodules.errors import DataError, TooShortError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
 from datamodules.series.periods import before, piece, roll_forward
+from datamodules.series.pooled import DrawnBatches, EvaluatedWindows, PooledWindows, bounds, thinning
 from datamodules.series.recording import Recording
 from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
@@ -64,6 +65,10 @@ class Series(DataModule):
         fit_on: ``all`` trains on everything, for a model that is to be used: neither validation nor test is left, so
             ``--epochs_of`` says whose early stopping tells how long. ``known`` trains on all that lies before the test
             period, for a model that needs no validation.
+        pool: Whether all series train one model that forecasts each by itself, in its own scale, also such as it has
+            never seen; else they are the channels of one that sees all of them at once. Pooled series may begin later
+            or end earlier than others, with NaN there; periods are cut by time, alike for all. An epoch draws at most
+            16,384 of their windows, and a validation looks at fewer of them than a test, which looks at all.
         transform: What models see of the values, see :mod:`~datamodules.series.transform`: ``log``, ``box_cox`` with
             Guerrero's exponent, ``difference``, ``seasonal_difference``, or several of them in a list; ``auto``: the
             power with which a linear forecast of the last quarter of the training period is best. Batches, forecasts
@@ -82,6 +87,7 @@ class Series(DataModule):
     Attributes:
         power: Exponent of Box and Cox for each series; 1 leaves it as it is.
         differences: Lags of the differences that are taken after that.
+        pooled: Whether the series are forecast each by itself.
     """
 
     not_kept = ("recording", "periods")  # no primitives; a subclass makes them of its own arguments
@@ -101,6 +107,7 @@ class Series(DataModule):
         mode: Mode = "vector",
         lanes: int = 1,
         fit_on: FitOn = "train",
+        pool: bool = False,
         transform: Transform | list[Transform] = "none",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
@@ -133,8 +140,10 @@ class Series(DataModule):
             raise DataError(f"fit_on is {fit_on!r}; there are {', '.join(get_args(FitOn))}")
         if fold_of not in ("test", "before"):
             raise DataError(f"fold_of is {fold_of!r}; there are test, before")
-        self.recording = recording
-        self.values = _to_tensor(recording)
+        if pool and mode != "vector":
+            raise DataError(f"mode is {mode!r}, but pooled series are windows; leave out --data.pool")
+        self.recording, self.pooled = recording, pool
+        self.values = _to_tensor(recording, pool)
         self.names = recording.names
         self._settle_season(periods.get("train", range(len(self.values))))
         self.fit_on, self.horizon, self.mode, self.lanes = fit_on, horizon, mode, lanes
@@ -158,9 +167,14 @@ class Series(DataModule):
         """Settles what depends on the training period: how values are transformed, and how long windows are."""
         train = self.periods["train"]
         self.differences = lags(self.transform, self.period, self.recording.name)
-        self.power = powers(
+        if self.pooled and {"box_cox", "auto"} & set(self.transform):
+            raise DataError(
+                f"transform {self.transform[0]} finds an exponent for each series, but pooled series share one; use log"
+            )
+        power = powers(
             self.transform, self.values, self.names, train.stop, self.period, self.horizon, self.recording.name
         )
+        self.power = power[:1] if self.pooled else power
         self.window = self._window_asked if isinstance(self._window_asked, int) else self._found_window(train)
 
     def _found_window(self, train: range) -> int:
@@ -168,10 +182,17 @@ class Series(DataModule):
         if self._window_asked == "longest":
             return min(train.stop, LONGEST_WINDOW)
         is_walked = self.mode == "lanes"
-        room = (len(train) - self.horizon) // (2 * (self.lanes if is_walked else 1))
+        room = (self._usual_length(train) - self.horizon) // (2 * (self.lanes if is_walked else 1))
         most = room if is_walked else max(room, self.period)
         wanted = max(2 * self.period, 2 * self.horizon, 16)
         return max(1, min(wanted, most, LONGEST_WINDOW)) + sum(self.differences)
+
+    def _usual_length(self, train: range) -> int:
+        """Points for training that three of four series have."""
+        if not self.pooled:
+            return len(train)
+        begins, ends = bounds(self.values[train.start : train.stop])
+        return int((ends - begins).double().quantile(0.25, interpolation="lower")) if len(train) else 0
 
     def _check(self) -> None:
         """Refuses periods that are too short for a window."""
@@ -192,6 +213,12 @@ class Series(DataModule):
             raise DataError(
                 f"{name} has {len(train)} points for training of {len(self.values)}; a window of {window} and a "
                 f"horizon of {self.horizon} need {window + self.horizon}; {self._room()}"
+            )
+        elif self.pooled and not len(self._pooled_windows()):
+            raise DataError(
+                f"{name} has no series of {self._trained_window + self.horizon} points for training, as a window of "
+                f"{self._trained_window} and a horizon of {self.horizon} need; use a shorter --data.window or "
+                "--data.horizon"
             )
         for split in ("val", "test"):
             if split in self.periods and len(self.periods[split]) < self.horizon:
@@ -234,22 +261,30 @@ class Series(DataModule):
 
     @property
     def num_series(self) -> int:
-        """Number of series, which is the number of channels."""
-        return self.values.shape[1]
+        """Number of series that a model sees at once, which is the number of channels."""
+        return 1 if self.pooled else self.values.shape[1]
 
     @property
     def mean(self) -> list[float]:
-        """Mean of each series, transformed, over all that lies before the end of the training period."""
-        return self._moments()[0].tolist()
+        """Mean of each series, transformed, over all that lies before the end of the training period; 0 if pooled."""
+        return [0.0] if self.pooled else self._moments()[0].tolist()
 
     @property
     def std(self) -> list[float]:
         """Standard deviation of each series, transformed, over the same points; 1 for one that is constant there."""
-        return self._moments()[1].tolist()
+        return [1.0] if self.pooled else self._moments()[1].tolist()
 
     @property
     def naive_mae(self) -> list[float]:
-        """Mean absolute error of the naive forecast over the same points, the seasonal one of CO2; 1 if constant."""
+        """The scale of MASE for each series that a model knows; batches of pooled ones name it."""
+        return [1.0] if self.pooled else self.scales
+
+    @property
+    def scales(self) -> list[float]:
+        """Mean absolute error of the naive forecast of each series before the end of the training period; 1 if constant.
+
+        It is the seasonal one where there is a season.
+        """
         errors = self._naive_errors(self.naive_lag)
         # A season that repeats itself exactly is no scale.
         errors = torch.where(errors > 0, errors, self._naive_errors(1))
@@ -259,8 +294,9 @@ class Series(DataModule):
         values = self.values[: self.periods["train"].stop]
         # Each portion begins with the last points of the one before.
         portions = (values[start : start + PORTION + lag].double() for start in range(0, len(values) - lag, PORTION))
-        errors = sum(((portion[lag:] - portion[:-lag]).abs().sum(0) for portion in portions), torch.zeros(1))
-        return errors / (len(values) - lag)
+        errors = sum(((portion[lag:] - portion[:-lag]).abs().nansum(0) for portion in portions), torch.zeros(1))
+        begins, ends = bounds(values)
+        return errors / (ends - begins - lag).clamp_min(1)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         count = self.periods["train"].stop - sum(self.differences)
@@ -368,6 +404,9 @@ class Series(DataModule):
                     f"--trainer.devices {self.lanes}"
                 )
             return self._walk(self._chunks(self._trained_by_lanes(), self.lanes).share(count, rank))
+        if self.pooled:
+            pooled = self._pooled_windows()
+            return load_batches(pooled, DrawnBatches(pooled, self.batch_size, self.seed, count, rank), self)
         windows = self._windows("train")
         return load_batches(windows, EpochBatches(windows, self.batch_size, True, self.seed, count, rank), self)
 
@@ -389,9 +428,8 @@ class Series(DataModule):
         if self.mode == "lanes":
             return self._walk(self._chunks(self.periods[split]))
         windows = self._windows(split)
-        return load_batches(
-            windows, EpochBatches(windows, self.eval_batch_size, False, self.seed, *processes(self)), self
-        )
+        size = max(1, self.eval_batch_size // (self.values.shape[1] if self.pooled else 1))
+        return load_batches(windows, EpochBatches(windows, size, False, self.seed, *processes(self)), self)
 
     def _walk(self, lanes: Lanes) -> DataLoader[Split]:
         """Walks lanes chunk by chunk; the sampler is one that Lightning leaves alone."""
@@ -402,8 +440,15 @@ class Series(DataModule):
         window = self._trained_window if split == "train" else self.window
         reach = self.values[max(period.start - window, 0) : period.stop]
         points = range(max(period.start, window), period.stop)
+        if self.pooled:
+            every = 1 if split == "test" else thinning(len(points), self.horizon, self.values.shape[1])
+            evaluated = EvaluatedWindows(reach, window, self.horizon, torch.tensor(self.scales), every)
+            return evaluated.of(points, self.recording.timeline, self.names)
         windows = Windows(reach, window, self.horizon, sequence)
         return windows.of(points, self.recording.timeline, self.names)
+
+    def _pooled_windows(self) -> PooledWindows:
+        return PooledWindows(self.values, self.periods["train"], self._trained_window, self.horizon)
 
     def _chunks(self, period: range, lanes: int = 1) -> Lanes:
         length = len(period) // lanes
@@ -423,15 +468,20 @@ def _without_validation(periods: Mapping[str, range]) -> dict[str, range]:
     return {"train": range(periods["train"].start, periods["test"].start), "test": periods["test"]}
 
 
-def _to_tensor(recording: Recording) -> Tensor:
-    """The values in as many bits as they need; a tensor in single precision stays where it is."""
+def _to_tensor(recording: Recording, may_lack: bool = False) -> Tensor:
+    """The values in as many bits as they need; a tensor in single precision stays where it is.
+
+    Args:
+        recording: The series.
+        may_lack: Whether they may begin and end at different times.
+    """
     values = torch.as_tensor(recording.values)
     if values.ndim != 2 or values.shape[1] != len(recording.names) or not len(values):
         raise DataError(
             f"{recording.name} has values of shape {tuple(values.shape)} and {len(recording.names)} names, expected "
             "(T, C) and C names"
         )
-    low, high = torch.aminmax(values, dim=0)
+    low, high = torch.aminmax(values.nan_to_num(0.0, torch.inf, -torch.inf) if may_lack else values, dim=0)
     for name, least, most in zip(recording.names, low.tolist(), high.tolist(), strict=True):
         largest = max(abs(least), abs(most))
         if not largest < LARGEST:

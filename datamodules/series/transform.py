@@ -126,7 +126,7 @@ def powers(
     """
     if not {"log", "box_cox", "auto"} & set(transform):
         return [1.0] * len(names)
-    least = values.min(0).values
+    least = torch.where(values.isnan(), torch.inf, values).min(0).values
     if least.min() <= 0 and "auto" not in transform:
         raise DataError(
             f"{name} has {least.min():g} in '{names[int(least.argmin())]}', and transform {transform[0]} needs values "

@@ -17,6 +17,7 @@ from zoo.base.rows import Rows, last_layer, rows_of
 from zoo.errors import ZooError
 from zoo.series.drawing import draw_forecasts, draw_residuals
 from zoo.series.metrics import Errors, naive_errors, seasons_back
+from zoo.series.pooling import as_columns, as_rows, moments
 from zoo.series.rolling import Rolling
 
 Output = Literal["vector", "sequence"]
@@ -44,14 +45,18 @@ class Forecaster(Rolling, ZooModule):
             is, others need values above 0.
         differences: Lags of the differences that are taken after that, such as ``[1]``, or ``[12, 1]`` for those of the
             changes since last year.
+        pooled: Forecast any number of series, each by itself as if there were no other, so ``num_series`` is 1. Each
+            window is brought to zero mean and unit variance by its own moments instead of ``mean`` and ``std`` (RevIN;
+            Kim et al., 2022), whence a series of any scale can be forecast that training has never shown.
 
     Shape:
-        - Input: float ``(N, T, C)``.
-        - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence.
+        - Input: float ``(N, T, C)``; if pooled, of any ``C``, and NaN where a series has not begun.
+        - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence; NaN where an input is.
 
     Attributes:
         output: ``vector`` or ``sequence``; see :class:`TrainedForecaster`.
         metric: ``mae``; of several series ``mase``, or one in thousands would drown one in tenths.
+        can_pool: Whether it learns anything that several series could share.
 
     Raises:
         ZooError: The arguments contradict each other.
@@ -59,6 +64,7 @@ class Forecaster(Rolling, ZooModule):
 
     metric = "mae"
     output: Output = "vector"
+    can_pool = True
     network: nn.Module
     mean: Tensor
     mean_rest: Tensor
@@ -77,14 +83,20 @@ class Forecaster(Rolling, ZooModule):
         naive_mae: Sequence[float] = (1.0,),
         power: Sequence[float] = (1.0,),
         differences: Sequence[int] = (),
+        pooled: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        if pooled and (num_series > 1 or not self.can_pool):
+            raise ZooError(
+                f"pooled takes series one by one, so {type(self).__name__} of {num_series} cannot be; leave out "
+                "--data.pool"
+            )
         for name, count in (("num_series", num_series), ("window", window), ("horizon", horizon), ("period", period)):
             if count < 1:
                 raise ZooError(f"{name} is {count}, expected at least 1")
         self.num_series, self.window, self.horizon, self.period = num_series, window, horizon, period
-        self.shortest = 1
+        self.shortest, self.pooled = 1, pooled
         for name, values, positive in (("mean", mean, False), ("std", std, True), ("naive_mae", naive_mae, True)):
             if len(values) not in (1, num_series):
                 raise ZooError(f"{name} has {len(values)} values for {num_series} series; expected 1 or {num_series}")
@@ -97,7 +109,7 @@ class Forecaster(Rolling, ZooModule):
         self._keep_transformation(power, differences)
         self.errors = Errors(horizon, num_series)
         self._of_each: Tensor | None = None
-        if num_series > 1:
+        if num_series > 1 or pooled:
             self.metric = "mase"
 
     def _keep_transformation(self, power: Sequence[float], differences: Sequence[int]) -> None:
@@ -115,12 +127,15 @@ class Forecaster(Rolling, ZooModule):
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit."""
         given = self.take(inputs)
-        return self.denormalise(self.predict(self.normalise(given)), given)
+        windows = self.normalise(given)
+        if not self.pooled:
+            return self.denormalise(self.predict(windows), given)
+        return self.denormalise(as_columns(self.predict(as_rows(windows)), given.shape[2]), given)
 
     @property
     def takes(self) -> str:
         """Windows."""
-        return f"numbers (N, T, {self.num_series})"
+        return "numbers (N, T, C)" if self.pooled else f"numbers (N, T, {self.num_series})"
 
     @property
     def reach(self) -> int:
@@ -137,24 +152,36 @@ class Forecaster(Rolling, ZooModule):
             ``(..., T - reach, C)``.
         """
         values = difference(self._raised(values), self.differences)
-        return ((values - self._mean(values.dtype)) / self.std).to(self.mean.dtype)
+        return self._scaled(values, values)
+
+    def _scaled(self, values: Tensor, seen: Tensor) -> Tensor:
+        mean, std = self._moments(seen)
+        return ((values - mean) / std).to(self.mean.dtype)
+
+    def _moments(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """What transformed values are brought to zero mean and unit variance by; those of what was seen, if pooled."""
+        return moments(seen) if self.pooled else (self._mean(seen.dtype), self.std)
 
     def denormalise(self, values: Tensor, history: Tensor | None = None) -> Tensor:
         """Back to the series' own unit.
 
         Args:
             values: Normalised, ``(..., T, C)``.
-            history: What came before in its own unit, of at least ``reach`` steps; needed if differences are taken.
+            history: What came before in its own unit, of at least ``reach`` steps; needed if differences are taken or
+                series are pooled, and then the very steps that were normalised.
 
         Returns:
             float32 ``(..., T, C)``, or float64 if the history is.
         """
         dtype = torch.float32 if history is None else torch.promote_types(history.dtype, torch.float32)
-        values = values.to(dtype) * self.std + self._mean(dtype)
-        if self.differences:
-            if history is None:
-                raise ZooError(f"differences of {self.differences} cannot be summed up without what came before")
-            values = integrate(values, self._raised(history).to(values.dtype), self.differences)
+        if not self.differences and not self.pooled:
+            values = values.to(dtype) * self.std + self._mean(dtype)
+        elif history is None:
+            raise ZooError("differences, and pooled series, cannot be brought back without what came before")
+        else:
+            before = self._raised(history).to(dtype)
+            mean, std = self._moments(difference(before, self.differences))
+            values = integrate(values.to(dtype) * std + mean, before, self.differences)
         return unpower(values, self.power) if self.is_raised else values
 
     def _mean(self, dtype: torch.dtype) -> Tensor:
@@ -165,10 +192,11 @@ class Forecaster(Rolling, ZooModule):
 
     def normalise_pair(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Normalises windows and what follows them, whose first differences reach back into the windows."""
-        if not self.differences:
+        if not self.differences and not self.pooled:
             return self.normalise(inputs), self.normalise(targets)
-        together = self.normalise(torch.cat([inputs, targets], -2))
-        return together[..., : -targets.shape[-2], :], together[..., -targets.shape[-2] :, :]
+        together = difference(self._raised(torch.cat([inputs, targets], -2)), self.differences)
+        seen, ahead = together[..., : -targets.shape[-2], :], together[..., -targets.shape[-2] :, :]
+        return self._scaled(seen, seen), self._scaled(ahead, seen)
 
     def predict(self, inputs: Tensor) -> Tensor:
         """Normalised forecasts from normalised inputs."""
@@ -184,8 +212,8 @@ class Forecaster(Rolling, ZooModule):
         self._check_steps(inputs, self.shortest + self.reach)
 
     def _check_steps(self, inputs: Tensor, least: int) -> None:
-        if inputs.ndim != 3 or inputs.shape[2] != self.num_series:
-            raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected (N, T, {self.num_series})")
+        if inputs.ndim != 3 or not (self.pooled or inputs.shape[2] == self.num_series):
+            raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected {self.takes.removeprefix('numbers ')}")
         if inputs.shape[1] < least:
             raise ZooError(
                 f"{type(self).__name__} looks at {least} steps and got {inputs.shape[1]}; give it more history"
@@ -208,13 +236,13 @@ class Forecaster(Rolling, ZooModule):
             )
         return forecasts
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Adds up the errors; gives back what counts, ``(N, H, C)``."""
-        inputs, targets = batch
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
+        """Adds up the errors; gives back what counts, ``(N, H, C)``. Batches of pooled series name their scales."""
+        inputs, targets, *scales = batch
         forecasts = self.agree(self(inputs), targets)
         if self.output == "sequence":
             forecasts, targets = forecasts[:, -1:], targets[:, -1:]
-        return self.measure(forecasts, targets, inputs)
+        return self.measure(forecasts, targets, inputs, *scales)
 
     test_step = validation_step
 
@@ -223,29 +251,47 @@ class Forecaster(Rolling, ZooModule):
         forecasts = self(inputs_of(batch))
         return forecasts[:, -1:] if self.output == "sequence" else forecasts
 
-    def measure(self, forecasts: Tensor, targets: Tensor, inputs: Tensor | None = None) -> dict[str, Tensor]:
-        """Adds up the errors of forecasts in the series' own unit, made from ``inputs`` where differences are taken."""
+    def measure(
+        self, forecasts: Tensor, targets: Tensor, inputs: Tensor | None = None, scales: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Adds up the errors of forecasts in the series' own unit.
+
+        Args:
+            forecasts: ``(N, H, C)``.
+            targets: Likewise.
+            inputs: What they were made from, ``(N, T, C)``; needed if differences are taken or series are pooled.
+            scales: Of MASE, ``(C,)``; those of the training part if left out.
+        """
         before = targets[:, :0] if inputs is None else inputs
         ours, theirs = (self.normalise_pair(before, values)[1] for values in (forecasts, targets))
         loss = self.error(ours, theirs, reduction="none")
-        self.errors.update(forecasts - targets, loss, self.naive_mae)
-        return {"forecasts": forecasts, "targets": targets}
+        found = {"forecasts": forecasts, "targets": targets}
+        if scales is None:
+            self.errors.update(forecasts - targets, loss, self.naive_mae)
+            return found
+        self.errors.widen(len(scales))
+        # Where a series has not begun, or is over, there is nothing to be wrong about.
+        counted = ~targets.isnan() & ~before.isnan().any(1, keepdim=True)
+        self.errors.update(*(torch.where(counted, one, 0) for one in (forecasts - targets, loss)), scales, counted)
+        return {**found, "scales": scales.expand_as(targets)}
 
     def scores(self, outputs: dict[str, Tensor]) -> Tensor:
         """Mean absolute error of each window, scaled if the model is judged so."""
         errors = (outputs["forecasts"] - outputs["targets"]).abs()
-        return (errors / self.naive_mae if self.metric == "mase" else errors).flatten(1).mean(1)
+        if self.metric == "mase":
+            errors = errors / outputs.get("scales", self.naive_mae)
+        return errors.flatten(1).nanmean(1) if self.pooled else errors.flatten(1).mean(1)
 
     def references(self, data: Any, split: str) -> dict[str, float]:
         """The last value, that of a season ago, and the mean of the training period."""
         points, values = data.periods[split], data.values
         if self.metric == "mase":
             # By the scale of the data: each fold has its own, as the model has that is trained on it.
-            values = values / torch.tensor(data.naive_mae)
+            values = values / torch.tensor(data.scales)
         rows = len(points) - self.horizon + 1
-        found = naive_errors(values, points, (rows, self.horizon, self.num_series), self.period)
-        mean = values[: data.periods["train"].stop].double().mean(0)
-        found["mean_mae"] = (values[points.start : points.stop] - mean).abs().mean().item()
+        found = naive_errors(values, points, (rows, self.horizon, values.shape[1]), self.period)
+        mean = values[: data.periods["train"].stop].double().nanmean(0)
+        found["mean_mae"] = (values[points.start : points.stop] - mean).abs().nanmean().item()
         return {
             name.removesuffix("_mae").replace("_", " "): value for name, value in found.items() if value is not None
         }
@@ -259,7 +305,7 @@ class Forecaster(Rolling, ZooModule):
 
     def breakdown(self, data: Any) -> dict[str, dict[str, float]]:
         """MAE and MASE of each of several series."""
-        if self._of_each is None or self.num_series == 1:
+        if self._of_each is None or self._of_each.shape[1] == 1:
             return {}
         rows = self._of_each.T.tolist()
         names = getattr(data, "names", None) or [f"series {number}" for number in range(len(rows))]

@@ -17,19 +17,34 @@ class Errors(Metric):
 
     full_state_update = False
     sums: Tensor
-    count: Tensor
+    counts: Tensor
 
     def __init__(self, horizon: int = 1, num_series: int = 1) -> None:
         super().__init__()
         self.add_state("sums", torch.zeros(4, horizon, num_series), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("counts", torch.zeros(horizon, num_series, dtype=torch.long), dist_reduce_fx="sum")
 
-    def update(self, errors: Tensor, losses: Tensor, scales: Tensor) -> None:
-        """Adds errors ``(N, H, C)``, their losses and the scales of MASE, ``(C,)``; all of a sequence are one ahead."""
+    def widen(self, num_series: int) -> None:
+        """Makes room for as many series, as long as nothing has been added."""
+        if self.sums.shape[2] != num_series:
+            for name in ("sums", "counts"):
+                self._defaults[name] = self._defaults[name][..., :1].repeat_interleave(num_series, -1)
+            self.reset()
+
+    def update(self, errors: Tensor, losses: Tensor, scales: Tensor, counted: Tensor | None = None) -> None:
+        """Adds errors ``(N, H, C)``; all of a sequence are one step ahead.
+
+        Args:
+            errors: 0 where nothing is to be counted.
+            losses: Likewise.
+            scales: Of MASE, ``(C,)``.
+            counted: What is to be counted; everything if left out.
+        """
         columns = torch.stack([losses, errors.abs(), errors.square(), errors.abs() / scales])
-        by_step = columns.sum(1)
-        self.sums += by_step if self.sums.shape[1] > 1 else by_step.sum(1, keepdim=True)
-        self.count += errors.numel()
+        counts = errors.new_ones(errors.shape, dtype=torch.long).sum(0) if counted is None else counted.sum(0)
+        is_told_by_step = self.sums.shape[1] > 1
+        self.sums += columns.sum(1) if is_told_by_step else columns.sum(1).sum(1, keepdim=True)
+        self.counts += counts if is_told_by_step else counts.sum(0, keepdim=True)
 
     def compute(self) -> tuple[dict[str, Tensor], Tensor]:
         """What all values together say, and each series.
@@ -38,22 +53,22 @@ class Errors(Metric):
             Loss, MAE, MSE, RMSE, MASE; of several steps ahead also ``mae_1``, ``mase_1``, ``mae_H`` and ``mase_H``. And
             MAE and MASE of each series, ``(2, C)``.
         """
-        _, horizon, num_series = self.sums.shape
-        by_step = self.sums.sum(2)
-        loss, mae, mse, mase = by_step.sum(1) / self.count
+        horizon = self.sums.shape[1]
+        by_step, counts = self.sums.sum(2), self.counts.sum(1)
+        loss, mae, mse, mase = by_step.sum(1) / counts.sum()
         figures = {"loss": loss, "mae": mae, "mse": mse, "rmse": mse.sqrt(), "mase": mase}
         if horizon > 1:
-            means = by_step * horizon / self.count
+            means = by_step / counts
             for step in (1, horizon):
                 figures |= {f"mae_{step}": means[1, step - 1], f"mase_{step}": means[3, step - 1]}
-        return figures, self.sums[[1, 3]].sum(1) * num_series / self.count
+        return figures, self.sums[[1, 3]].sum(1) / self.counts.sum(0)
 
 
 def naive_errors(values: Tensor, points: range, shape: Sequence[int], period: int) -> dict[str, float | None]:
     """Mean absolute errors of the forecasts that learn nothing, of the same points as those of a model.
 
     Args:
-        values: The whole series, ``(T, C)``.
+        values: The whole series, ``(T, C)``; NaN where one has not begun, or is over.
         points: Those that were forecast.
         shape: That of the model's forecasts, ``(N, H, C)``; row ``n`` begins with point ``n`` of the piece.
         period: Steps of a season; 1 if there is none.
@@ -67,8 +82,8 @@ def naive_errors(values: Tensor, points: range, shape: Sequence[int], period: in
     back = torch.tensor(seasons_back(horizon, period))
     has_season = period > 1 and points.start >= int(back.max())
     return {
-        "naive_mae": (values[begins - 1] - targets).abs().mean().item(),
-        "seasonal_naive_mae": (values[begins - back] - targets).abs().mean().item() if has_season else None,
+        "naive_mae": (values[begins - 1] - targets).abs().nanmean().item(),
+        "seasonal_naive_mae": (values[begins - back] - targets).abs().nanmean().item() if has_season else None,
     }
 
 

@@ -15,6 +15,7 @@ from datamodules.series.resolution import in_few_bits
 from datamodules.series.timeline import Timeline
 from zoo.base.inputs import to_tensor, told
 from zoo.errors import ZooError
+from zoo.series.pooling import as_columns, as_rows, of_what_is_known
 
 # Steps of windows that are looked at together, which bounds the memory of forecasts from many points.
 STEPS_AT_ONCE = 1 << 17
@@ -27,11 +28,17 @@ class Rolling(LightningModule):
         num_series: Number of series, ``C``.
         window: Steps that a forecast is made from.
         horizon: Steps that are forecast at once.
+        shortest: Steps without which nothing can be forecast.
+        reach: How many more differences use up.
+        pooled: Whether any number of series is forecast, each by itself.
     """
 
     num_series: int
     window: int
     horizon: int
+    shortest: int
+    reach: int
+    pooled: bool
 
     def check(self, inputs: Tensor) -> None:
         """Refuses inputs of a wrong shape."""
@@ -49,7 +56,7 @@ class Rolling(LightningModule):
             history: The series up to now in its own unit, a tensor, an array or a list: ``(T, C)``, or several of equal
                 length, ``(N, T, C)``; of a single series ``(T,)``, too; or a ``DataFrame`` or ``Series`` of pandas,
                 whose times, if its index has any, ascend at equal distances. Of fewer steps than ``window`` forecasts
-                are made that training has never shown.
+                are made that training has never shown. Pooled series may begin later than others: NaN before that.
             horizon: Steps to forecast.
 
         Returns:
@@ -71,8 +78,9 @@ class Rolling(LightningModule):
         if values.ndim == 1 and self.num_series == 1:
             return self.forecast(values[:, None], horizon)[:, 0]
         known = self._known(values[None] if values.ndim == 2 else values, horizon)
+        self._check_ends(known)
         with self._evaluating():
-            ahead = self.extend(known, horizon)
+            ahead = self.go_ahead(known, horizon)
         return ahead[0] if values.ndim == 2 else ahead
 
     @torch.inference_mode()
@@ -109,9 +117,32 @@ class Rolling(LightningModule):
         if known.dtype == torch.float64 and self.device.type == "mps":
             raise ZooError("the history changes by less than 32 bits tell apart, and mps knows no more; use device cpu")
         known = known.to(self.device)
-        if not known.isfinite().all():
+        if not (self._without_ends(known) if self.pooled else known).isfinite().all():
             raise ZooError("the history holds values that are NaN or infinite; fill or drop them first")
         return known
+
+    @staticmethod
+    def _without_ends(known: Tensor) -> Tensor:
+        """Series with zeros where they have not begun, or are over."""
+        there = (~known.isnan()).long()
+        is_inside = (there.cumsum(1) > 0) & (there.flip(1).cumsum(1).flip(1) > 0)
+        return torch.where(is_inside, known, 0)
+
+    def _check_ends(self, known: Tensor) -> None:
+        """Refuses series that are over, or too short, of which there can be some if they are pooled."""
+        if not self.pooled:
+            return
+        lengths = (~known.isnan()).sum(1)
+        least = self.shortest + self.reach
+        if (over := known[:, -1].isnan()).any():
+            place = int(over.any(0).nonzero()[0])
+            raise ZooError(f"series {place} is over before the others; leave it out, or end the history there")
+        if (short := lengths < least).any():
+            place = int(short.any(0).nonzero()[0])
+            raise ZooError(
+                f"series {place} has {int(lengths[:, place].min())} steps, and {type(self).__name__} looks at {least}; "
+                "leave it out"
+            )
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
@@ -121,6 +152,15 @@ class Rolling(LightningModule):
             yield
         finally:
             self.train(was_training)
+
+    def go_ahead(self, known: Tensor, horizon: int) -> Tensor:
+        """Continues checked series ``(N, T, C)``; pooled ones each by itself, as many at once as fit."""
+        if not self.pooled:
+            return self.extend(known, horizon)
+        parts = as_rows(known[:, -self.window :]).split(max(1, STEPS_AT_ONCE // self.window))
+        least = self.shortest + self.reach
+        ahead = [of_what_is_known(lambda rows: self.extend(rows, horizon), part, least, horizon) for part in parts]
+        return as_columns(torch.cat(ahead), known.shape[2])
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Continues checked series ``(N, T, C)``; the last ``window`` steps are looked at anew for every forecast."""
@@ -133,9 +173,10 @@ class Rolling(LightningModule):
     def roll(self, known: Tensor, origins: range, horizon: int) -> Tensor:
         """Forecasts a checked series ``(T, C)`` from all origins; a forecast depends on its last ``window`` steps."""
         windows = known.unfold(0, self.window, 1).transpose(1, 2)
-        at_once = max(1, STEPS_AT_ONCE // self.window)
+        at_once = max(1, STEPS_AT_ONCE // (self.window * known.shape[1]))
         parts = [origins[start : start + at_once] for start in range(0, len(origins), at_once)]
-        return torch.cat([self.extend(windows[[origin - self.window for origin in part]], horizon) for part in parts])
+        starts = [[origin - self.window for origin in part] for part in parts]
+        return torch.cat([self.go_ahead(windows[part], horizon) for part in starts])
 
 
 def _numbers(series: Any) -> Tensor:
