@@ -67,8 +67,9 @@ class CsvSeries(DividedSeries):
             raise DataError(f"pool is {pool!r}, expected true, false or auto")
         pool = id is not None if isinstance(pool, str) else pool
         recording = read_csv(
-            path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands
-        )
+            path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands,
+            ragged=pool,
+        )  # fmt: skip
         if recording.repaired:
             _tell(f"{path} was repaired: {recording.repaired}")
         if isinstance(period, str) and period != "auto":
@@ -80,8 +81,9 @@ class CsvSeries(DividedSeries):
         self.path = Path(path)
         if self.pooled and (short := self._pooled_windows().num_short):
             _tell(
-                f"{short} of the {len(self.names)} series in {path} are too short for a window of {self._trained_window} "
-                f"and {self.horizon} steps ahead, and train nothing; they can be forecast all the same"
+                f"{short} of the {len(self.names)} series in {path} are too short for a window of "
+                f"{self._trained_window} and {self.horizon} steps ahead, and train nothing; they can be forecast all "
+                "the same"
             )
 
     def _settle_season(self, train: range) -> None:

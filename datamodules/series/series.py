@@ -1,7 +1,7 @@
 """Time series: values in their own unit, cut into windows or lanes, with every point of an evaluation forecast once."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -281,9 +281,9 @@ class Series(DataModule):
 
     @property
     def scales(self) -> list[float]:
-        """Mean absolute error of the naive forecast of each series before the end of the training period; 1 if constant.
+        """Mean absolute error of the naive forecast of each series before the end of training; 1 if it is constant.
 
-        It is the seasonal one where there is a season.
+        It is that of the seasonal one where there is a season.
         """
         errors = self._naive_errors(self.naive_lag)
         # A season that repeats itself exactly is no scale.
@@ -348,6 +348,14 @@ class Series(DataModule):
     def source(self) -> dict[str, str]:
         """Where the series comes from: name, address, licence and checksum, for model cards."""
         return {"name": self.recording.name, "url": "local data", "licence": "that of your data"}
+
+    def only(self, places: Sequence[int]) -> Self:
+        """Some of pooled series, by their places."""
+        some = copy.copy(self)
+        names = [self.names[place] for place in places]
+        some.recording = self.recording._replace(values=self.recording.values[:, places], names=names)
+        some.values, some.names = self.values[:, places], names
+        return some
 
     def folds(self, count: int, refit: bool = True, of: FoldOf = "test", known: bool = False) -> list[Self]:
         """A data module for each piece of a period, all with the values of this one.
@@ -481,6 +489,8 @@ def _to_tensor(recording: Recording, may_lack: bool = False) -> Tensor:
             f"{recording.name} has values of shape {tuple(values.shape)} and {len(recording.names)} names, expected "
             "(T, C) and C names"
         )
+    if may_lack:
+        _check_whole(recording, values)
     low, high = torch.aminmax(values.nan_to_num(0.0, torch.inf, -torch.inf) if may_lack else values, dim=0)
     for name, least, most in zip(recording.names, low.tolist(), high.tolist(), strict=True):
         largest = max(abs(least), abs(most))
@@ -491,3 +501,13 @@ def _to_tensor(recording: Recording, may_lack: bool = False) -> Tensor:
         if 0 < largest < 1 / LARGEST:
             raise DataError(f"{recording.name} has no value in '{name}' beyond {1 / LARGEST:g}; use a smaller unit")
     return in_few_bits(values)
+
+
+def _check_whole(recording: Recording, values: Tensor) -> None:
+    """Refuses series that lack values between the first and the last."""
+    begins, ends = bounds(values)
+    lacking = ends - begins - (~values.isnan()).sum(0)
+    for name, length, count in zip(recording.names, (ends - begins).tolist(), lacking.tolist(), strict=True):
+        if not length or count:
+            what = f"lacks {count} values between its first and its last" if length else "has no value"
+            raise DataError(f"{recording.name}: '{name}' {what}; fill them in, or leave the series out")

@@ -328,6 +328,9 @@ def _data_of_all(configs: Sequence[dict[str, Any]], window: int) -> dict[str, An
         arguments["window"] = "longest" if any(one.get("window") == "longest" for one in asked) else window
     if any(one.get("fit_on") == "known" for one in asked):
         arguments["fit_on"] = "known"
+    # Channels are no matter to a pooled model, but one that knows them needs them.
+    if "pool" in arguments and not all(one.get("pool") for one in asked):
+        arguments["pool"] = False
     # Members transform by themselves.
     arguments.pop("transform", None)
     return data

@@ -18,11 +18,18 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.likeness import tell_unlike
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
+from zoo.commands.pooled import going_on
 from zoo.commands.tables import show_table
 from zoo.commands.unseen import FILE_OPTIONS, Source, find_series
 from zoo.ensemble import Ensemble
 from zoo.errors import ZooError
-from zoo.series.conformal import drifting_half_widths, fewest_errors, rolled_errors, spreads
+from zoo.series.conformal import (
+    drifting_half_widths,
+    fewest_errors,
+    pooled_half_widths,
+    rolled_errors,
+    spreads,
+)
 from zoo.series.drawing import draw_future
 from zoo.series.forecaster import Forecaster
 from zoo.terminal import say, warn
@@ -33,6 +40,8 @@ LEVELS = (80, 95)
 _CALIBRATION = 10_000
 # Changes of a series that tell how much it changes now, unless two seasons are more.
 _LATELY = 30
+# Of more than twice as many series, so many are shown.
+_SHOWN = 10
 # More steps than anybody reads.
 _LONGEST = 1_000_000
 # What says how a model was trained rather than what it is.
@@ -102,15 +111,17 @@ def forecast(argv: list[str]) -> None:
     _check(options)
 
     model = load_forecaster(options.name, options.device)
-    source = find_series(options.name, options.trust, options)
+    source = find_series(options.name, options.trust, options, model.pooled)
     data, horizon = source.data, options.horizon
-    if data.num_series != model.num_series:
+    if not model.pooled and data.num_series != model.num_series:
         advice = "; name columns with --value" if options.data else ""
         raise ZooError(
             f"{data.recording.name} has {data.num_series} series ({', '.join(data.names)}), '{options.name}' forecasts "
             f"{model.num_series}{advice}"
         )
     model.check(data.values[None])
+    if model.pooled:
+        data = source.data.only(going_on(model, data))
     if options.data is not None:
         tell_unlike(options.name, model, data, options.trust)
     if len(data.values) < model.window:
@@ -125,7 +136,7 @@ def forecast(argv: list[str]) -> None:
         judge, judged = model, source
         if options.calibrate is not None:
             judge = load_forecaster(options.calibrate, options.device)
-            judged = find_series(options.calibrate, options.trust)
+            judged = find_series(options.calibrate, options.trust, pooled=model.pooled)
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon, data.values)
         told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
@@ -240,11 +251,13 @@ def calibrate(
             "from a run that kept a validation period with --calibrate RUN, or add --no-intervals"
         )
     data = source.data
-    period = range(max(source.unseen.start, model.window), source.unseen.stop)[-_CALIBRATION:]
-    levels = [level for level in LEVELS if horizon <= len(period) - fewest_errors(level) + 1]
+    count = data.values.shape[1] if model.pooled else 1
+    latest = _CALIBRATION if count == 1 else horizon - 1 + max(_LATELY, _CALIBRATION // count)
+    period = range(max(source.unseen.start, model.window), source.unseen.stop)[-latest:]
+    levels = [level for level in LEVELS if (len(period) - horizon + 1) * count >= fewest_errors(level)]
     if not levels:
         fewest = fewest_errors(min(LEVELS))
-        longest = len(period) - fewest + 1
+        longest = len(period) + 1 + -fewest // count
         found = f"{data.recording.name} has {len(period)} points that '{name}' can forecast and was not trained on"
         need = f"every step ahead takes {fewest} to calibrate {min(LEVELS)} %"
         advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
@@ -252,17 +265,20 @@ def calibrate(
     errors = rolled_errors(model, data.values, period, horizon).cpu()
     first, last = data.recording.timeline.write(data.times[[period.start, period.stop - 1]])
     told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
+    if model.pooled:
+        told += f"; the errors of all {count:,} series are pooled, each in its own scale"
     if horizon > 1:
         told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
     span = max(2 * data.period, _LATELY)
     before, now = spreads(data.values, period, span), spreads(known, [len(known)], span)[0]
     told += "".join(f"; too few for {level} %" for level in LEVELS if level not in levels)
-    return {level: drifting_half_widths(errors, before, now, level) for level in levels}, told
+    widths = pooled_half_widths if model.pooled else drifting_half_widths
+    return {level: widths(errors, before, now, level) for level in levels}, told
 
 
 def _bounds(ahead: Tensor, half: Tensor, data: Series) -> Bounds:
     """Lower and upper ends of intervals, ``(H, C)``; a series that never was negative will not be."""
-    least = data.values.min(0).values.cpu()
+    least = torch.where(data.values.isnan(), torch.inf, data.values).min(0).values.cpu()
     floor = torch.where(least >= 0, ahead.clamp_max(0), -torch.inf)
     return torch.maximum(ahead - half, floor).numpy(), (ahead + half).numpy()
 
@@ -286,6 +302,7 @@ def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, bounds: dic
 
 
 def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
+    shown = set(data.names if len(data.names) <= 2 * _SHOWN else data.names[:_SHOWN])
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("time", no_wrap=True)
     if len(data.names) > 1:
@@ -293,12 +310,14 @@ def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
     for name in ("forecast", *(f"{level} % {end}" for level in widths for end in ("low", "high"))):
         table.add_column(name, justify="right", no_wrap=True)
     decimals = dict(zip(data.names, _decimals(data), strict=True))
-    for row in rows:
+    for row in (row for row in rows if row.series in shown):
         numbers = [f"{number:.{decimals[row.series]}f}" for number in (row.forecast, *row.bounds)]
         table.add_row(row.time, *([row.series] if len(data.names) > 1 else []), *numbers)
     show_table(table)
+    if len(shown) < len(data.names):
+        say(f"the first {len(shown)} of {len(data.names):,} series; --csv FILE writes all")
 
 
 def _decimals(data: Series) -> list[int]:
     """Of each series, so many that two digits of an ordinary change can be seen."""
-    return [max(0, 1 - floor(log10(change))) for change in data.naive_mae]
+    return [max(0, 1 - floor(log10(change))) for change in data.scales]

@@ -47,11 +47,12 @@ def tell_unlike(name: str, model: Forecaster, data: Series, trust: bool = False)
         return
     learnt = _learnt_from(name, trust)
     told = []
-    if isinstance(learnt, CsvSeries) and list(learnt.names) != list(data.names):
+    if isinstance(learnt, CsvSeries) and list(learnt.names) != list(data.names) and not model.pooled:
         told.append(f"{_columns(data)}, not {_columns(learnt)}")
     if learnt is not None and None not in (learnt.step, data.step) and learnt.step != data.step:
         told.append(f"steps of {data.step}, not {learnt.step}")
-    known = _known(model, learnt)
+    # Where each series is in its own scale, none is too high.
+    known = None if model.pooled else _known(model, learnt)
     if known is not None and model.num_series == data.num_series:
         told += _levels(data, _facts(data), known)
     if told:

@@ -39,13 +39,14 @@ class Source(NamedTuple):
     told: str
 
 
-def find_series(name: str, trust: bool = False, file: Namespace | None = None) -> Source:
+def find_series(name: str, trust: bool = False, file: Namespace | None = None, pooled: bool = False) -> Source:
     """Finds the series that a model was trained on, or reads one from a file.
 
     Args:
         name: A published model, a run folder or a checkpoint file in one.
         trust: The run may name data from outside the zoo.
         file: The options ``data`` and :data:`FILE_OPTIONS`, if ``data`` names a file.
+        pooled: Whether the model forecasts any number of series, each by itself.
 
     Raises:
         ZooError: What the model was trained on is not known or no series, and no file is named.
@@ -58,7 +59,7 @@ def find_series(name: str, trust: bool = False, file: Namespace | None = None) -
     try:
         if file is not None and file.data is not None:
             csv_run = kind is not None and issubclass(kind, CsvSeries)
-            return _read_file(file, arguments if csv_run else None, learnt_from.get("train"))
+            return _read_file(file, arguments if csv_run else None, learnt_from.get("train"), pooled)
         if kind is None:
             raise ZooError(f"{name} lies in no run folder, so its series is not known; name a file with --data")
         if issubclass(kind, CsvSeries) and not Path(arguments.get("path", "")).is_file():
@@ -115,25 +116,26 @@ def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
     return found
 
 
-def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum | None) -> Source:
+def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum | None, pooled: bool = False) -> Source:
     """Reads a file.
 
     Args:
         file: The options.
         trained: The arguments of the :class:`CsvSeries` that the model learned from, if it did.
         seen: The checksum of what it was trained on, if that is known.
+        pooled: Whether series may begin and end at different times.
     """
     options: dict[str, Any] = {name: getattr(file, name) or (trained or {}).get(name) for name in FILE_OPTIONS}
     options["repair"] = options["repair"] or ()
     try:
-        recording = read_csv(file.data, **options)
+        recording = read_csv(file.data, **options, ragged=pooled)
     except DataError as error:
         raise DataError(_in_own_flags(str(error))) from error
     if recording.repaired:
         warn(f"{file.data} was repaired: {recording.repaired}")
     if len(recording.values) < 4:
         raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
-    data = Series(recording, {}, window=1, fit_on="all")
+    data = Series(recording, {}, window=1, fit_on="all", pool=pooled)
     new = _after_the_same(data, seen) if seen is not None else None
     if new is None and trained is not None and options["time"] is not None:
         new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
@@ -151,7 +153,7 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
     if trained.get("fit_on") == "all":
         return Source(data, None, "")
     shares = {split: trained[split] for split in ("val", "test") if split in trained}
-    data = Series(recording, divide(recording, **shares), window=1)
+    data = Series(recording, divide(recording, **shares), window=1, pool=pooled)
     return Source(data, _unseen(data), f"{_TAKEN}, as in the division it was trained with")
 
 

@@ -87,19 +87,22 @@ def spreads(values: Tensor, origins: Sequence[int], span: int) -> Tensor:
     """How much a series had changed from point to point before each of some points.
 
     Args:
-        values: The series, ``(T, C)``.
+        values: The series, ``(T, C)``; NaN where one has not begun.
         origins: Numbers of points that are known, each at least 2.
         span: How many of the latest changes count.
 
     Returns:
-        Mean absolute changes ``(N, C)``, at least a tenth of their own mean, as a series may pause.
+        Mean absolute changes ``(N, C)``, at least a tenth of their own mean, as a series may pause; NaN where none is
+        known.
     """
     changes = values[1:].double().sub(values[:-1].double()).abs()
-    sums = torch.cat([changes.new_zeros(1, values.shape[1]), changes.cumsum(0)])
+    start = changes.new_zeros(1, values.shape[1])
+    sums = torch.cat([start, changes.nan_to_num(0.0).cumsum(0)])
+    counts = torch.cat([start, (~changes.isnan()).cumsum(0)])
     ends = torch.tensor(list(origins), device=values.device) - 1
     begins = (ends - span).clamp_min(0)
-    found = (sums[ends] - sums[begins]) / (ends - begins)[:, None]
-    return torch.maximum(found, found.mean(0) / 10).float()
+    found = (sums[ends] - sums[begins]) / (counts[ends] - counts[begins])
+    return torch.maximum(found, found.nanmean(0) / 10).float()
 
 
 def drifting_half_widths(errors: Tensor, before: Tensor, now: Tensor, level: int) -> Tensor:
@@ -122,6 +125,28 @@ def drifting_half_widths(errors: Tensor, before: Tensor, now: Tensor, level: int
     tells = (before.min(0).values > 0) & (now > 0)
     relative = half_widths(errors / torch.where(tells, before, 1.0)[:, None], level) * torch.where(tells, now, 1.0)
     return torch.maximum(plain, torch.where(tells, relative, plain))
+
+
+def pooled_half_widths(errors: Tensor, before: Tensor, now: Tensor, level: int) -> Tensor:
+    """How far intervals reach around the forecasts of many series, the errors of which are pooled.
+
+    Errors are taken as multiples of how much their series had changed of late, whence those of all tell of each.
+
+    Args:
+        errors: As from :func:`rolled_errors`, ``(N, H, C)``.
+        before: What :func:`spreads` gives before each of the forecasts, ``(N, C)``.
+        now: Likewise before the forecast that the interval is for, ``(K,)``, of these series or of others.
+        level: Wanted probability of holding the truth, in whole per cent.
+
+    Returns:
+        ``(H, K)`` in the unit of the errors.
+
+    Raises:
+        ZooError: As :func:`half_widths` does.
+    """
+    # A series that has never changed tells nothing of how far one that changes may be off.
+    relative = errors / torch.where(before > 0, before, torch.nan)[:, None]
+    return half_widths(relative.transpose(1, 2).flatten(0, 1)[..., None], level) * now
 
 
 def fewest_errors(level: int) -> int:

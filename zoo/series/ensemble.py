@@ -27,7 +27,9 @@ class ForecastEnsemble(Ensemble, Forecaster):
         super().__init__(**options)
         for member in self._forecasters:
             found = (member.horizon, member.num_series, member.output)
-            if found != (self.horizon, self.num_series, "vector"):
+            takes_all = member.pooled and not self.pooled
+            expected = (self.horizon, 1 if takes_all else self.num_series, "vector")
+            if found != expected or self.pooled > member.pooled:
                 raise ZooError(
                     f"a member forecasts {found[0]} steps of {found[1]} series as a {found[2]}, expected "
                     f"{self.horizon} of {self.num_series} as a vector"

@@ -45,6 +45,8 @@ class Stateful(Carrying):
         ZooError: The horizon is not 1, or the number of lanes changes within an epoch.
     """
 
+    can_pool = False  # lanes are of one series
+
     def __init__(
         self,
         cell: Cell = "rnn",

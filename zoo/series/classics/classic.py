@@ -31,6 +31,7 @@ class Classic(ClosedForm):
 
     # Of the parameters, in the order of the columns.
     columns: tuple[str, ...] = ()
+    can_pool = False  # every series has parameters of its own
     found: Tensor
     has: Tensor
     counted: Tensor
