@@ -5,13 +5,32 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from datamodules.errors import DataError
+
+
+class Coded(NamedTuple):
+    """A column that tells equal cells once, so that each is understood once.
+
+    Attributes:
+        distinct: Its different cells, in the order in which they come first.
+        codes: Which of them each row holds, ``(N,)``.
+    """
+
+    distinct: list[str]
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> "Coded":
+        """A column of cells."""
+        places: dict[str, int] = {}
+        codes = np.fromiter((places.setdefault(cell, len(places)) for cell in cells), np.int32, len(cells))
+        return cls(list(places), codes)
 
 
 class Columns(NamedTuple):

@@ -1,12 +1,14 @@
 """What a series lacks: cells without a number and absent steps, interpolated as far as that is allowed and sane."""
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 
 from datamodules.errors import DataError, listed
+from datamodules.series.clocks import refuse_changes
 from datamodules.series.numbers import name_lines
-from datamodules.series.rows import Rows
+from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline
 
 # Beyond a third a file tells too little of what is said to be measured, and from a long stretch a model learns straight
@@ -14,24 +16,53 @@ from datamodules.series.timeline import Timeline
 _MOST, _STRETCH, _FEW = 3, 10, 3
 
 
-def numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray]:
+class Laid(NamedTuple):
+    """Rows laid along a timeline.
+
+    Attributes:
+        timeline: The timeline.
+        values: Of all its points from the first row to the last, ``(T, C)``.
+        first: The number of the first of them.
+        done: What has been repaired, in words.
+    """
+
+    timeline: Timeline
+    values: np.ndarray
+    first: int
+    done: list[str]
+
+
+def together(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
+    """Lays series that share their times along a timeline.
+
+    Args:
+        rows: The rows as they stand in the file.
+        allowed: Repairs that are allowed.
+        timed: Whether the file tells times.
+
+    Raises:
+        DataError: Something needs a repair that is not allowed.
+    """
+    timeline, numbers = Timeline(), rows.times
+    if timed:
+        refuse_changes(rows, allowed)
+        rows = sorted_out(rows, allowed)
+        timeline, numbers = _numbered(rows, allowed)
+    values, numbers, done = _filled(rows, timeline, numbers, allowed)
+    return Laid(timeline, values, int(numbers[0]), [*rows.done, *done])
+
+
+def _numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray]:
     """Numbers rows along the timeline that explains their times.
 
     Raises:
         DataError: No timeline does, or steps are absent and that must not be repaired.
     """
-    timeline = Timeline.find(rows.times)
+    timeline, numbers = explained(rows)
     step = timeline.step or str(timeline.every)
-    if (wrong := ~timeline.holds(rows.times)).any():
-        odd = int(np.flatnonzero(wrong)[0])
-        raise DataError(
-            f"{rows.path} line {rows.lines[odd]}: {rows.told(odd)} is no whole number of steps of {step} after "
-            f"{rows.told(0)}; expected equal distances; without --data.time rows count as equidistant"
-        )
-    numbers = timeline.number(rows.times)
     absent = int(numbers[-1] + 1 - len(numbers))
     # Before a repair is advised that would be refused.
-    _check_invented(
+    check_invented(
         rows, timeline, numbers, np.arange(len(numbers)), "leave out --data.time, by which rows count as equidistant"
     )
     if absent and "gaps" not in allowed:
@@ -44,7 +75,24 @@ def numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray
     return timeline, numbers
 
 
-def filled(
+def explained(rows: Rows) -> tuple[Timeline, np.ndarray]:
+    """The timeline on which all times lie, and their numbers along it.
+
+    Raises:
+        DataError: There is none.
+    """
+    timeline = Timeline.find(rows.times)
+    if (wrong := ~timeline.holds(rows.times)).any():
+        odd = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"{rows.path} line {rows.lines[odd]}: {rows.told(odd)} is no whole number of steps of "
+            f"{timeline.step or timeline.every} after {rows.told(0)}; expected equal distances; without --data.time "
+            "rows count as equidistant"
+        )
+    return timeline, timeline.number(rows.times)
+
+
+def _filled(
     rows: Rows, timeline: Timeline, numbers: np.ndarray, allowed: Collection[str]
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Interpolates between the first and the last row that lack nothing; rows before and after these are dropped.
@@ -58,7 +106,7 @@ def filled(
     missing = np.isnan(rows.values)
     complete = np.flatnonzero(~missing.any(1))
     if len(complete):
-        _check_invented(rows, timeline, numbers, complete, "fill in cells without a number")
+        check_invented(rows, timeline, numbers, complete, "fill in cells without a number")
     _check_missing(rows, missing, complete, allowed)
     kept = slice(complete[0], complete[-1] + 1)
     there, values, numbers = ~missing[kept], rows.values[kept], numbers[kept]
@@ -68,14 +116,16 @@ def filled(
         return values, numbers, done
     if dropped := len(missing) - len(numbers):
         gone = np.delete(rows.lines, kept)
-        done.append(f"{_count(dropped, 'row')} of {len(missing)} without a number dropped at the ends ({_spans(gone)})")
+        done.append(
+            f"{counted(dropped, 'row')} of {len(missing)} without a number dropped at the ends ({_spans(gone)})"
+        )
     if count := int((~there).sum()):
-        done.append(f"{_count(count, 'missing cell')} interpolated ({name_lines(rows.lines[kept][~there.all(1)])})")
+        done.append(f"{counted(count, 'missing cell')} interpolated ({name_lines(rows.lines[kept][~there.all(1)])})")
     steps = np.arange(numbers[0], numbers[-1] + 1)
     absent = np.setdiff1d(steps, numbers)
     if len(absent):
         times = listed(timeline.write(timeline.at(absent)), 3)
-        done.append(f"{_count(len(absent), 'absent step')} interpolated ({times})")
+        done.append(f"{counted(len(absent), 'absent step')} interpolated ({times})")
     columns = [np.interp(steps, numbers[known], column[known]) for column, known in zip(values.T, there.T, strict=True)]
     return np.stack(columns, axis=1), steps, done
 
@@ -87,7 +137,7 @@ def _check_missing(rows: Rows, missing: np.ndarray, complete: np.ndarray, allowe
             raise DataError(f"{rows.path} has no number in column '{name}'")
         if absent.any() and "missing" not in allowed:
             ends = int(absent.argmin() + absent[::-1].argmin())
-            drop = f" and drop the {_count(ends, 'row')} at the ends" if ends else ""
+            drop = f" and drop the {counted(ends, 'row')} at the ends" if ends else ""
             raise DataError(
                 f"{rows.path} {name_lines(rows.lines[absent])}: no number in column '{name}'; fill it in, or let "
                 f"--data.repair+=missing interpolate{drop}"
@@ -96,7 +146,9 @@ def _check_missing(rows: Rows, missing: np.ndarray, complete: np.ndarray, allowe
         raise DataError(f"{rows.path} has no row without missing cells")
 
 
-def _check_invented(rows: Rows, timeline: Timeline, numbers: np.ndarray, complete: np.ndarray, cure: str) -> None:
+def check_invented(
+    rows: Rows, timeline: Timeline, numbers: np.ndarray, complete: np.ndarray, cure: str, whose: str = ""
+) -> None:
     """Refuses a series of which too much would be interpolated, allowed or not.
 
     Args:
@@ -105,6 +157,7 @@ def _check_invented(rows: Rows, timeline: Timeline, numbers: np.ndarray, complet
         numbers: Their numbers along it.
         complete: Places of the rows that lack nothing.
         cure: What may be done about it.
+        whose: What is added about the series of the rows, if there are several.
     """
     known = numbers[complete]
     stretches = np.diff(known, append=known[-1] + 1) - 1
@@ -114,14 +167,15 @@ def _check_invented(rows: Rows, timeline: Timeline, numbers: np.ndarray, complet
         return
     first, last = timeline.write(timeline.at(known[at] + np.array([1, stretch])))
     raise DataError(
-        f"{rows.path} line {rows.lines[complete[at + 1]]}: before it {stretch} points are missing, from {first} to "
-        f"{last}, and {count} of {total} in all; so many cannot be interpolated: expected a third at most, and "
-        f"a tenth in one stretch; cut the file to a part that lacks less, or {cure}"
+        f"{rows.path} line {rows.lines[complete[at + 1]]}: before it {stretch} points are missing{whose}, from "
+        f"{first} to {last}, and {count} of {total} in all; so many cannot be interpolated: expected a third at most, "
+        f"and a tenth in one stretch; cut the file to a part that lacks less, or {cure}"
     )
 
 
-def _count(count: int, thing: str) -> str:
-    return f"{count} {thing}{'s' if count > 1 else ''}"
+def counted(count: int, thing: str) -> str:
+    """A number of things: ``1 row``, ``2 rows``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _spans(lines: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Files with a row for each time *and* series, told apart by a column: one column for each series is made of them."""
+"""Files with a row for each time *and* series, which a column tells apart: one column for each is made of them."""
 
 import shlex
 from collections.abc import Collection, Sequence
@@ -9,70 +9,82 @@ import numpy as np
 from datamodules.errors import DataError, did_you_mean, listed
 from datamodules.series.numbers import is_number
 from datamodules.series.rows import Rows, sorted_out
-from datamodules.table import read_columns
+from datamodules.table import Coded, read_columns
 
 # More are hardly meant to be columns of one model.
-_MOST = 100
+MOST = 100
 
 
-def side_by_side(
-    rows: Rows, labels: list[str], column: str, chosen: Sequence[str] | None, allowed: Collection[str]
-) -> Rows:
-    """Series as columns, a row for each time.
+def told_apart(rows: Rows, labels: Coded, column: str, chosen: Sequence[str] | None, most: int | None) -> Rows:
+    """Rows that know which series they are of.
 
     Args:
         rows: Those of all series.
         labels: What tells the series of each row.
         column: Its column.
         chosen: The series to take, in this order; all if left out.
+        most: How many there may be; None if any number.
+
+    Raises:
+        DataError: A series is not there, or there are too many.
+    """
+    there = labels.distinct
+    if "" in there:
+        line = rows.lines[(labels.codes == there.index("")).argmax()]
+        raise DataError(f"{rows.path} line {line}: column '{column}' is empty; expected a series' name")
+    if chosen is not None and len(set(chosen)) < max(1, len(chosen)):
+        raise DataError(f"series is {list(chosen)}, expected one or several different ones")
+    names = there if chosen is None else list(chosen)
+    places = {name: place for place, name in enumerate(there)}
+    for name in names:
+        if name not in places:
+            hint = did_you_mean(name, there) or f"; there are {listed(there)}"
+            raise DataError(f"{rows.path} has no series '{name}' in column '{column}'{hint}")
+    if most is not None and len(names) > most:
+        raise DataError(
+            f"{rows.path} has {len(names)} series in column '{column}', expected {most} at most; name some with "
+            f"--data.series {shlex.quote(there[0])}"
+        )
+    if chosen is None:
+        return rows._replace(series=names, owners=labels.codes)
+    owners = np.full(len(there), -1, np.int32)
+    owners[[places[name] for name in names]] = np.arange(len(names))
+    owners = owners[labels.codes]
+    return rows._replace(series=names, owners=owners).taken(np.flatnonzero(owners >= 0))
+
+
+def side_by_side(rows: Rows, allowed: Collection[str]) -> Rows:
+    """Series as columns, a row for each time.
+
+    Args:
+        rows: Those of all series.
         allowed: Repairs that are allowed.
 
     Returns:
         Rows with NaN where a series lacks a time.
 
     Raises:
-        DataError: A series is not there, there are too many, or their times differ and that must not be repaired.
+        DataError: They are not in order, or their times differ, and that must not be repaired.
     """
-    if "" in labels:
+    rows = sorted_out(rows, allowed)
+    assert rows.owners is not None
+    times, firsts, steps = np.unique(rows.times, return_index=True, return_inverse=True)
+    there = np.zeros((len(times), len(rows.series)), bool)
+    there[steps, rows.owners] = True
+    if not there.all() and "missing" not in allowed:
+        owner = int(there.all(0).argmin())
+        lacking = np.flatnonzero(~there[:, owner])
         raise DataError(
-            f"{rows.path} line {rows.lines[labels.index('')]}: column '{column}' is empty; expected a series' name"
+            f"{rows.path} lacks {len(lacking)} of {len(times)} times in series '{rows.series[owner]}', the first "
+            f"{rows._replace(times=times).told(int(lacking[0]))}; expected the same times in all; name series that "
+            "share them with --data.series, or let --data.repair+=missing interpolate and drop what not all have at "
+            "the ends"
         )
-    if chosen is not None and len(set(chosen)) < max(1, len(chosen)):
-        raise DataError(f"series is {list(chosen)}, expected one or several different ones")
-    there = list(dict.fromkeys(labels))
-    for name in chosen or ():
-        if name not in there:
-            hint = did_you_mean(name, there) or f"; there are {listed(there)}"
-            raise DataError(f"{rows.path} has no series '{name}' in column '{column}'{hint}")
-    names = list(chosen or there)
-    if len(names) > _MOST:
-        raise DataError(
-            f"{rows.path} has {len(names)} series in column '{column}', expected {_MOST} at most; name some with "
-            f"--data.series {shlex.quote(there[0])}"
-        )
-    several, places = len(rows.names) > 1, np.array(labels)
-    parts = []
-    for name in names:
-        part = rows.taken(np.flatnonzero(places == name))._replace(whose=f" in series '{name}'")
-        parts.append(sorted_out(part, allowed))
-    times, firsts = np.unique(np.concatenate([part.times for part in parts]), return_index=True)
-    for name, part in zip(names, parts, strict=True):
-        lacking = np.isin(times, part.times, invert=True)
-        if lacking.any() and "missing" not in allowed:
-            first = rows._replace(times=times).told(int(np.flatnonzero(lacking)[0]))
-            raise DataError(
-                f"{rows.path} lacks {lacking.sum()} of {len(times)} times in series '{name}', the first {first}; "
-                "expected the same times in all; name series that share them with --data.series, or let "
-                "--data.repair+=missing interpolate and drop what not all have at the ends"
-            )
-    values = np.full((len(times), len(parts), len(rows.names)), np.nan)
-    for place, part in enumerate(parts):
-        values[np.searchsorted(times, part.times), place] = part.values
-    columns = [f"{name} {value}" if several else name for name in names for value in rows.names]
-    lines = np.concatenate([part.lines for part in parts])[firsts]
-    return Rows(
-        rows.path, rows.names if several and len(names) == 1 else columns, times, values.reshape(len(times), -1), lines,
-        rows.notation, done=tuple(one for part in parts for one in part.done),
+    values = np.full((*there.shape, len(rows.names)), np.nan)
+    values[steps, rows.owners] = rows.values
+    return rows._replace(
+        names=rows.column_names(), times=times, values=values.reshape(len(times), -1), lines=rows.lines[firsts],
+        series=(), owners=None,
     )  # fmt: skip
 
 
@@ -101,7 +113,7 @@ def refuse_several(rows: Rows, time: str, value: Sequence[str], allowed: Collect
     raise DataError(
         f"{rows.path} seems to hold {len(names)} series, told apart by column '{column}' ({listed(names, 3)}): "
         f"{len(rows.times)} rows of {count} times; forecast "
-        + (f"all of them with {flag}, or one with {one}" if len(names) <= _MOST else f"some of them with {one}")
+        + (f"all of them with {flag}, or one with {one}" if len(names) <= MOST else f"some of them with {one}")
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from itertools import compress, product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from datamodules.errors import DataError
 from datamodules.series.notations import Notation, find_notation
 from datamodules.series.numbers import name_lines
 from datamodules.series.timeline import is_regular, on_one_clock
+from datamodules.table import Coded
 
 _ISO = "a time such as 2024-01-31 or 2024-01-31 14:30, or one described by --data.time_format '%d.%m.%Y'"
 # Orders of day, month and year, with what stands between them in place of spaces.
@@ -23,14 +25,14 @@ _DIGITS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def read_times(
-    path: Path, name: str, cells: list[str], lines: np.ndarray, time_format: str | None
+    path: Path, name: str, cells: Coded, lines: np.ndarray, time_format: str | None
 ) -> tuple[np.ndarray, Notation | None]:
     """The times of a column, and the notation that it writes them in, if it has one.
 
     Args:
         path: The file.
         name: The column.
-        cells: Its cells.
+        cells: Its cells, of which only different ones are looked at.
         lines: The line of each row.
         time_format: How times are written, as for ``strptime``.
 
@@ -42,36 +44,52 @@ def read_times(
     Raises:
         DataError: A cell is no time, or may be one of two.
     """
-    times, notation = _read(path, name, cells, lines, time_format)
-    return _at_one_hour(times), notation
+    column = _Column(path, name, cells, lines)
+    times, notation = _read(column, cells.distinct, time_format)
+    return _at_one_hour(times)[cells.codes], notation
 
 
-def _read(
-    path: Path, name: str, cells: list[str], lines: np.ndarray, time_format: str | None
-) -> tuple[np.ndarray, Notation | None]:
-    """What :func:`read_times` reads, at the hours that the file tells."""
+class _Column(NamedTuple):
+    """A column of times, for messages about it."""
+
+    path: Path
+    name: str
+    cells: Coded
+    lines: np.ndarray
+
+    def lines_of(self, places: np.ndarray) -> str:
+        """The lines of cells, given by their places among the distinct ones."""
+        return f"{self.path} {name_lines(self.lines[np.isin(self.cells.codes, places)])}"
+
+    def first_line_of(self, place: int) -> str:
+        """The first line of a cell."""
+        return f"{self.path} line {self.lines[(self.cells.codes == place).argmax()]}"
+
+
+def _read(column: _Column, cells: list[str], time_format: str | None) -> tuple[np.ndarray, Notation | None]:
+    """What :func:`read_times` reads from the distinct cells, at the hours that the file tells."""
     if time_format is not None:
-        return _to_moments(path, name, cells, lines, _by(time_format), f"a time written as {time_format}")
+        return _to_moments(column, cells, _by(time_format), f"a time written as {time_format}")
     if all(re.fullmatch(r"-?\d+\.0+", cell) for cell in cells):
         cells = [cell.partition(".")[0] for cell in cells]
     if (notation := find_notation(cells)) is not None:
         expected = f"a {'month' if notation.kind == 'name' else notation.kind} as in the rows before"
-        return _checked(path, name, cells, lines, [notation.read(cell) for cell in cells], expected), notation
+        return _checked(column, cells, [notation.read(cell) for cell in cells], expected), notation
     if re.fullmatch(r"-?\d+", cells[0]) and not _is_compact(cells[0]):
         whole = [int(cell) if re.fullmatch(r"-?\d{1,18}", cell) else None for cell in cells]
-        return _checked(path, name, cells, lines, whole, "a whole number as in the rows before"), None
-    if _by_iso(cells[0]) is None and (written := _format_of(path, name, cells, lines)) is not None:
-        expected = f"a time written as {written} like that in line {lines[0]}"
-        return _to_moments(path, name, cells, lines, _by(written), expected)
-    return _to_moments(path, name, cells, lines, _by_iso, _ISO)
+        return _checked(column, cells, whole, "a whole number as in the rows before"), None
+    if _by_iso(cells[0]) is None and (written := _format_of(column, cells)) is not None:
+        expected = f"a time written as {written} like that in line {column.lines[0]}"
+        return _to_moments(column, cells, _by(written), expected)
+    return _to_moments(column, cells, _by_iso, _ISO)
 
 
 def _to_moments(
-    path: Path, name: str, cells: list[str], lines: np.ndarray, read: Callable[[str], datetime | None], expected: str
+    column: _Column, cells: list[str], read: Callable[[str], datetime | None], expected: str
 ) -> tuple[np.ndarray, Notation | None]:
     moments = [read(cell) for cell in cells]
     walls = [None if moment is None else moment.replace(tzinfo=None) for moment in moments]
-    times = _checked(path, name, cells, lines, walls, expected)
+    times = _checked(column, cells, walls, expected)
     offsets = [None if moment is None else moment.utcoffset() for moment in moments]
     lacking = np.array([offset is None for offset in offsets])
     if lacking.all():
@@ -79,8 +97,9 @@ def _to_moments(
     if lacking.any():
         odd = int(np.flatnonzero(lacking != lacking[0])[0])
         raise DataError(
-            f"{path} line {lines[odd]}: '{cells[odd]}' in column '{name}' has {'no' if lacking[odd] else 'an'} offset "
-            "from UTC, unlike the rows before; expected one in every row or in none"
+            f"{column.first_line_of(odd)}: '{cells[odd]}' in column '{column.name}' has "
+            f"{'no' if lacking[odd] else 'an'} offset from UTC, unlike the rows before; expected one in every row or "
+            "in none"
         )
     utc = times - np.array(offsets, dtype="m8[us]")
     settled = on_one_clock(times, utc)
@@ -98,12 +117,12 @@ def _at_one_hour(times: np.ndarray) -> np.ndarray:
     return days.astype("M8[us]") + hours[counts.argmax()] if is_regular(days) else times
 
 
-def _checked(path: Path, name: str, cells: list[str], lines: np.ndarray, found: list, expected: str) -> np.ndarray:
+def _checked(column: _Column, cells: list[str], found: list, expected: str) -> np.ndarray:
     """What was found in cells, as an array; refuses those in which nothing was."""
     wrong = np.array([one is None for one in found])
     if wrong.any():
         raise DataError(
-            f"{path} {name_lines(lines[wrong])}: '{next(compress(cells, wrong))}' in column '{name}'; "
+            f"{column.lines_of(np.flatnonzero(wrong))}: '{next(compress(cells, wrong))}' in column '{column.name}'; "
             f"expected {expected}"
         )
     return np.array(found, dtype=np.int64 if isinstance(found[0], int) else "M8[us]")
@@ -137,7 +156,7 @@ def _is_compact(text: str) -> bool:
     return bool(re.match(r"1[6-9]|20", text)) and len(text) in (8, *_DIGITS) and _by_iso(text) is not None
 
 
-def _format_of(path: Path, name: str, cells: list[str], lines: np.ndarray) -> str | None:
+def _format_of(column: _Column, cells: list[str]) -> str | None:
     """How dates other than those of ISO 8601 are written; None if that is not known.
 
     Raises:
@@ -158,8 +177,8 @@ def _format_of(path: Path, name: str, cells: list[str], lines: np.ndarray) -> st
         place = int(np.flatnonzero(columns[first] != columns[different[0]])[0])
         one, two = (str(columns[written][place].astype("M8[D]")) for written in (first, different[0]))
         raise DataError(
-            f"{path} line {lines[place]}: '{cells[place]}' in column '{name}' may be {one} or {two}; say which with "
-            f"--data.time_format '{first}' ({one}) or --data.time_format '{different[0]}' ({two})"
+            f"{column.first_line_of(place)}: '{cells[place]}' in column '{column.name}' may be {one} or {two}; say "
+            f"which with --data.time_format '{first}' ({one}) or --data.time_format '{different[0]}' ({two})"
         )
     return first
 

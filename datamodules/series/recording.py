@@ -10,14 +10,14 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from datamodules.errors import DataError
-from datamodules.series.clocks import refuse_changes
-from datamodules.series.filling import filled, numbered
-from datamodules.series.long import refuse_several, side_by_side
+from datamodules.series.filling import together
+from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
 from datamodules.series.numbers import is_number, read_numbers
-from datamodules.series.rows import Rows, sorted_out
+from datamodules.series.ragged import apart
+from datamodules.series.rows import Rows
 from datamodules.series.timeline import Timeline
-from datamodules.table import check_column, read_columns
+from datamodules.table import Coded, check_column, read_columns
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
 
@@ -27,7 +27,8 @@ class Recording(NamedTuple):
 
     Args:
         name: What messages call it.
-        values: In the series' own units, float64 ``(T, C)``, all finite.
+        values: In the series' own units, float64 ``(T, C)``, all finite but for ragged series: NaN stands before the
+            first value of each and after its last.
         names: Of the series.
         timeline: When they were measured.
         repaired: What was done to the file, in words.
@@ -51,6 +52,7 @@ def read_csv(
     series: Sequence[str | int] | str | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
+    ragged: bool = False,
 ) -> Recording:
     """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns.
 
@@ -74,10 +76,14 @@ def read_csv(
         time: Column of the times.
         time_format: How times are written, as for ``strptime``: ``%d.%m.%Y``.
         repair: Repairs that are allowed.
-        id: Column that tells several series of the same times apart, which become columns beside each other.
+        id: Column that tells several series apart, which become columns beside each other.
         series: Those of them to read; all if left out.
         decimal: The decimal sign, where the file does not tell.
         thousands: The sign between thousands, likewise.
+        ragged: Whether series may begin and end at different times, any number of them: those of ``id``, or of several
+            columns whose first and last cells may be empty. What a series lacks in between is still refused, unless
+            ``missing`` (of cells) or ``gaps`` (of rows) is allowed, a third of its points at most and a tenth in one
+            stretch. A series has two values at least.
 
     Raises:
         DataError: The file is missing or cannot be understood, or something needs a repair that is not allowed.
@@ -94,24 +100,19 @@ def read_csv(
     labels = columns.pop(id) if id is not None else None
     values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
     rows = Rows(path, list(columns), np.arange(len(values)), values, lines)
-    timeline, numbers = Timeline(), rows.times
     if time is not None and moments is not None:
-        times, notation = read_times(path, time, moments, lines, time_format)
+        times, notation = read_times(path, time, Coded.of(moments), lines, time_format)
         rows = rows._replace(times=times, notation=notation)
         if id is not None and labels is not None:
-            rows = side_by_side(rows, labels, id, chosen, repairs)
+            rows = told_apart(rows, Coded.of(labels), id, chosen, None if ragged else MOST)
+            rows = rows if ragged else side_by_side(rows, repairs)
         else:
             refuse_several(rows, time, list(columns), repairs)
-        refuse_changes(rows, repairs)
-        rows = sorted_out(rows, repairs)
-        timeline, numbers = numbered(rows, repairs)
-    values, numbers, done = filled(rows, timeline, numbers, repairs)
-    if done:
-        first = timeline.at(numbers[:1])[0]
+    timeline, values, number, done = (apart if ragged else together)(rows, repairs, time is not None)
+    if number:
+        first = timeline.at(np.array([number]))[0]
         timeline = replace(timeline, start=first if isinstance(first, np.datetime64) else int(first))
-    return Recording(
-        str(path), values, rows.names, replace(timeline, notation=rows.notation), ", ".join([*rows.done, *done])
-    )
+    return Recording(str(path), values, rows.column_names(), replace(timeline, notation=rows.notation), ", ".join(done))
 
 
 def _check_wishes(
