@@ -29,7 +29,6 @@ class Rolling(LightningModule):
         window: Steps that a forecast is made from.
         horizon: Steps that are forecast at once.
         shortest: Steps without which nothing can be forecast.
-        reach: How many more differences use up.
         pooled: Whether any number of series is forecast, each by itself.
     """
 
@@ -37,8 +36,12 @@ class Rolling(LightningModule):
     window: int
     horizon: int
     shortest: int
-    reach: int
     pooled: bool
+
+    @property
+    def reach(self) -> int:
+        """Steps of a window that its differences use up."""
+        raise NotImplementedError
 
     def check(self, inputs: Tensor) -> None:
         """Refuses inputs of a wrong shape."""
