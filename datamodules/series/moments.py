@@ -59,11 +59,11 @@ class _Column(NamedTuple):
 
     def lines_of(self, places: np.ndarray) -> str:
         """The lines of cells, given by their places among the distinct ones."""
-        return f"{self.path} {name_lines(self.lines[np.isin(self.cells.codes, places)])}"
+        return f"{self.path} {name_lines(self.lines[self.cells.rows(places)])}"
 
     def first_line_of(self, place: int) -> str:
         """The first line of a cell."""
-        return f"{self.path} line {self.lines[(self.cells.codes == place).argmax()]}"
+        return f"{self.path} line {self.lines[self.cells.rows([place])[0]]}"
 
 
 def _read(column: _Column, cells: list[str], time_format: str | None) -> tuple[np.ndarray, Notation | None]:

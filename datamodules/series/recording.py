@@ -13,11 +13,11 @@ from datamodules.errors import DataError
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
-from datamodules.series.numbers import is_number, read_numbers
+from datamodules.series.numbers import is_number, missing_words, read_numbers
 from datamodules.series.ragged import apart
 from datamodules.series.rows import Rows
 from datamodules.series.timeline import Timeline
-from datamodules.table import Coded, check_column, read_columns
+from datamodules.table import Coded, check_column, read_table
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
 
@@ -54,7 +54,7 @@ def read_csv(
     thousands: str | None = None,
     ragged: bool = False,
 ) -> Recording:
-    """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns.
+    """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns. Or from Parquet.
 
     Cells are separated by commas, tabs, semicolons or bars. Numbers may have decimal commas, and points, commas,
     spaces, apostrophes or underscores between thousands, wherever that can be read in one way only. Times are ISO 8601
@@ -92,19 +92,19 @@ def read_csv(
     _check_wishes(repairs, time, time_format, id, series)
     value = [value] if isinstance(value, str) else value
     chosen = [series] if isinstance(series, str) else None if series is None else list(map(str, series))
-    columns, lines, delimiter = read_columns(
-        path, partial(_choose, path, value, [name for name in (time, id) if name is not None]),
-        "decimal commas need ; between the cells",
+    others = [name for name in (time, id) if name is not None]
+    columns, lines, delimiter = read_table(
+        path, partial(_choose, path, value, others), "decimal commas need ; between the cells",
+        others if thousands is None else None, missing_words(), decimal,
     )  # fmt: skip
-    moments = columns.pop(time) if time is not None else None
-    labels = columns.pop(id) if id is not None else None
+    moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
     values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
     rows = Rows(path, list(columns), np.arange(len(values)), values, lines)
-    if time is not None and moments is not None:
-        times, notation = read_times(path, time, Coded.of(moments), lines, time_format)
+    if time is not None and isinstance(moments, Coded):
+        times, notation = read_times(path, time, moments, lines, time_format)
         rows = rows._replace(times=times, notation=notation)
-        if id is not None and labels is not None:
-            rows = told_apart(rows, Coded.of(labels), id, chosen, None if ragged else MOST)
+        if id is not None and isinstance(labels, Coded):
+            rows = told_apart(rows, labels, id, chosen, None if ragged else MOST)
             rows = rows if ragged else side_by_side(rows, repairs)
         else:
             refuse_several(rows, time, list(columns), repairs)
