@@ -93,7 +93,7 @@ def parquet_pieces(
         DataError: The file cannot be read, or a column is not there, or holds something else.
     """
     if not is_installed():
-        raise DataError(f"{path} is a Parquet file, which pyarrow reads; pip install 'lightning-zoo[arrow]'")
+        raise DataError(f"reading {path} needs pyarrow; install it with: pip install 'lightning-zoo[arrow]'")
     import pyarrow
     from pyarrow import parquet
 

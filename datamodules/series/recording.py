@@ -58,12 +58,12 @@ def read_csv(
 
     Cells are separated by commas, tabs, semicolons or bars. Numbers may have decimal commas, and points, commas,
     spaces, apostrophes or underscores between thousands, wherever that can be read in one way only. Times are ISO 8601
-    (``2024-01-31``, ``2024-01-31 14:30``), weeks, quarters or months (``2024-W05``, ``202405``, ``2024Q1``, ``Jan
+    (``2024-01-31``, ``2024-01-31 14:30``), weeks, quarters or months (``2024-W05``, ``202405``, ``2024Q1``, ``Okt
     2024``), seconds, milli- or microseconds since 1970, whole numbers, other dates that can be read in one way only, or
     anything that ``time_format`` describes. They must follow each other at equal distances: of time, of months, or from
-    Monday to Friday. Times with an offset from UTC become UTC, but for those that always show the same time of day:
-    they are days of their own calendar. Without a column of times rows are taken to be equidistant and are numbered
-    from zero.
+    Monday to Friday. Of the first or last business day of each month holidays may move some, which is told. Times with
+    an offset from UTC become UTC, but for those that always show the same time of day: they are days of their own
+    calendar. Without a column of times rows are taken to be equidistant and are numbered from zero.
 
     What is wrong is refused, unless its repair is allowed: ``missing`` cells and the steps in ``gaps`` are interpolated
     linearly in time, a third of the points at most and a tenth in one stretch; rows with missing cells at either end
@@ -74,7 +74,7 @@ def read_csv(
         path: The file.
         value: Column, or columns, of the values; not needed if there is but one.
         time: Column of the times.
-        time_format: How times are written, as for ``strptime``: ``%d.%m.%Y``.
+        time_format: How times are written, as for ``strptime``: ``%d.%m.%Y``; or ``excel`` for days that it counts.
         repair: Repairs that are allowed.
         id: Column that tells several series apart, which become columns beside each other.
         series: Those of them to read; all if left out.

@@ -171,5 +171,5 @@ def test_other_files_are_no_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(DataError, match=r"pyarrow cannot read .*sales.parquet: Parquet magic bytes not found"):
         read_csv(path, **LONG)
     monkeypatch.setattr(arrow, "is_installed", lambda: False)
-    with pytest.raises(DataError, match=r"which pyarrow reads; pip install 'lightning-zoo\[arrow\]'"):
+    with pytest.raises(DataError, match=r"needs pyarrow; install it with: pip install 'lightning-zoo\[arrow\]'"):
         read_csv(path, **LONG)
