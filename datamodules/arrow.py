@@ -10,7 +10,7 @@ import numpy as np
 
 from datamodules.errors import DataError
 from datamodules.plain import NoNumberError, PlainText, UnclearError
-from datamodules.table import Coded, Table, check_column
+from datamodules.table import Coded, Table, check_columns
 
 # Bytes of CSV, and rows of Parquet, that are read at a time.
 _BLOCK, _ROWS = 1 << 24, 1 << 18
@@ -48,12 +48,12 @@ def csv_pieces(
 
     with PlainText(path) as text:
         wanted = choose(text.header)
-        for name in wanted:
-            check_column(path, text.header, name)
-        places = {str(text.header.index(name)): name for name in wanted}
+        check_columns(path, text.header, wanted)
+        wished = set(wanted)
+        places = {name: str(place) for place, name in enumerate(text.header) if name in wished}
         coded = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
         kinds = {
-            place: coded if labels is None or name in labels else pyarrow.float64() for place, name in places.items()
+            place: coded if labels is None or name in labels else pyarrow.float64() for name, place in places.items()
         }  # fmt: skip
         count = 0
         try:
@@ -62,12 +62,12 @@ def csv_pieces(
                 reader.ReadOptions(column_names=[str(place) for place in range(len(text.header))], block_size=_BLOCK),
                 reader.ParseOptions(delimiter=text.delimiter, ignore_empty_lines=False),
                 reader.ConvertOptions(
-                    include_columns=list(places) or ["0"], column_types=kinds, null_values=list(missing),
+                    include_columns=list(kinds) or ["0"], column_types=kinds, null_values=list(missing),
                     decimal_point=decimal or ("," if text.delimiter == ";" else "."),
                 ),
             )  # fmt: skip
             for batch in stream:
-                columns = {name: _of_csv(batch.column(place)) for place, name in places.items()}
+                columns = {name: _of_csv(batch.column(places[name])) for name in wanted}
                 lines = np.arange(batch.num_rows, dtype=np.int32) + text.skipped + count + 2
                 count += batch.num_rows
                 yield Table(columns, lines, text.delimiter)
@@ -102,8 +102,7 @@ def parquet_pieces(
         with parquet.ParquetFile(path) as file:
             header = file.schema_arrow.names
             wanted = choose(header)
-            for name in wanted:
-                check_column(path, header, name)
+            check_columns(path, header, wanted)
             for batch in file.iter_batches(_ROWS, columns=wanted):
                 columns = {
                     name: _of_parquet(path, name, batch.column(name), labels is not None and name not in labels)
@@ -164,7 +163,7 @@ def _of_parquet(path: Path, name: str, column: Any, is_number: bool) -> Coded | 
     if types.is_timestamp(kind):
         column = column.cast(timestamp("us", kind.tz))
     if not types.is_dictionary(kind):
-        column = compute.dictionary_encode(column, null_encoding="encode")
+        column = column.dictionary_encode()
     cells = [_written(cell) for cell in column.dictionary.to_pylist()]
     codes = compute.fill_null(column.indices.cast(int32()), len(cells)).to_numpy(zero_copy_only=False)
     return _first_come([*cells, ""], codes)

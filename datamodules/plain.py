@@ -44,7 +44,7 @@ class PlainText(io.RawIOBase):
         except OSError as error:
             raise UnclearError(str(error)) from error
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._newlines = self._returns = 0
+        self._newlines = self._returns = self._pairs = self._quotes = 0
         self._last = b""
         start = self._read_head()
         self._end = self._find_end(start)
@@ -74,11 +74,13 @@ class PlainText(io.RawIOBase):
         tail_start = max(start, size - _TAIL)
         self._file.seek(tail_start)
         tail = self._file.read()
-        filled = tail.rstrip(b" \t\r\n" + self.delimiter.encode())
-        if not filled:
-            raise UnclearError("nothing but empty rows at the end")
-        line = _LINE.match(tail, len(filled))
-        return size if line is None else tail_start + line.end()
+        filled = len(tail.rstrip(b" \t\r\n" + self.delimiter.encode()))
+        line = _LINE.match(tail, filled)
+        end = len(tail) if line is None else line.end()
+        empty = tail[end:].splitlines()
+        if not filled or any(row and row.count(self.delimiter.encode()) != len(self.header) - 1 for row in empty):
+            raise UnclearError("rows at the end are not whole")
+        return tail_start + end
 
     def readable(self) -> bool:
         """Whether it can be read."""
@@ -94,10 +96,15 @@ class PlainText(io.RawIOBase):
             raise UnclearError(str(error)) from error
         self._newlines += chunk.count(b"\n")
         self._returns += chunk.count(b"\r")
+        self._pairs += (self._last[-1:] + chunk).count(b"\r\n")
         text = self._last + chunk
-        if b'"' in text:
+        if b'"' in text or self._quotes % 2:
             self._check_quotes(text)
-        self._last = text[-2:]
+            self._check_breaks(chunk)
+        # C's way to write what is no number.
+        if b"(" in text and re.search(rb"nan\(", text, re.IGNORECASE):
+            raise UnclearError("nan( in a cell")
+        self._last = text[-4:]
         return chunk
 
     def _check_quotes(self, text: bytes) -> None:
@@ -109,10 +116,20 @@ class PlainText(io.RawIOBase):
         if not (edges[characters[places - 1]] | edges[characters[places + 1]]).all():
             raise UnclearError("a quotation mark within a cell")
 
+    def _check_breaks(self, chunk: bytes) -> None:
+        """Refuses line breaks within quotation marks."""
+        characters = np.frombuffer(chunk, np.uint8)
+        quotes = np.flatnonzero(characters == ord('"'))
+        breaks = np.flatnonzero((characters == ord("\n")) | (characters == ord("\r")))
+        if ((np.searchsorted(quotes, breaks) + self._quotes) % 2).any():
+            raise UnclearError("a line break within a cell")
+        self._quotes += len(quotes)
+
     @property
     def lines(self) -> int:
-        """Number of lines that have been read; -1 if they end in different ways."""
-        if self._newlines and self._returns not in (0, self._newlines):
+        """Number of lines that have been read; -1 if they end in different ways, or a quotation mark stands alone."""
+        mixed = self._newlines and self._returns and not self._newlines == self._returns == self._pairs
+        if mixed or self._quotes % 2:
             return -1
         return (self._newlines or self._returns) + (self._last[-1:] not in (b"\n", b"\r"))
 

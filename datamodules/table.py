@@ -5,17 +5,18 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from datamodules.errors import DataError
+from datamodules.errors import DataError, listed
 
 # Bytes from which a file is worth the time that it takes to import pyarrow.
-LARGE = 1 << 25
+LARGE = 1 << 22
 
 
 class Coded(NamedTuple):
@@ -136,9 +137,9 @@ def read_columns(
     try:
         header = [name.strip() for name in next(reader, [])]
         wanted = choose(header)
-        for name in wanted:
-            check_column(path, header, name)
-        places = [header.index(name) for name in wanted]
+        check_columns(path, header, wanted)
+        place_of = {name: place for place, name in enumerate(header)}
+        places = [place_of[name] for name in wanted]
         columns: list[list[str]] = [[] for _ in wanted]
         for row in reader:
             if row and len(row) != len(header):
@@ -179,14 +180,16 @@ def delimiter_of(source: io.StringIO) -> tuple[str, int]:
     return max(",;\t|", key=cells), 0
 
 
-def check_column(path: Path, header: list[str], name: str) -> None:
-    """Refuses the name of a column that is not there, or there more than once."""
-    if header.count(name) > 1:
-        raise DataError(f"{path} has {header.count(name)} columns '{name}'; expected one, rename the others")
-    if name not in header:
-        close = difflib.get_close_matches(name, header, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
-        raise DataError(f"{path} has no column '{name}'; {hint}")
+def check_columns(path: Path, header: list[str], names: Iterable[str]) -> None:
+    """Refuses names of columns that are not there, or there more than once."""
+    counts = Counter(header)
+    for name in names:
+        if counts[name] > 1:
+            raise DataError(f"{path} has {counts[name]} columns '{name}'; expected one, rename the others")
+        if not counts[name]:
+            close = difflib.get_close_matches(name, header, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are {listed(header)}"
+            raise DataError(f"{path} has no column '{name}'; {hint}")
 
 
 def _read_text(path: Path) -> str:

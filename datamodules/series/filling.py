@@ -44,7 +44,8 @@ def together(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
     Raises:
         DataError: Something needs a repair that is not allowed.
     """
-    timeline, numbers, moved = Timeline(), rows.times, []
+    timeline, numbers = Timeline(), rows.times
+    moved: list[str] = []
     if timed:
         refuse_changes(rows, allowed)
         rows = sorted_out(rows, allowed)

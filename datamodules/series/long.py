@@ -8,7 +8,7 @@ import numpy as np
 
 from datamodules.errors import DataError, did_you_mean, listed
 from datamodules.series.numbers import is_number
-from datamodules.series.rows import Rows, sorted_out
+from datamodules.series.rows import Rows
 from datamodules.table import Coded, read_table
 
 # More are hardly meant to be columns of one model.
@@ -57,16 +57,15 @@ def side_by_side(rows: Rows, allowed: Collection[str]) -> Rows:
     """Series as columns, a row for each time.
 
     Args:
-        rows: Those of all series.
+        rows: Those of all series, sorted out.
         allowed: Repairs that are allowed.
 
     Returns:
         Rows with NaN where a series lacks a time.
 
     Raises:
-        DataError: They are not in order, or their times differ, and that must not be repaired.
+        DataError: Their times differ, and that must not be repaired.
     """
-    rows = sorted_out(rows, allowed)
     assert rows.owners is not None
     times, firsts, steps = np.unique(rows.times, return_index=True, return_inverse=True)
     there = np.zeros((len(times), len(rows.series)), bool)

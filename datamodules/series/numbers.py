@@ -79,13 +79,12 @@ def read_numbers(
         columns: Cells by name of the column, or numbers that are known.
         lines: The line of each row.
         delimiter: What stands between cells.
-        decimal: The decimal sign, if it is known.
+        decimal: The decimal sign, if it is known; see :func:`check_signs`.
         thousands: The sign between thousands, if it is known.
 
     Raises:
         DataError: A cell is no number, or may be one of two.
     """
-    check_signs(decimal, thousands)
     texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
     read = _read_texts(path, texts, lines, delimiter, decimal, thousands)
     known = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}

@@ -51,7 +51,8 @@ def apart(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
         DataError: Something needs a repair that is not allowed, a series has fewer than two values, or they lie too far
             apart.
     """
-    timeline, numbers, moved = Timeline(), rows.times, []
+    timeline, numbers = Timeline(), rows.times
+    moved: list[str] = []
     if timed:
         once = _at_any_time(rows)
         refuse_changes(once, allowed)

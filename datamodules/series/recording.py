@@ -3,21 +3,20 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from datamodules.errors import DataError
+from datamodules.errors import DataError, listed
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
-from datamodules.series.numbers import is_number, missing_words, read_numbers
+from datamodules.series.numbers import check_signs, is_number, missing_words, read_numbers
 from datamodules.series.ragged import apart
-from datamodules.series.rows import Rows
+from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline
-from datamodules.table import Coded, check_column, read_table
+from datamodules.table import Coded, check_columns, read_table
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
 
@@ -90,8 +89,32 @@ def read_csv(
     """
     path, repairs = Path(path), set(repair)
     _check_wishes(repairs, time, time_format, id, series)
+    check_signs(decimal, thousands)
     value = [value] if isinstance(value, str) else value
     chosen = [series] if isinstance(series, str) else None if series is None else list(map(str, series))
+    rows, labels = _read_rows(path, value, time, time_format, id, decimal, thousands)
+    if id is not None and labels is not None:
+        rows = sorted_out(told_apart(rows, labels, id, chosen, None if ragged else MOST), repairs)
+        rows = rows if ragged else side_by_side(rows, repairs)
+    elif time is not None:
+        refuse_several(rows, time, rows.names, repairs)
+    timeline, values, number, done = (apart if ragged else together)(rows, repairs, time is not None)
+    if number:
+        first = timeline.at(np.array([number]))[0]
+        timeline = replace(timeline, start=first if isinstance(first, np.datetime64) else int(first))
+    return Recording(str(path), values, rows.column_names(), replace(timeline, notation=rows.notation), ", ".join(done))
+
+
+def _read_rows(
+    path: Path,
+    value: Sequence[str] | None,
+    time: str | None,
+    time_format: str | None,
+    id: str | None,
+    decimal: str | None,
+    thousands: str | None,
+) -> tuple[Rows, Coded | None]:
+    """Rows as they stand in the file, and what tells the series of each."""
     others = [name for name in (time, id) if name is not None]
     columns, lines, delimiter = read_table(
         path, partial(_choose, path, value, others), "decimal commas need ; between the cells",
@@ -103,16 +126,7 @@ def read_csv(
     if time is not None and isinstance(moments, Coded):
         times, notation = read_times(path, time, moments, lines, time_format)
         rows = rows._replace(times=times, notation=notation)
-        if id is not None and isinstance(labels, Coded):
-            rows = told_apart(rows, labels, id, chosen, None if ragged else MOST)
-            rows = rows if ragged else side_by_side(rows, repairs)
-        else:
-            refuse_several(rows, time, list(columns), repairs)
-    timeline, values, number, done = (apart if ragged else together)(rows, repairs, time is not None)
-    if number:
-        first = timeline.at(np.array([number]))[0]
-        timeline = replace(timeline, start=first if isinstance(first, np.datetime64) else int(first))
-    return Recording(str(path), values, rows.column_names(), replace(timeline, notation=rows.notation), ", ".join(done))
+    return rows, labels if isinstance(labels, Coded) else None
 
 
 def _check_wishes(
@@ -133,19 +147,19 @@ def _choose(path: Path, value: Sequence[str] | None, others: list[str], header: 
     """Names of the columns to read, others than those of values first."""
     if all(map(is_number, header)):
         raise DataError(f"{path} line 1: {', '.join(header)}; expected the names of the columns")
-    for name in others:
-        check_column(path, header, name)
+    check_columns(path, header, others)
     if value is None:
         value = [name for name in header if name not in others]
         if len(value) != 1:
             raise DataError(
-                f"{path} has the columns {', '.join(header)}; say which to forecast with --data.value, and which holds "
+                f"{path} has the columns {listed(header)}; say which to forecast with --data.value, and which holds "
                 "the times with --data.time"
             )
     if not value or len(set(value)) < len(value):
         raise DataError(f"value is {list(value)}, expected one column or several different ones")
-    roles = [*zip(others, ("time", "id"), strict=False), *((name, "value") for name in value)]
-    for (name, role), (other, another) in combinations(roles, 2):
-        if name == other:
-            raise DataError(f"column '{name}' is named both as {role} and as {another}")
+    roles: dict[str, str] = {}
+    for name, role in [*zip(others, ("time", "id"), strict=False), *((name, "value") for name in value)]:
+        if name in roles:
+            raise DataError(f"column '{name}' is named both as {roles[name]} and as {role}")
+        roles[name] = role
     return [*others, *value]
