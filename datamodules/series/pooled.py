@@ -9,7 +9,7 @@ from datamodules.memory import EpochBatches, Rows, Split
 from datamodules.windows import Windows
 
 # Windows that an epoch draws; of more there are, each epoch draws others.
-DRAWN = 1 << 14
+DRAWN = 1 << 13
 # Windows that an evaluation in training looks at, about; a test looks at all.
 _LOOKED_AT = 1 << 16
 

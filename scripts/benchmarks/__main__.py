@@ -64,6 +64,7 @@ BENCHMARKS = {
     "augmentation": Benchmark("photos", "augmentation", ("zoo/vision/augmentation.py",)),
     "folder": Benchmark("photos", "folder", ("datamodules/vision", "datamodules/memory.py")),
     "series": Benchmark("series", "series", (*FIT, *SERIES, "zoo/series", "zoo/recipes/*_synthetic.yaml")),
+    "pooled": Benchmark("series", "pooled", (*FIT, *SERIES, "zoo/series", "zoo/recipes/lstm_csv.yaml")),
     "windows": Benchmark("series", "windows", (*SERIES, "datamodules/memory.py")),
     "inference": Benchmark("series", "inference", ("zoo/base", "zoo/series", "zoo/recipes/causal_conv_synthetic.yaml")),
     "ngram": Benchmark(

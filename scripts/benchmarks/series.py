@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 
 from datamodules.series.periods import divide
+from datamodules.series.pooled import DRAWN
 from datamodules.series.recording import Recording
 from datamodules.series.series import PORTION, Series
 from datamodules.series.timeline import Timeline
@@ -39,14 +40,9 @@ class HandWrittenForecaster:
     def __init__(self, cli: ZooCLI, epochs: int) -> None:
         model: Any = cli.model
         loader = cli.datamodule.train_dataloader()
-        # Of windows (N, T, C) and (N, H, C), of lanes both (lanes, steps, C).
-        inputs, targets = (((part - model.mean) / model.std).contiguous() for part in loader.dataset.tensors)
         self.batch_size = cli.datamodule.batch_size
-        self.windows = (inputs, targets)
         self.chunks: list[tuple[Tensor, Tensor]] = []
-        if cli.datamodule.mode == "lanes":
-            length = cli.datamodule.window
-            self.chunks = list(zip(inputs.split(length, 1), targets.split(length, 1), strict=True))
+        self._copy(cli, loader.dataset)
         self.network = copy.deepcopy(model.network).train()
         self.anchor: Any = None if model.residual == "none" else model.anchor
         self.relative, self.input_noise, self.level_noise = model.relative, model.input_noise, model.level_noise
@@ -67,6 +63,16 @@ class HandWrittenForecaster:
             self.scheduler = OneCycleLR(self.optimizer, model.lr, steps + 1, cycle_momentum=model.optimizer == "adamw")
         elif model.schedule == "cosine":
             self.scheduler = CosineAnnealingLR(self.optimizer, steps)
+
+    def _copy(self, cli: ZooCLI, rows: Any) -> None:
+        """Copies the windows; of lanes, their chunks."""
+        model: Any = cli.model
+        # Of windows (N, T, C) and (N, H, C), of lanes both (lanes, steps, C).
+        inputs, targets = (((part - model.mean) / model.std).contiguous() for part in rows.tensors)
+        self.windows = (inputs, targets)
+        if cli.datamodule.mode == "lanes":
+            length = cli.datamodule.window
+            self.chunks = list(zip(inputs.split(length, 1), targets.split(length, 1), strict=True))
 
     def train(self) -> int:
         """Trains for an epoch and returns on how many windows, or chunks of a lane."""
@@ -102,6 +108,57 @@ class HandWrittenForecaster:
         inputs, targets = self.windows
         for rows in torch.randperm(len(inputs)).split(self.batch_size):
             yield inputs[rows], targets[rows]
+
+
+class HandWrittenPool(HandWrittenForecaster):
+    """The same loop over windows that are drawn from many whole series, each in its own scale."""
+
+    def _copy(self, cli: ZooCLI, rows: Any) -> None:
+        self.series = cli.datamodule.splits["train"].T.contiguous()
+        self.window, self.horizon = cli.datamodule.window, cli.datamodule.horizon
+        self.drawn = min(DRAWN, len(rows))
+
+    def _batches(self) -> Batches:
+        count, length = self.series.shape
+        steps = torch.arange(self.window + self.horizon)
+        for drawn in torch.arange(self.drawn).split(self.batch_size):
+            places = torch.randint(count, drawn.shape) * length
+            places += torch.randint(length - len(steps) + 1, drawn.shape)
+            windows = self.series.view(-1).take(places[:, None] + steps)
+            seen = windows[:, : self.window]
+            mean, std = seen.mean(1, keepdim=True), seen.std(1, correction=0, keepdim=True)
+            scaled = ((windows - mean) / std)[..., None]
+            yield scaled[:, : self.window], scaled[:, self.window :]
+
+
+def pooled(bench: Bench) -> list[Row]:
+    """One model of many series: training against a hand-written loop, forecasts of all at once and one by one."""
+    rounds, count, length = bench.choose((8, 1000, 1000), (4, 1000, 1000), (2, 3, 200))
+    path, times = bench.folder / "many.csv", np.arange(length)
+    random = np.random.default_rng(0)
+    with path.open("w", encoding="utf-8") as file:
+        file.write("series,step,value\n")
+        for number in range(count):
+            values = 10 + np.sin(times * 2 * np.pi / 7) + 0.1 * random.normal(size=length).cumsum()
+            file.writelines(f"{number},{step},{value:.4f}\n" for step, value in zip(times, values, strict=True))
+    flags = (f"--data.path={path}", "--data.id=series", "--data.time=step", "--data.value=value", "--data.period=7")
+    plain = ("--trainer.callbacks=null", "--trainer.precision=32-true", f"--trainer.max_epochs={rounds}")
+    cli = bench.cli("lstm_csv", *flags, *plain)
+    race = Race({"loop": HandWrittenPool(cli, rounds).train}, "windows")
+    bench.fit(cli, race)
+    found = race.row(f"lstm_csv of {count:,} series: zoo fit to hand-written loop", "loop", 0.95)
+    model: Any = cli.model
+    many = torch.rand(length, bench.choose(10_000, 10_000, 20)) + 1
+    with measured() as together:
+        model.forecast(many, model.horizon)
+    some = many[:, : bench.choose(200, 100, 5)]
+    with measured() as alone:
+        for column in some.T:
+            model.forecast(column, model.horizon)
+    each = alone.seconds / some.shape[1]
+    faster = each * many.shape[1] / together.seconds
+    what = f"{together.seconds:.2f} s together, {1000 * each:.1f} ms each by itself"
+    return [found, Row(f"lstm_csv: forecasts of {many.shape[1]:,} series", f"{faster:.0f} x ({what})")]
 
 
 def series(bench: Bench) -> list[Row]:

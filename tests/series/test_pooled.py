@@ -78,7 +78,7 @@ def test_an_epoch_draws_other_windows_each_time() -> None:
     loader.sampler.set_epoch(1)  # type: ignore[attr-defined]
     second = torch.cat([batch[0] for batch in loader])
     assert torch.equal(first, again)
-    assert len(first) == len(second) == 1 << 14
+    assert len(first) == len(second) == 1 << 13
     assert not torch.equal(first, second)
 
 
