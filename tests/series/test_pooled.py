@@ -167,7 +167,7 @@ def test_intervals_of_pooled_errors_hold_the_truth_as_often_as_they_say() -> Non
     (lambda: pool(np.full((240, 2), np.nan)), "'store 0' has no value"),
     (lambda: untrained(ExponentialSmoothing), "leave out --data.pool"),
     (lambda: Stateful(pooled=True), "leave out --data.pool"),
-    (lambda: Recurrent(num_series=2, pooled=True), "takes series one by one"),
+    (lambda: Recurrent(num_series=2, pooled=True), "series one by one; num_series is 2"),
     (lambda: untrained().forecast(weekly(), 3), "series 3 is over before the others"),
     (lambda: untrained(Linear).forecast(weekly()[:100, :3], 3), "series 2 has 10 steps"),
     (lambda: untrained().forecast(np.where(np.arange(240) == 9, np.nan, 1.0)[:, None], 3), "NaN or infinite"),

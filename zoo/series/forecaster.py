@@ -87,11 +87,11 @@ class Forecaster(Rolling, ZooModule):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if pooled and (num_series > 1 or not self.can_pool):
-            raise ZooError(
-                f"pooled takes series one by one, so {type(self).__name__} of {num_series} cannot be; leave out "
-                "--data.pool"
-            )
+        if pooled and not self.can_pool:
+            kind = type(self).__name__
+            raise ZooError(f"{kind} has something of each series, so none can share it; leave out --data.pool")
+        if pooled and num_series > 1:
+            raise ZooError(f"pooled forecasts any number of series one by one; num_series is {num_series}, expected 1")
         for name, count in (("num_series", num_series), ("window", window), ("horizon", horizon), ("period", period)):
             if count < 1:
                 raise ZooError(f"{name} is {count}, expected at least 1")
