@@ -102,7 +102,7 @@ def auto(argv: list[str]) -> int:
         raise ZooError(f"'zoo auto' needs the family of your data first: {', '.join(FAMILIES)}")
     field = field_of(names[0], flags)
     clock, command = Clock(options.budget), ["auto", *argv]
-    board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, spare=1)
+    board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, finishes=True)
     _show(board, folder)
     best, reference = _to_use(board, names[0] == "series"), board.best_reference
     run = best.run
@@ -155,7 +155,12 @@ def _add_flags(parser: Arguments, ensemble: int) -> None:
 
 
 def _trained(
-    tries: Sequence[Try], flags: Sequence[str], options: Namespace, clock: Clock, command: Sequence[str], spare: int = 0
+    tries: Sequence[Try],
+    flags: Sequence[str],
+    options: Namespace,
+    clock: Clock,
+    command: Sequence[str],
+    finishes: bool = False,
 ) -> tuple[Leaderboard, Path, dict[str, Recipe]]:
     """Trains recipes one by one; what cannot be compared leaves no folder.
 
@@ -165,27 +170,31 @@ def _trained(
         options: Those of the verb.
         clock: The time that there is.
         command: What was typed after ``zoo``.
-        spare: Trainings to leave time for.
+        finishes: Whether the winner is trained once more, for which time is left.
     """
     for flag, count, least in (
         ("--seeds", options.seeds, 1), ("--folds", options.folds or 1, 1), ("--ensemble", options.ensemble, 0),
     ):  # fmt: skip
         if count < least:
             raise ZooError(f"{flag} is {count}, expected at least {least}")
-    recipes, facts = _prepared_as_folds_allow(tries, flags, options, command, leave_out=spare > 0)
+    recipes, facts = _prepared_as_folds_allow(tries, flags, options, command, leave_out=finishes)
     first = next(iter(facts.values()))
     asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
     if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
         raise ZooError(f"--ensemble {options.ensemble} needs two recipes of pictures, or of forecasters, at least")
     folder = folder_of("comparison", options.out, command)
-    to_come = sum(recipe.trainings for recipe in recipes.values()) + spare
-    say(f"{len(recipes)} recipes, {to_come - spare} trainings; folder {folder}", flush=True)
+    to_come = sum(recipe.trainings for recipe in recipes.values())
+    say(f"{len(recipes)} recipes, {to_come} trainings; folder {folder}", flush=True)
+    prepared = clock.spent
     split = f"{options.folds} fold{'s' if options.folds > 1 else ''} before the test," if first.folds else "validation"
     entries: list[Entry] = []
     try:
         for recipe in recipes.values():
             _add(recipe, entries, folder, clock, to_come)
             to_come -= recipe.trainings
+            if finishes and entries:
+                board = Leaderboard(first.metric, split, entries, first.references)
+                clock.reserved = _to_finish(board, recipe.folds + 1, options.ensemble, clock.spent - prepared)
         if not entries:
             raise ZooError("the budget did not suffice for a single training; give more with --budget")
         board = Leaderboard(first.metric, split, entries, first.references)
@@ -254,6 +263,20 @@ def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock,
     entries.append(entry)
     figure = f"{contender.facts.metric} {entry.figure:.5g}"
     say(f"  {contender.name}: {figure} in {human_time(entry.seconds)}", flush=True)
+
+
+def _to_finish(board: Leaderboard, each: int, members: int, spent: float) -> float:
+    """Seconds that the mean of the best takes, and then the winner, or all of the members, trained on everything.
+
+    Args:
+        board: What has been trained.
+        each: Trainings of each.
+        members: How many make the mean.
+        spent: Seconds of all trainings, with what each takes besides.
+    """
+    besides = max(spent - sum(entry.seconds for entry in board.entries), 0.0) / (each * len(board.entries))
+    best = board.ranked[: max(members, 1)]
+    return besides * (each + 1) + sum(besides + entry.seconds / each for entry in best)
 
 
 def _to_use(board: Leaderboard, together: bool) -> Entry:

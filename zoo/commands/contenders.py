@@ -35,17 +35,24 @@ from zoo.training.target import ONE_DEVICE, resolve
 _TOO_SHORT = 2.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Clock:
     """The time that a comparison may take.
 
     Attributes:
         budget: Seconds; None if it may take as long as it likes.
         started: When it began.
+        reserved: Seconds for what is done at the end.
     """
 
     budget: float | None = None
     started: float = field(default_factory=time.monotonic)
+    reserved: float = 0.0
+
+    @property
+    def spent(self) -> float:
+        """Seconds since it began."""
+        return time.monotonic() - self.started
 
     def share(self, of: int) -> float | None:
         """An equal part of the seconds that are left.
@@ -53,7 +60,7 @@ class Clock:
         Args:
             of: How many trainings are still to come.
         """
-        return None if self.budget is None else max(self.budget - time.monotonic() + self.started, 0.0) / of
+        return None if self.budget is None else max(self.budget - self.reserved - self.spent, 0.0) / of
 
 
 class Contender(ABC):
