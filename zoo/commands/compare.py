@@ -24,7 +24,7 @@ from zoo.commands.going_on import DURATION, folder_of, seconds, split, with_out,
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard
-from zoo.comparison.own import FAMILIES, Try, field_of
+from zoo.comparison.own import FAMILIES, Try, field_of, value_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
@@ -101,6 +101,9 @@ def auto(argv: list[str]) -> int:
     if len(names) != 1 or names[0] not in FAMILIES:
         raise ZooError(f"'zoo auto' needs the family of your data first: {', '.join(FAMILIES)}")
     field = field_of(names[0], flags)
+    draws = value_of("--figures", flags)
+    # Pictures of all of them take longer than many of them train.
+    flags = flags if draws is not None else [*flags, "--figures=false"]
     clock, command = Clock(options.budget), ["auto", *argv]
     board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, finishes=True)
     _show(board, folder)
@@ -116,6 +119,8 @@ def auto(argv: list[str]) -> int:
     if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
     say(f"run       {run}")
+    if draws is None:
+        say(f"pictures  zoo test {shlex.quote(str(best.run))}")
     horizon = registry.read_yaml(run / "config.yaml")["data"]["init_args"].get("horizon")
     use = field.use.format(run=shlex.quote(str(run)), horizon=horizon, intervals=_intervals(best.run, horizon))
     say(f"use it    {use}")
