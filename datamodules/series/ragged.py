@@ -148,8 +148,11 @@ def _check_holes(
         allowed: Repairs that are allowed.
     """
     owner, place = divmod(holes.column, len(rows.names))
-    bounds = (0, len(numbers)) if rows.owners is None else np.searchsorted(rows.owners, (owner, owner + 1))
-    its = slice(*bounds)
+    its = slice(None)
+    if rows.owners is not None:
+        # Of another type than the owners they would have all of these converted, for every series.
+        bounds = np.array([owner, owner + 1], rows.owners.dtype)
+        its = slice(*np.searchsorted(rows.owners, bounds))
     own, whose = rows.taken(its), f" in series '{name}'"
     # Before a repair is advised that would be refused.
     complete = np.flatnonzero(~np.isnan(own.values[:, place]))
