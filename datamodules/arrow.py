@@ -1,6 +1,7 @@
 """Large tables, CSV or Parquet, read piece by piece through pyarrow, so that no text of a number ever is in Python."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from datamodules.plain import NoNumberError, PlainText, UnclearError
 from datamodules.table import Coded, Table, check_columns
 
 # Bytes of CSV, and rows of Parquet, that are read at a time.
-_BLOCK, _ROWS = 1 << 24, 1 << 18
+_BLOCK, _ROWS = 1 << 22, 1 << 18
 
 
 def is_installed() -> bool:
@@ -46,7 +47,7 @@ def csv_pieces(
     import pyarrow
     from pyarrow import csv as reader
 
-    with PlainText(path) as text:
+    with _frugal(), PlainText(path) as text:
         wanted = choose(text.header)
         check_columns(path, text.header, wanted)
         wished = set(wanted)
@@ -99,7 +100,7 @@ def parquet_pieces(
 
     count = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        with _frugal(), parquet.ParquetFile(path) as file:
             header = file.schema_arrow.names
             wanted = choose(header)
             check_columns(path, header, wanted)
@@ -118,25 +119,54 @@ def parquet_pieces(
         raise DataError(f"{path} has no rows; expected some")
 
 
-def joined(pieces: Iterator[Table]) -> Table:
-    """Pieces as one table."""
-    first, *others = pieces
-    tables = [first, *others]
-    columns: dict[str, Coded | np.ndarray] = {}
-    for name in list(first.columns):
-        parts = [table.columns.pop(name) for table in tables]
-        columns[name] = _joined(parts)
-    return Table(columns, np.concatenate([table.lines for table in tables]), first.delimiter)
+def joined(pieces: Iterable[Table]) -> Table:
+    """Pieces as one table, of which there is at least one."""
+    columns: dict[str, _Growing] = {}
+    lines, delimiter = _Growing(), ""
+    for piece in pieces:
+        for name, column in piece.columns.items():
+            columns.setdefault(name, _Growing()).add(column)
+        lines.add(piece.lines)
+        delimiter = piece.delimiter
+    whole = lines.column()
+    assert isinstance(whole, np.ndarray)
+    return Table({name: growing.column() for name, growing in columns.items()}, whole, delimiter)
 
 
-def _joined(parts: list[Any]) -> Coded | np.ndarray:
-    if not isinstance(parts[0], Coded):
-        return np.concatenate(parts)
-    places: dict[str, int] = {}
-    for place, part in enumerate(parts):
-        own = np.array([places.setdefault(cell, len(places)) for cell in part.distinct], np.int32)
-        parts[place] = own[part.codes]
-    return Coded(list(places), np.concatenate(parts))
+class _Growing:
+    """A column that grows in place: of pieces that are joined at the end there would be two copies."""
+
+    def __init__(self) -> None:
+        self._content = bytearray()
+        self._places: dict[str, int] | None = None
+        self._type = np.dtype(np.int32)
+
+    def add(self, part: Coded | np.ndarray) -> None:
+        """Adds what a piece has of the column."""
+        if isinstance(part, Coded):
+            places = self._places = self._places or {}
+            codes = np.array([places.setdefault(cell, len(places)) for cell in part.distinct], np.int32)
+            part = codes[part.codes]
+        self._type = part.dtype
+        self._content += memoryview(np.ascontiguousarray(part)).cast("B")
+
+    def column(self) -> Coded | np.ndarray:
+        """The whole column."""
+        whole = np.frombuffer(self._content, self._type)
+        return whole if self._places is None else Coded(list(self._places), whole)
+
+
+@contextmanager
+def _frugal() -> Iterator[None]:
+    """Takes memory from the system: pyarrow reserves a gigabyte of addresses, which counts where memory is limited."""
+    import pyarrow
+
+    usual = pyarrow.default_memory_pool()
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    try:
+        yield
+    finally:
+        pyarrow.set_memory_pool(usual)
 
 
 def _ends_empty(column: Coded | np.ndarray) -> bool:
@@ -153,7 +183,7 @@ def _of_csv(column: Any) -> Coded | np.ndarray:
 
 def _of_parquet(path: Path, name: str, column: Any, is_number: bool) -> Coded | np.ndarray:
     """A column of a piece in NumPy's types."""
-    from pyarrow import compute, float64, int32, timestamp, types
+    from pyarrow import compute, float64, timestamp, types
 
     kind = column.type
     if is_number and (types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)):
@@ -165,7 +195,9 @@ def _of_parquet(path: Path, name: str, column: Any, is_number: bool) -> Coded | 
     if not types.is_dictionary(kind):
         column = column.dictionary_encode()
     cells = [_written(cell) for cell in column.dictionary.to_pylist()]
-    codes = compute.fill_null(column.indices.cast(int32()), len(cells)).to_numpy(zero_copy_only=False)
+    codes = column.indices.to_numpy(zero_copy_only=False)
+    if column.null_count:
+        codes = np.where(np.isnan(codes), len(cells), codes).astype(np.int32)
     return _first_come([*cells, ""], codes)
 
 

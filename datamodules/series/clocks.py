@@ -38,7 +38,7 @@ def refuse_changes(rows: Rows, allowed: Collection[str]) -> None:
     lacking = [repair for repair, need in needed.items() if need and repair not in allowed]
     if not lacking:
         return
-    skipped = rows._replace(times=once[forward] + step).told(0) if len(forward) else ""
+    skipped = rows.write(once[forward][0] + step) if len(forward) else ""
     if len(twice):
         at = int(firsts[twice[0]])
         found = f"{rows.told(at)} comes twice, as when clocks are put back"

@@ -67,22 +67,22 @@ def side_by_side(rows: Rows, allowed: Collection[str]) -> Rows:
         DataError: Their times differ, and that must not be repaired.
     """
     assert rows.owners is not None
-    times, firsts, steps = np.unique(rows.times, return_index=True, return_inverse=True)
-    there = np.zeros((len(times), len(rows.series)), bool)
+    used, firsts, steps = np.unique(rows.steps, return_index=True, return_inverse=True)
+    there = np.zeros((len(used), len(rows.series)), bool)
     there[steps, rows.owners] = True
     if not there.all() and "missing" not in allowed:
         owner = int(there.all(0).argmin())
         lacking = np.flatnonzero(~there[:, owner])
         raise DataError(
-            f"{rows.path} lacks {len(lacking)} of {len(times)} times in series '{rows.series[owner]}', the first "
-            f"{rows._replace(times=times).told(int(lacking[0]))}; expected the same times in all; name series that "
+            f"{rows.path} lacks {len(lacking)} of {len(used)} times in series '{rows.series[owner]}', the first "
+            f"{rows.write(rows.moments[used[lacking[0]]])}; expected the same times in all; name series that "
             "share them with --data.series, or let --data.repair+=missing interpolate and drop what not all have at "
             "the ends"
         )
     values = np.full((*there.shape, len(rows.names)), np.nan)
     values[steps, rows.owners] = rows.values
     return rows._replace(
-        names=rows.column_names(), times=times, values=values.reshape(len(times), -1), lines=rows.lines[firsts],
+        names=rows.column_names(), steps=used, values=values.reshape(len(used), -1), lines=rows.lines[firsts],
         series=(), owners=None,
     )  # fmt: skip
 
@@ -99,11 +99,11 @@ def refuse_several(rows: Rows, time: str, value: Sequence[str], allowed: Collect
     Raises:
         DataError: Many rows are of the same time, and a column tells them apart.
     """
-    count = len(np.unique(rows.times))
-    many = len(rows.times) - count >= count / 2
-    if len(rows.times) == count or ("duplicates" in allowed and not many):
+    count = len(np.unique(rows.steps))
+    many = len(rows.steps) - count >= count / 2
+    if len(rows.steps) == count or ("duplicates" in allowed and not many):
         return
-    labels = _labels(rows.path, rows.times, {time, *value}, numbers=many)
+    labels = _labels(rows.path, rows.steps, {time, *value}, numbers=many)
     if not labels:
         return
     column = min(labels, key=lambda name: len(labels[name]))
@@ -111,12 +111,12 @@ def refuse_several(rows: Rows, time: str, value: Sequence[str], allowed: Collect
     one = f"{flag} --data.series {shlex.quote(names[0])}"
     raise DataError(
         f"{rows.path} seems to hold {len(names)} series, told apart by column '{column}' ({listed(names, 3)}): "
-        f"{len(rows.times)} rows of {count} times; forecast "
+        f"{len(rows.steps)} rows of {count} times; forecast "
         + (f"all of them with {flag}, or one with {one}" if len(names) <= MOST else f"some of them with {one}")
     )
 
 
-def _labels(path: Path, times: np.ndarray, known: set[str], numbers: bool) -> dict[str, list[str]]:
+def _labels(path: Path, steps: np.ndarray, known: set[str], numbers: bool) -> dict[str, list[str]]:
     """Columns that tell rows of the same time apart, and what they hold; numbers count as labels if they may."""
 
     def others(header: list[str]) -> list[str]:
@@ -127,13 +127,13 @@ def _labels(path: Path, times: np.ndarray, known: set[str], numbers: bool) -> di
         assert isinstance(cells, Coded)
         names = cells.distinct
         few = 1 < len(names) <= len(cells.codes) / 2 and "" not in names
-        if few and (numbers or not all(map(is_number, names))) and _tells_apart(times, cells.codes):
+        if few and (numbers or not all(map(is_number, names))) and _tells_apart(steps, cells.codes):
             found[column] = names
     return found
 
 
-def _tells_apart(times: np.ndarray, codes: np.ndarray) -> bool:
+def _tells_apart(steps: np.ndarray, codes: np.ndarray) -> bool:
     """Whether no two rows are of the same time and have the same code."""
-    order = np.lexsort((codes, times))
-    times, codes = times[order], codes[order]
-    return not ((times[1:] == times[:-1]) & (codes[1:] == codes[:-1])).any()
+    order = np.lexsort((codes, steps))
+    steps, codes = steps[order], codes[order]
+    return not ((steps[1:] == steps[:-1]) & (codes[1:] == codes[:-1])).any()

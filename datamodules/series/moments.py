@@ -29,8 +29,8 @@ _DIGITS = {10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 def read_times(
     path: Path, name: str, cells: Coded, lines: np.ndarray, time_format: str | None
-) -> tuple[np.ndarray, Notation | None]:
-    """The times of a column, and the notation that it writes them in, if it has one.
+) -> tuple[np.ndarray, np.ndarray, Notation | None]:
+    """The times of a column.
 
     Args:
         path: The file.
@@ -40,16 +40,18 @@ def read_times(
         time_format: How times are written, as for ``strptime``, or ``excel``.
 
     Returns:
-        ``datetime64[us]``, or whole numbers if that is what the first cell is. Times with their offset from UTC are
-        those of a clock on the wall if that always shows the same time of day, or goes on regularly where UTC does not;
-        otherwise UTC. Days that a change of clocks moved by an hour are moved back.
+        The different times in ascending order, which of them each row has, and the notation that they are written in,
+        if it is one. Times are ``datetime64[us]``, or whole numbers if that is what the first cell is. Those with their
+        offset from UTC are those of a clock on the wall if that always shows the same time of day, or goes on regularly
+        where UTC does not; otherwise UTC. Days that a change of clocks moved by an hour are moved back.
 
     Raises:
         DataError: A cell is no time, or may be one of two.
     """
     column = _Column(path, name, cells, lines)
     times, notation = _read(column, cells.distinct, time_format)
-    return _at_one_hour(times)[cells.codes], notation
+    moments, places = np.unique(_at_one_hour(times), return_inverse=True)
+    return moments, places.astype(np.int32)[cells.codes], notation
 
 
 class _Column(NamedTuple):

@@ -51,35 +51,39 @@ def apart(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
         DataError: Something needs a repair that is not allowed, a series has fewer than two values, or they lie too far
             apart.
     """
-    timeline, numbers = Timeline(), rows.times
+    timeline, numbers, count = Timeline(), rows.moments, len(rows.moments)
     moved: list[str] = []
     if timed:
         once = _at_any_time(rows)
         refuse_changes(once, allowed)
         rows = sorted_out(rows, allowed)
-        timeline, _, moved = explained(rows if rows.owners is None else once)
-        numbers = timeline.number(rows.times)
-    owners = np.zeros(len(numbers), np.int32) if rows.owners is None else rows.owners
-    shape = int(numbers.max()) + 1, max(len(rows.series), 1), len(rows.names)
+        timeline, used, moved = explained(rows if rows.owners is None else once)
+        numbers, count = timeline.number(rows.moments), int(used[-1]) + 1
+    shape = count, max(len(rows.series), 1), len(rows.names)
     _check_size(rows, timeline, shape)
-    grid = np.full(shape, np.nan)
-    grid[numbers, owners] = rows.values
-    values = grid.reshape(len(grid), -1)
+    # There may be tens of millions of rows, so that every copy counts.
+    numbers = numbers.astype(np.int32 if count < 1 << 31 else np.int64)[rows.steps]
+    places = np.multiply(numbers, shape[1], dtype=np.int64)
+    if rows.owners is not None:
+        places += rows.owners
+    grid = np.full((shape[0] * shape[1], shape[2]), np.nan)
+    grid[places] = rows.values
+    values = grid.reshape(shape[0], -1)
     present = ~np.isnan(values)
     counts, firsts, ends = present.sum(0), present.argmax(0), len(present) - present[::-1].argmax(0)
     _check_enough(rows, counts)
     done = [*rows.done, *moved]
     if len(holed := np.flatnonzero(ends - firsts > counts)):
         absent = np.ones(shape[:2], bool)
-        absent[numbers, owners] = False
-        found = []
+        absent.reshape(-1)[places] = False
+        found, names = [], rows.column_names()
         for column in holed:
             steps = np.arange(firsts[column], ends[column])
             holes = _Holes(int(column), steps, present[steps, column], absent[steps, column // shape[2]])
-            _check_holes(rows, timeline, numbers, holes, len(holed) - 1, allowed)
+            _check_holes(rows, timeline, numbers, holes, names[column], len(holed) - 1, allowed)
             values[steps, column] = np.interp(steps, steps[holes.known], values[steps[holes.known], column])
             found.append(holes)
-        done.append(_told(found, rows.column_names()))
+        done.append(_told(found, names))
     first = int(firsts.min())
     return Laid(timeline, values[first : ends.max()], first, done)
 
@@ -88,7 +92,7 @@ def _at_any_time(rows: Rows) -> Rows:
     """A row for each time of whichever series; rows of one series as they are."""
     if rows.owners is None:
         return rows
-    _, firsts = np.unique(rows.times, return_index=True)
+    _, firsts = np.unique(rows.steps, return_index=True)
     return rows.taken(firsts)._replace(series=(), owners=None)
 
 
@@ -124,21 +128,32 @@ def _check_enough(rows: Rows, counts: np.ndarray) -> None:
 
 
 def _check_holes(
-    rows: Rows, timeline: Timeline, numbers: np.ndarray, holes: _Holes, others: int, allowed: Collection[str]
+    rows: Rows,
+    timeline: Timeline,
+    numbers: np.ndarray,
+    holes: _Holes,
+    name: str,
+    others: int,
+    allowed: Collection[str],
 ) -> None:
     """Refuses what a series lacks, unless it may be interpolated and can be.
 
     Args:
-        rows: Rows of all series.
+        rows: Rows of all series, sorted out.
         timeline: Their timeline.
         numbers: Their numbers along it.
         holes: What the series lacks.
+        name: Its name.
         others: How many other series lack something.
         allowed: Repairs that are allowed.
     """
     owner, place = divmod(holes.column, len(rows.names))
-    its = np.arange(len(numbers)) if rows.owners is None else np.flatnonzero(rows.owners == owner)
-    own, whose = rows.taken(its), f" in series '{rows.column_names()[holes.column]}'"
+    its = slice(None)
+    if rows.owners is not None:
+        # Of another type than the owners they would have all of these converted, for every series.
+        bounds = np.array([owner, owner + 1], rows.owners.dtype)
+        its = slice(*np.searchsorted(rows.owners, bounds))
+    own, whose = rows.taken(its), f" in series '{name}'"
     # Before a repair is advised that would be refused.
     complete = np.flatnonzero(~np.isnan(own.values[:, place]))
     check_invented(own, timeline, numbers[its], complete, "fill in what is missing", whose)

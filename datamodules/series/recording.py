@@ -122,10 +122,11 @@ def _read_rows(
     )  # fmt: skip
     moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
     values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
-    rows = Rows(path, list(columns), np.arange(len(values)), values, lines)
+    numbers = np.arange(len(values))
+    rows = Rows(path, list(columns), numbers, numbers, values, lines)
     if time is not None and isinstance(moments, Coded):
-        times, notation = read_times(path, time, moments, lines, time_format)
-        rows = rows._replace(times=times, notation=notation)
+        times, steps, notation = read_times(path, time, moments, lines, time_format)
+        rows = rows._replace(moments=times, steps=steps, notation=notation)
     return rows, labels if isinstance(labels, Coded) else None
 
 

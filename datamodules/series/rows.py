@@ -18,7 +18,9 @@ class Rows(NamedTuple):
     Attributes:
         path: The file.
         names: Of the columns of values.
-        times: ``datetime64[us]`` or whole numbers, ``(N,)``; those of the rows if the file tells none.
+        moments: The different times of the file in ascending order, ``datetime64[us]`` or whole numbers, ``(T,)``;
+            those of the rows if it tells none.
+        steps: The time of each row, by its place among these, ``(N,)``.
         values: NaN where there is no number, ``(N, C)``.
         lines: The line of each row.
         notation: How times are written, if it is not as days and times of day.
@@ -29,7 +31,8 @@ class Rows(NamedTuple):
 
     path: Path
     names: list[str]
-    times: np.ndarray
+    moments: np.ndarray
+    steps: np.ndarray
     values: np.ndarray
     lines: np.ndarray
     notation: Notation | None = None
@@ -37,9 +40,18 @@ class Rows(NamedTuple):
     owners: np.ndarray | None = None
     done: tuple[str, ...] = ()
 
+    @property
+    def times(self) -> np.ndarray:
+        """The time of each row, ``(N,)``."""
+        return self.moments[self.steps]
+
     def told(self, place: int) -> str:
         """The time of a row as its file writes it."""
-        return written(self.times[place]) if self.notation is None else self.notation.write(self.times[[place]])[0]
+        return self.write(self.moments[self.steps[place]])
+
+    def write(self, time: np.datetime64 | np.integer) -> str:
+        """A time as the file would write it."""
+        return written(time) if self.notation is None else self.notation.write(np.array([time]))[0]
 
     def whose(self, places: np.ndarray | slice = slice(None)) -> str:
         """What messages add about the series of some rows, if there are several."""
@@ -47,11 +59,11 @@ class Rows(NamedTuple):
             return ""
         return f" in series {listed([repr(self.series[owner]) for owner in np.unique(self.owners[places])], 3)}"
 
-    def taken(self, places: np.ndarray) -> "Rows":
+    def taken(self, places: np.ndarray | slice) -> "Rows":
         """Some of the rows."""
         owners = None if self.owners is None else self.owners[places]
         return self._replace(
-            times=self.times[places], values=self.values[places], lines=self.lines[places], owners=owners
+            steps=self.steps[places], values=self.values[places], lines=self.lines[places], owners=owners
         )
 
     def column_names(self) -> list[str]:
@@ -82,11 +94,11 @@ def _by_series(rows: Rows) -> Rows:
 
 def _goes_on(rows: Rows) -> np.ndarray:
     """Whether each row but the first is of the same series as the one before it."""
-    return np.ones(max(len(rows.times) - 1, 0), bool) if rows.owners is None else rows.owners[1:] == rows.owners[:-1]
+    return np.ones(max(len(rows.steps) - 1, 0), bool) if rows.owners is None else rows.owners[1:] == rows.owners[:-1]
 
 
 def _in_order(rows: Rows, allowed: Collection[str]) -> Rows:
-    late = np.flatnonzero((rows.times[1:] < rows.times[:-1]) & _goes_on(rows))
+    late = np.flatnonzero((rows.steps[1:] < rows.steps[:-1]) & _goes_on(rows))
     if not len(late):
         return rows
     place = int(late[0])
@@ -96,18 +108,18 @@ def _in_order(rows: Rows, allowed: Collection[str]) -> Rows:
             f"{rows.whose(late[:1])}; expected ascending times; sort the rows, or let --data.repair+=order do so"
         )
     done = (*rows.done, f"rows sorted{rows.whose(late)}")
-    keys = (rows.times,) if rows.owners is None else (rows.times, rows.owners)
+    keys = (rows.steps,) if rows.owners is None else (rows.steps, rows.owners)
     return rows.taken(np.lexsort(keys))._replace(done=done)
 
 
 def _merged(rows: Rows, allowed: Collection[str]) -> Rows:
     """Of rows of the same time and series the mean."""
-    repeated = np.flatnonzero((rows.times[1:] == rows.times[:-1]) & _goes_on(rows)) + 1
+    repeated = np.flatnonzero((rows.steps[1:] == rows.steps[:-1]) & _goes_on(rows)) + 1
     if not len(repeated):
         return rows
     if "duplicates" not in allowed:
         _refuse_repeated(rows, repeated)
-    firsts = np.delete(np.arange(len(rows.times)), repeated)
+    firsts = np.delete(np.arange(len(rows.steps)), repeated)
     there = ~np.isnan(rows.values)
     sums = np.add.reduceat(np.where(there, rows.values, 0), firsts)
     present = np.add.reduceat(there.astype(int), firsts)
@@ -125,8 +137,8 @@ def _refuse_repeated(rows: Rows, repeated: np.ndarray) -> None:
         repeated: Their places.
     """
     first = int(repeated[0]) - 1
-    its = np.ones(len(rows.times), bool) if rows.owners is None else rows.owners == rows.owners[first]
-    same = its & (rows.times == rows.times[first])
+    its = np.ones(len(rows.steps), bool) if rows.owners is None else rows.owners == rows.owners[first]
+    same = its & (rows.steps == rows.steps[first])
     count = int(its.sum())
     raise DataError(
         f"{rows.path} {name_lines(rows.lines[same])} are all of {rows.told(first)}{rows.whose(same)}, and there are "
