@@ -108,7 +108,7 @@ class Series(DataModule):
         lanes: int = 1,
         fit_on: FitOn = "train",
         pool: bool = False,
-        transform: Transform | list[Transform] = "none",
+        transform: Transform | list[Transform] | str = "none",
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
