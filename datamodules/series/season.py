@@ -7,12 +7,22 @@ from datamodules.series.timeline import Timeline
 # Lengths that calendars make likely, by the unit of a step and how many of them a step has.
 _LIKELY = {
     ("M", 1): (12,),
+    ("M", 2): (6,),
     ("M", 3): (4,),
+    ("M", 4): (3,),
+    ("M", 6): (2,),
     ("D", 1): (7, 365),
     ("B", 1): (5,),
     ("D", 7): (52,),
     ("h", 1): (24, 168),
+    ("h", 2): (12, 84),
+    ("h", 3): (8, 56),
+    ("h", 4): (6, 42),
+    ("h", 6): (4, 28),
+    ("h", 8): (3, 21),
+    ("h", 12): (2, 14),
     ("m", 30): (48, 336),
+    ("m", 20): (72, 504),
     ("m", 15): (96, 672),
     ("m", 10): (144, 1008),
     ("m", 5): (288, 2016),
@@ -46,7 +56,8 @@ def find_period(values: np.ndarray, timeline: Timeline) -> tuple[int, float]:
     """
     columns = np.asarray(values, dtype=np.float64).reshape(len(values), -1)[-_LONGEST:].T
     length = columns.shape[1]
-    likely = [lag for lag in _LIKELY.get((timeline.unit, timeline.every), ()) if lag * _KNOWN_LIKELY <= length]
+    unit = "M" if timeline.unit == "BM" else timeline.unit
+    likely = [lag for lag in _LIKELY.get((unit, timeline.every), ()) if lag * _KNOWN_LIKELY <= length]
 
     def strength(lag: int) -> float:
         found = float(np.mean([_seasonality(column, lag) for column in columns]))

@@ -13,6 +13,8 @@ from datamodules.series.season import find_period
 from datamodules.series.timeline import Timeline
 
 DAYS, HOURS = Timeline(np.datetime64("2024-01-01"), 1, "D"), Timeline(np.datetime64("2024-01-01"), 1, "h")
+HALF_DAYS, HALF_YEARS = Timeline(DAYS.start, 12, "h"), Timeline(DAYS.start, 6, "M", 1)
+TRADING_MONTHS = Timeline(np.datetime64("2000-01-03"), 1, "BM", 1)
 MONTHS = Timeline(np.datetime64("2000-01-01"), 1, "M", 1)
 
 
@@ -37,6 +39,9 @@ def counts(length: int) -> np.ndarray:
         (wave(1500, 365), DAYS, 365),
         (counts(200), DAYS, 7),
         (wave(400, 11), Timeline(), 11),
+        (np.arange(60.0) + 3 * (np.arange(60) % 2) + wave(60, 50), HALF_YEARS, 2),
+        (wave(300, 14) + 2 * (np.arange(300) % 2), HALF_DAYS, 2),
+        (wave(144, 12), TRADING_MONTHS, 12),
         (np.stack([wave(300, 7), -wave(300, 7)], 1), DAYS, 7),
     ],
 )
