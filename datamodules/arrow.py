@@ -1,5 +1,7 @@
 """Large tables, CSV or Parquet, read piece by piece through pyarrow, so that no text of a number ever is in Python."""
 
+import importlib
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -44,6 +46,7 @@ def csv_pieces(
         UnclearError: Something is not as plain as pyarrow takes it: a :class:`NoNumberError` if that is a cell.
         DataError: The file cannot be read, or a column is not there.
     """
+    _import_frugally()
     import pyarrow
     from pyarrow import csv as reader
 
@@ -95,6 +98,7 @@ def parquet_pieces(
     """
     if not is_installed():
         raise DataError(f"reading {path} needs pyarrow; install it with: pip install 'lightning-zoo[arrow]'")
+    _import_frugally()
     import pyarrow
     from pyarrow import parquet
 
@@ -143,12 +147,16 @@ class _Growing:
 
     def add(self, part: Coded | np.ndarray) -> None:
         """Adds what a piece has of the column."""
-        if isinstance(part, Coded):
-            places = self._places = self._places or {}
-            codes = np.array([places.setdefault(cell, len(places)) for cell in part.distinct], np.int32)
-            part = codes[part.codes]
-        self._type = part.dtype
-        self._content += memoryview(np.ascontiguousarray(part)).cast("B")
+        numbers = self._recoded(part) if isinstance(part, Coded) else part
+        self._type = numbers.dtype
+        self._content += np.ascontiguousarray(numbers).view(np.uint8).data
+
+    def _recoded(self, part: Coded) -> np.ndarray:
+        """The codes of a piece among the different cells of all."""
+        if self._places is None:
+            self._places = {}
+        places = self._places
+        return np.array([places.setdefault(cell, len(places)) for cell in part.distinct], np.int32)[part.codes]
 
     def column(self) -> Coded | np.ndarray:
         """The whole column."""
@@ -156,9 +164,24 @@ class _Growing:
         return whole if self._places is None else Coded(list(self._places), whole)
 
 
+# Pyarrow's own pool reserves a gigabyte of addresses, which counts where memory is limited.
+_POOL = "ARROW_DEFAULT_MEMORY_POOL"
+
+
+def _import_frugally() -> None:
+    """Imports pyarrow so that all of it takes memory from the system, unless somebody has imported it before."""
+    if _POOL in os.environ:
+        return
+    os.environ[_POOL] = "system"
+    try:
+        importlib.import_module("pyarrow").default_memory_pool()
+    finally:
+        del os.environ[_POOL]
+
+
 @contextmanager
 def _frugal() -> Iterator[None]:
-    """Takes memory from the system: pyarrow reserves a gigabyte of addresses, which counts where memory is limited."""
+    """Has pyarrow, whoever imported it, take memory from the system as far as it can be told."""
     import pyarrow
 
     usual = pyarrow.default_memory_pool()
@@ -178,7 +201,9 @@ def _of_csv(column: Any) -> Coded | np.ndarray:
     """A column of a piece in NumPy's types; NaN where there is no number."""
     if not hasattr(column, "dictionary"):
         return column.to_numpy(zero_copy_only=False)
-    return _first_come([cell.strip() for cell in column.dictionary.to_pylist()], column.indices.to_numpy())
+    # They are in the order in which they come first; without spaces around them some may be equal.
+    cells = Coded.of([cell.strip() for cell in column.dictionary.to_pylist()])
+    return Coded(cells.distinct, cells.codes[column.indices.to_numpy()])
 
 
 def _of_parquet(path: Path, name: str, column: Any, is_number: bool) -> Coded | np.ndarray:

@@ -1,5 +1,7 @@
 """Large tables: what pyarrow reads equals what Python reads, from CSV and from Parquet."""
 
+import subprocess
+import sys
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -173,3 +175,42 @@ def test_other_files_are_no_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(arrow, "is_installed", lambda: False)
     with pytest.raises(DataError, match=r"needs pyarrow; install it with: pip install 'lightning-zoo\[arrow\]'"):
         read_csv(path, **LONG)
+
+
+SERIES, POINTS = 10_000, 1000
+CAPPED = """
+import resource, sys
+import numpy as np
+from datamodules.series.recording import read_csv
+resource.setrlimit(resource.RLIMIT_DATA, (1_200_000_000,) * 2)
+recording = read_csv(sys.argv[1], "sales", "date", id="store", ragged=True)
+print(recording.values.shape, np.nansum(recording.values), np.isnan(recording.values).sum(), recording.names[12])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def write_many(folder: Path, kind: str) -> Path:
+    """Ten million rows whose values are the numbers of days; every other series begins on the second day."""
+    csv = pytest.importorskip("pyarrow.csv")
+    path = folder / f"sales.{kind}"
+    days = np.datetime_as_string(np.datetime64("2020-01-01") + np.arange(POINTS))
+    columns = pa.schema([("store", pa.string()), ("date", pa.string()), ("sales", pa.float64())])
+    with csv.CSVWriter(path, columns) if kind == "csv" else parquet.ParquetWriter(path, columns) as writer:
+        for first in range(0, SERIES, 100):
+            kept = np.arange(100 * POINTS) % (2 * POINTS) != POINTS
+            stores = np.repeat([f"{number:05d}" for number in range(first, first + 100)], POINTS)[kept]
+            sales = np.tile(np.arange(POINTS, dtype=float), 100)[kept]
+            writer.write_table(pa.table([stores, np.tile(days, 100)[kept], sales], schema=columns))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems limit memory otherwise")
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_ten_thousand_series_are_read_within_a_gigabyte_or_so(tmp_path: Path, kind: str) -> None:
+    path = write_many(tmp_path, kind)
+    done = subprocess.run([sys.executable, "-c", CAPPED, path], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    values, peak = done.stdout.splitlines()
+    assert values == f"(1000, 10000) {SERIES * POINTS * (POINTS - 1) / 2} 5000 00012"
+    assert float(peak) < 1200
