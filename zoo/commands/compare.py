@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datamodules.errors import TooShortError, UserError
 from zoo import registry
+from zoo.base.conformal import fewest_errors
 from zoo.commands.arguments import Arguments
 from zoo.commands.comparable import Facts, check_alike
 from zoo.commands.contenders import (
@@ -28,7 +29,6 @@ from zoo.comparison.own import FAMILIES, Try, field_of, value_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
-from zoo.series.conformal import fewest_errors
 from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
@@ -209,7 +209,8 @@ def _trained(
     except (KeyboardInterrupt, SystemExit):
         say(f"\nstopped; go on with: {shlex.join(['zoo', *with_out(command, folder)])}")
         raise
-    return Leaderboard(first.metric, split, entries, first.references), folder, recipes
+    peers = next(iter(recipes.values())).peers()
+    return Leaderboard(first.metric, split, entries, first.references, peers), folder, recipes
 
 
 def _prepared_as_folds_allow(
