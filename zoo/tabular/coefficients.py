@@ -1,5 +1,6 @@
 """Coefficients of linear models with their standard errors, as a table."""
 
+from math import isfinite
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ class Coefficients(NamedTuple):
     Attributes:
         names: What each belongs to.
         values: They, ``(F,)``.
-        errors: Their standard errors, ``(F,)``; NaN where none is known.
+        errors: Their standard errors, ``(F,)``; infinite where nothing tells.
     """
 
     names: list[str]
@@ -27,22 +28,18 @@ class Coefficients(NamedTuple):
 
     def columns(self) -> dict[str, list[Any]]:
         """A table: each with its standard error, and how many of these it is away from zero."""
-        ratios = self.values / self.errors
+        ratios = torch.where(self.errors.isfinite(), self.values / self.errors, torch.inf)
         return {
             "feature": self.names,
             "coefficient": self.values.tolist(),
-            "standard_error": [_known(one) for one in self.errors.tolist()],
-            "z": [_known(one) for one in ratios.tolist()],
+            "standard_error": [one if isfinite(one) else None for one in self.errors.tolist()],
+            "z": [one if isfinite(one) else None for one in ratios.tolist()],
         }
 
     def largest(self) -> "Coefficients":
         """Those of the largest size, largest first."""
         order = self.values.abs().argsort(descending=True)[:_SHOWN]
         return Coefficients([self.names[place] for place in order.tolist()], self.values[order], self.errors[order])
-
-
-def _known(value: float) -> float | None:
-    return value if torch.isfinite(torch.tensor(value)) else None
 
 
 def held_at_zero(schema: Schema | None) -> list[int]:

@@ -134,7 +134,7 @@ def draw_coefficients(names: Sequence[str], values: Tensor, errors: Tensor) -> F
     """
     figure = Figure(figsize=(7.5, 1 + 0.24 * len(names)), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    whiskers = (1.96 * errors.cpu()).nan_to_num(0.0)
+    whiskers = torch.where(errors.isfinite(), 1.96 * errors, 0.0).cpu()
     places = range(len(names))
     axes.errorbar(values.cpu(), places, xerr=whiskers, fmt="o", markersize=4, capsize=3, color=COLOURS[0])
     axes.axvline(0, color="black", linewidth=0.8)

@@ -33,7 +33,7 @@ class LeastSquares(Regression, GradientFree):
     Attributes:
         coefficients: Of the standardised features, for the targets in their unit, ``(F,)``.
         intercept: The prediction where all features are at their mean, ``()``.
-        standard_errors: Of the coefficients of raw features, ``(F,)``, and of the bias last; NaN where none is known.
+        standard_errors: Of the coefficients of raw features, ``(F,)``, and of the bias last; infinite where unknown.
         penalty_taken: The penalty.
 
     Raises:
@@ -51,15 +51,15 @@ class LeastSquares(Regression, GradientFree):
         self.penalty = check_penalty(penalty)
         zeros = torch.zeros(self.in_features, dtype=torch.float64)
         self.register_buffer("coefficients", zeros)
-        self.register_buffer("intercept", torch.tensor(torch.nan, dtype=torch.float64))
-        self.register_buffer("standard_errors", torch.full((self.in_features + 1,), torch.nan, dtype=torch.float64))
+        self.register_buffer("intercept", torch.tensor(torch.inf, dtype=torch.float64))
+        self.register_buffer("standard_errors", torch.full((self.in_features + 1,), torch.inf, dtype=torch.float64))
         self.register_buffer("penalty_taken", torch.zeros((), dtype=torch.float64))
         self._products: Tensor | None = None
 
     @property
     def is_fitted(self) -> bool:
         """Whether there is a plane."""
-        return not bool(self.intercept.isnan())
+        return bool(self.intercept.isfinite())
 
     @property
     def weight(self) -> Tensor:
@@ -112,27 +112,26 @@ class LeastSquares(Regression, GradientFree):
         products, (count, total) = add_up(self._products), add_up(self._counts)
         if not products.isfinite().all():
             raise ZooError("a feature or the target is not finite, or so large that its square is not; rescale it")
-        # Weights count as many rows as there are.
-        products = products * (count / total)
-        means = products[0, 1:] / count
-        centred = products[1:, 1:] - count * torch.outer(means, means)
+        means = products[0, 1:] / total
+        centred = products[1:, 1:] - total * torch.outer(means, means)
         gram, moments, whole = centred[:-1, :-1], centred[:-1, -1], centred[-1, -1]
         free = torch.ones(self.in_features, dtype=torch.bool, device=gram.device)
         if self.penalty == 0.0:
             free[held_at_zero(self.schema.found)] = False
         fit = _ridge(gram[free][:, free], moments[free], whole, float(count), self.penalty)
         scale = self.target_scaling.std
-        coefficients, errors = torch.zeros_like(means[:-1]), torch.full_like(means[:-1], torch.nan)
+        coefficients, errors = torch.zeros_like(means[:-1]), torch.full_like(means[:-1], torch.inf)
         coefficients[free], errors[free] = fit.coefficients, fit.covariance.diagonal().clamp(min=0).sqrt()
-        errors = torch.where(_spread_out(free, fit.known), errors, torch.nan)
+        errors = torch.where(_spread_out(free, fit.known), errors, torch.inf)
         self.coefficients = coefficients * scale
         self.intercept = ((means[-1] - means[:-1] @ coefficients) * scale + self.target_scaling.mean).squeeze()
         # The raw bias lies where all raw features are zero, as far from the mean as that is.
         away = means[:-1][free] + (self.scaling.mean / self.scaling.std).expand(self.in_features)[free]
-        of_bias = (fit.variance / count + away @ fit.covariance @ away).clamp(min=0).sqrt()
+        of_bias = (fit.variance / total + away @ fit.covariance @ away).clamp(min=0).sqrt()
         if not bool(fit.known.all()):
-            of_bias = of_bias * torch.nan
-        self.standard_errors = torch.cat([errors * scale / self.scaling.std, of_bias.reshape(1) * scale])
+            of_bias = of_bias + torch.inf
+        found = torch.cat([errors * scale / self.scaling.std, of_bias.reshape(1) * scale])
+        self.standard_errors = found.nan_to_num(nan=torch.inf, posinf=torch.inf)
         self.penalty_taken = torch.tensor(fit.penalty, dtype=torch.float64, device=gram.device)
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:

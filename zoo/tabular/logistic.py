@@ -56,7 +56,7 @@ class LogisticRegression(RowClassifier, GradientFree):
                 f"coefficients, more than Newton's method is for ({_MOST:,}); use the recipe dense_table"
             )
         self.register_buffer("coefficients", torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("standard_errors", torch.full(shape, torch.nan, dtype=torch.float64))
+        self.register_buffer("standard_errors", torch.full(shape, torch.inf, dtype=torch.float64))
         self.register_buffer("lowest", torch.tensor(torch.inf, dtype=torch.float64))
         # Where the last step began, at which the loss was the lowest.
         self._origin = self.coefficients
@@ -133,7 +133,7 @@ class LogisticRegression(RowClassifier, GradientFree):
         inverse = torch.linalg.pinv(curvature[free][:, free], hermitian=True)
         step = torch.zeros_like(gradient)
         step[free] = inverse @ gradient[free]
-        errors = torch.full_like(gradient, torch.nan)
+        errors = torch.full_like(gradient, torch.inf)
         errors[free] = self._errors(inverse, free)
         self._origin, self.lowest = self.coefficients, loss
         self.standard_errors = errors.view_as(self.coefficients)
