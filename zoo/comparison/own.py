@@ -33,6 +33,7 @@ class Field(NamedTuple):
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
         logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
+        ridged: Those of them that are tried with a penalty on coefficients, too, chosen by the data.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
         predicts: Of a table, whether it is for ``classes``, for a ``number`` or for ``nothing``.
         use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
@@ -44,6 +45,7 @@ class Field(NamedTuple):
     recipes: tuple[str, ...]
     use: str
     logged: tuple[str, ...] = ()
+    ridged: tuple[str, ...] = ()
     one_step: tuple[str, ...] = ()
     predicts: str | None = None
 
@@ -60,6 +62,8 @@ class Field(NamedTuple):
             found.append(Try(recipe))
             if recipe in self.logged and value_of("--data.transform", flags) is None:
                 found.append(Try(recipe, ("--data.transform=log",), "-log"))
+            if recipe in self.ridged and value_of("--model.penalty", flags) is None:
+                found.append(Try(recipe, ("--model.penalty=auto",), "-ridge"))
         return found
 
 
@@ -92,8 +96,8 @@ FAMILIES = {
                 "stateful_lstm_csv",
             ),
             "zoo forecast {run} --horizon {horizon} {intervals}",
-            ("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
-            ("stateful_lstm_csv",),
+            logged=("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
+            one_step=("stateful_lstm_csv",),
         ),
     ),
     "text": (
@@ -102,7 +106,14 @@ FAMILIES = {
     ),
     "tabular": (
         Field("--data.path", "", ("logistic_table", "dense_table"), _PREDICT, predicts="classes"),
-        Field("--data.path", "", ("linear_table", "dense_regression_table"), _PREDICT, predicts="number"),
+        Field(
+            "--data.path",
+            "",
+            ("linear_table", "dense_regression_table"),
+            _PREDICT,
+            ridged=("linear_table",),
+            predicts="number",
+        ),
         # What learns without a target is judged by nothing that could be compared.
         Field("--data.path", "", ("pca_table", "kmeans_table"), _PREDICT, predicts="nothing"),
     ),

@@ -115,7 +115,8 @@ class LeastSquares(Regression, GradientFree):
         means = products[0, 1:] / total
         centred = products[1:, 1:] - total * torch.outer(means, means)
         gram, moments, whole = centred[:-1, :-1], centred[:-1, -1], centred[-1, -1]
-        free = torch.ones(self.in_features, dtype=torch.bool, device=gram.device)
+        # What is constant but for rounding has no slope.
+        free = gram.diagonal() > total * torch.finfo(gram.dtype).eps
         if self.penalty == 0.0:
             free[held_at_zero(self.schema.found)] = False
         fit = _ridge(gram[free][:, free], moments[free], whole, float(count), self.penalty)
@@ -152,11 +153,11 @@ class LeastSquares(Regression, GradientFree):
         )
         return {"coefficients": table.columns()}
 
-    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws predictions, and the coefficients of standardised features."""
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the coefficients of standardised features."""
         errors = self.standard_errors[:-1] * self.scaling.std
         table = Coefficients(self.feature_names(), self.coefficients, errors)
-        return {**super().figures(outputs, rows), "coefficients": draw_coefficients(*table.largest())}
+        return {"coefficients": draw_coefficients(*table.largest())}
 
 
 def _spread_out(free: Tensor, known: Tensor) -> Tensor:

@@ -178,14 +178,14 @@ class LogisticRegression(RowClassifier, GradientFree):
                 found.setdefault(column, []).extend(cells)
         return {"coefficients": found}
 
-    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the confusion matrix, and the coefficients of standardised features."""
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws the coefficients of standardised features."""
         several, names = self.num_logits > 1, self.feature_names()
         named = [f"{one} for {name}" if several else one for name in self.classes[: self.num_logits] for one in names]
         values, errors = (one[:, :-1].flatten() for one in (self.coefficients, self.standard_errors))
         errors = errors * self.scaling.std.expand(self.in_features).repeat(self.num_logits)
         table = Coefficients(named, values, errors)
-        return {**super().figures(outputs, rows), "coefficients": draw_coefficients(*table.largest())}
+        return {"coefficients": draw_coefficients(*table.largest())}
 
 
 class _Sums(NamedTuple):

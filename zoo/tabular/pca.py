@@ -303,14 +303,18 @@ class PCA(ScaledInputs, GradientFree):
         """One row of zeros."""
         return torch.zeros(1, self.in_features)
 
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws how much of each column of a table is in each component."""
+        if self.schema.found is None:
+            return {}
+        return {"loadings": draw_loadings(self.feature_names(), self.components.cpu())}
+
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the first two components and how much each explains."""
         drawn = {"spectrum": draw_spectrum(self.explained_variance_ratio.cpu())}
         if outputs["coordinates"].shape[1] > 1:
             shares = self.explained_variance_ratio[:2].tolist()
             drawn["embedding"] = draw_embedding(outputs["coordinates"][:, :2], outputs["labels"], self.classes, shares)
-        if self.schema.found is not None:
-            drawn["loadings"] = draw_loadings(self.feature_names(), self.components.cpu())
         return drawn
 
 
