@@ -1,6 +1,6 @@
 """What the columns of a table hold, and what of them is learnt from the training rows."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from datamodules.cells.moments import format_of, is_time
-from datamodules.cells.numbers import is_missing, is_number, may_be_number, name_lines
+from datamodules.cells.numbers import is_number, may_be_number, name_lines
 from datamodules.errors import DataError, did_you_mean, listed, shortened
-from datamodules.tabular.schema import BOOLEANS, Column, Kind, category, missing_in
+from datamodules.table import Coded
+from datamodules.tabular.schema import BOOLEANS, Column, Kind, category, missing_in, there
 from datamodules.tabular.sheet import Sheet
 
 Missing = Literal["refuse", "fill", "indicate"]
@@ -61,16 +62,16 @@ def draft(sheet: Sheet, name: str, kind: Kind | None, time_format: str | None, m
     Raises:
         DataError: It holds nothing, different kinds of things, or too many different texts.
     """
-    places = {cell: place for place, cell in reversed(list(enumerate(sheet.cells[name]))) if not is_missing(cell)}
-    cells = list(reversed(places))
+    found, known = there(sheet, name)
+    cells, lines = found.distinct, sheet.lines[known]
     if not cells:
         raise DataError(f"{sheet.origin} has nothing in column '{name}'; leave it out: --data.leave_out {name!r}")
-    kind = kind or _kind_of(sheet, name, cells, places)
+    kind = kind or _kind_of(sheet, name, found, lines)
     column = Column(name, kind)
     if kind == "boolean":
         return replace(column, values=_pair(cells))
     if kind == "date":
-        written = time_format or format_of(sheet.origin, name, cells, sheet.lines[[places[cell] for cell in cells]])
+        written = time_format or format_of(sheet.origin, name, found, lines)
         return replace(column, time_format=written)
     if kind == "category" and len(cells) > most_values:
         raise DataError(
@@ -81,8 +82,9 @@ def draft(sheet: Sheet, name: str, kind: Kind | None, time_format: str | None, m
     return column
 
 
-def _kind_of(sheet: Sheet, name: str, cells: Sequence[str], places: Mapping[str, int]) -> Kind:
-    """What different cells of a column are, if they are all alike."""
+def _kind_of(sheet: Sheet, name: str, column: Coded, lines: np.ndarray) -> Kind:
+    """What the cells of a column are, if they are all alike, in these lines."""
+    cells = column.distinct
     if _pair(cells):
         return "boolean"
     dated = not is_number(cells[0]) and is_time(cells[0])
@@ -93,14 +95,12 @@ def _kind_of(sheet: Sheet, name: str, cells: Sequence[str], places: Mapping[str,
         return "category"
     # The fewer are taken for the mistakes.
     usual = sum(fits) * 2 >= len(fits)
-    odd = [cell for cell, fit in zip(cells, fits, strict=True) if fit != usual]
-    like = next(cell for cell, fit in zip(cells, fits, strict=True) if fit == usual)
-    lines = sheet.lines[sorted(places[cell] for cell in odd)]
-    what = "date" if dated else "number"
+    odd, like = np.flatnonzero(np.array(fits) != usual), fits.index(usual)
+    where, first = name_lines(lines[column.rows(odd)]), lines[column.rows([like])[0]]
     raise DataError(
-        f"{sheet.origin} {name_lines(lines)}: {shortened(odd[0], 40)} in column '{name}' is {'no' if usual else 'a'} "
-        f"{what}, unlike {shortened(like, 40)} in line {sheet.lines[places[like]]}; mend it, or take all for "
-        f"categories: --data.categories {name!r}"
+        f"{sheet.origin} {where}: {shortened(cells[odd[0]], 40)} in column '{name}' is {'no' if usual else 'a'} "
+        f"{'date' if dated else 'number'}, unlike {shortened(cells[like], 40)} in line {first}; mend it, or take all "
+        f"for categories: --data.categories {name!r}"
     )
 
 
@@ -154,7 +154,7 @@ def predicts_of(sheet: Sheet, target: str) -> Predicts:
     Raises:
         DataError: It may be either.
     """
-    cells = {category(cell) for cell in sheet.cells[target]} - {""}
+    cells = {category(cell) for cell in sheet.columns[target].distinct} - {""}
     if not all(map(may_be_number, cells)):
         return "classes"
     whole = all(cell.lstrip("+-").isdigit() for cell in cells)

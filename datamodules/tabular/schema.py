@@ -4,7 +4,7 @@ A model keeps its schema, so that a row in its own units is all that a predictio
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -13,6 +13,7 @@ import numpy as np
 from datamodules.cells.moments import read_moments
 from datamodules.cells.numbers import is_missing, name_lines, read_numbers
 from datamodules.errors import DataError, listed, shortened
+from datamodules.table import Coded
 from datamodules.tabular.sheet import Sheet
 
 Kind = Literal["number", "boolean", "category", "date"]
@@ -124,18 +125,17 @@ def read_values(
         DataError: A cell says something else.
     """
     found: dict[str, np.ndarray] = {}
-    numeric = {one.name: sheet.cells[one.name] for one in columns if one.kind == "number"}
+    numeric = {one.name: sheet.columns[one.name] for one in columns if one.kind == "number"}
     if numeric:
         table = read_numbers(sheet.origin, numeric, sheet.lines, sheet.delimiter, decimal, thousands)
         found |= dict(zip(numeric, table.T, strict=True))
     for column in columns:
-        cells = sheet.cells[column.name]
         if column.kind == "date":
             found[column.name] = _days(sheet, column)
         elif column.kind == "boolean":
             found[column.name] = _booleans(sheet, column)
         elif column.kind == "category":
-            found[column.name] = np.array([category(cell) for cell in cells], dtype=object)
+            found[column.name] = _texts(sheet.columns[column.name], category)
     return found
 
 
@@ -147,24 +147,34 @@ def category(cell: str) -> str:
     return whole if point and fraction.strip("0") == "" and whole.lstrip("-").isdigit() else cell
 
 
+def _texts(column: Coded, read: Callable[[str], str]) -> np.ndarray:
+    """What cells say as texts, ``(N,)``."""
+    return np.array([read(cell) for cell in column.distinct], dtype=object)[column.codes]
+
+
+def there(sheet: Sheet, name: str) -> tuple[Coded, np.ndarray]:
+    """A column without its missing cells, and which rows, ``(N,)``, are left."""
+    column = sheet.columns[name]
+    known = np.array([not is_missing(cell) for cell in column.distinct])[column.codes]
+    return Coded.of([column.distinct[code] for code in column.codes[known]]), known
+
+
 def _days(sheet: Sheet, column: Column) -> np.ndarray:
-    cells = sheet.cells[column.name]
-    there = np.array([not is_missing(cell) for cell in cells])
-    days = np.full(len(cells), np.nan)
-    if there.any():
-        given = [cell for cell, known in zip(cells, there, strict=True) if known]
-        walls, offsets, _ = read_moments(sheet.origin, column.name, given, sheet.lines[there], column.time_format)
+    cells, known = there(sheet, column.name)
+    days = np.full(sheet.count, np.nan)
+    if known.any():
+        walls, offsets, _ = read_moments(sheet.origin, column.name, cells, sheet.lines[known], column.time_format)
         if walls.dtype.kind != "M":
             raise DataError(
-                f"{sheet.origin} line {sheet.lines[there][0]}: '{given[0]}' in column '{column.name}' is a number; "
-                "expected a date such as 2024-01-31"
+                f"{sheet.origin} line {sheet.lines[known][0]}: '{cells.distinct[0]}' in column '{column.name}' is a "
+                "number; expected a date such as 2024-01-31"
             )
-        days[there] = ((walls if offsets is None else walls - offsets) - np.datetime64(0, "us")) / _DAY
+        days[known] = (((walls if offsets is None else walls - offsets) - np.datetime64(0, "us")) / _DAY)[cells.codes]
     return days
 
 
 def _booleans(sheet: Sheet, column: Column) -> np.ndarray:
-    found = np.array(["" if is_missing(cell) else cell.lower() for cell in sheet.cells[column.name]], dtype=object)
+    found = _texts(sheet.columns[column.name], lambda cell: "" if is_missing(cell) else cell.lower())
     odd = ~np.isin(found, ["", *column.values])
     if odd.any():
         raise DataError(
@@ -210,10 +220,10 @@ class Schema:
         Raises:
             DataError: A column is absent, or a cell is missing or says something else than its column's do.
         """
-        absent = [column.name for column in self.columns if column.name not in sheet.cells]
+        absent = [column.name for column in self.columns if column.name not in sheet.columns]
         if absent:
-            there = f"; there are {listed(list(sheet.cells))}" if sheet.cells else ""
-            raise DataError(f"{sheet.origin} has no column {listed([repr(name) for name in absent])}{there}")
+            others = f"; there are {listed(list(sheet.columns))}" if sheet.columns else ""
+            raise DataError(f"{sheet.origin} has no column {listed([repr(name) for name in absent])}{others}")
         return self.checked(sheet, read_values(sheet, self.columns, decimal, thousands))
 
     def checked(self, sheet: Sheet, values: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

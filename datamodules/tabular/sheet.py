@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from datamodules.errors import DataError, listed
-from datamodules.table import read_columns
+from datamodules.table import Coded, read_table
 
 _COMMAS = "put quotation marks around a cell that holds a comma"
 
@@ -19,22 +19,29 @@ class Sheet(NamedTuple):
 
     Attributes:
         origin: What messages call it: the file.
-        cells: By name of the column, without spaces around them; nothing where there is none.
+        columns: Cells by name of the column, without spaces around them; nothing where there is none.
         lines: The line of the file that each row ends on, or the number of the row from 1 on, ``(N,)``.
         delimiter: What stands between cells.
     """
 
     origin: Path
-    cells: dict[str, list[str]]
+    columns: dict[str, Coded]
     lines: np.ndarray
     delimiter: str
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Number of rows."""
         return len(self.lines)
+
+    def cells(self, name: str) -> list[str]:
+        """The cells of a column, row by row."""
+        column = self.columns[name]
+        return [column.distinct[code] for code in column.codes]
 
 
 def read_sheet(path: str | Path, choose: Callable[[list[str]], list[str]]) -> Sheet:
-    """Reads columns of a CSV or TSV file whose first line names them.
+    """Reads columns of a Parquet file, or of a CSV or TSV file whose first line names them.
 
     Args:
         path: The file.
@@ -44,8 +51,9 @@ def read_sheet(path: str | Path, choose: Callable[[list[str]], list[str]]) -> Sh
         DataError: The file is missing or malformed, or a column is not there.
     """
     path = Path(path)
-    cells, lines, delimiter = read_columns(path, choose, _COMMAS)
-    return Sheet(path, cells, lines, delimiter)
+    columns, lines, delimiter = read_table(path, choose, _COMMAS)
+    texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
+    return Sheet(path, texts, lines, delimiter)
 
 
 def sheet_of(table: Any, origin: str = "the table") -> Sheet | None:
@@ -76,7 +84,10 @@ def sheet_of(table: Any, origin: str = "the table") -> Sheet | None:
         raise DataError(
             f"{origin} has columns of {listed([str(len(column)) for column in columns])} rows; expected some"
         )
-    cells = {name: [_written(one, name, origin) for one in column] for name, column in zip(names, columns, strict=True)}
+    cells = {
+        name: Coded.of([_written(one, name, origin) for one in column])
+        for name, column in zip(names, columns, strict=True)
+    }
     return Sheet(Path(origin), cells, np.arange(1, len(columns[0]) + 1), ",")
 
 

@@ -47,7 +47,7 @@ class _Goal(NamedTuple):
 
 
 class Table(InMemory):
-    """A table from a CSV or TSV file, whose first line names the columns.
+    """A table from a Parquet file, or from a CSV or TSV file whose first line names the columns.
 
     A column holds numbers, in whatever notation can be read in one way only, dates, pairs such as yes and no, or texts,
     each of which becomes a feature of its own. What is learnt of it, such as the values of a category and what stands
@@ -155,7 +155,7 @@ class Table(InMemory):
 
         sheet = read_sheet(self.path, choose)
         goal = self._goal(sheet)
-        said = self._said(list(sheet.cells))
+        said = self._said(list(sheet.columns))
         drafts = [draft(sheet, name, said.get(name), self.time_format, self.most_values) for name in chosen]
         values = read_values(sheet, drafts, self.decimal, self.thousands)
         division = self._division(sheet, goal)
@@ -198,7 +198,7 @@ class Table(InMemory):
         """What is predicted, of every row."""
         if self.target is None:
             return None
-        cells = np.array([category(cell) for cell in sheet.cells[self.target]])
+        cells = np.array([category(cell) for cell in sheet.cells(self.target)])
         if (empty := cells == "").any():
             raise DataError(
                 f"{self.path} {name_lines(sheet.lines[empty])}: nothing in column '{self.target}', which is predicted; "
@@ -222,15 +222,15 @@ class Table(InMemory):
         return _Goal(np.array([places[cell] for cell in cells.tolist()]), names)
 
     def _division(self, sheet: Sheet, goal: _Goal | None) -> Division:
-        count = len(sheet)
+        count = sheet.count
         if self.whole:
             return dict.fromkeys(("train", "val", "test"), np.arange(count))
         if self.split is not None:
-            return by_column(self.path, self.split, sheet.cells[self.split], sheet.lines)
+            return by_column(self.path, self.split, sheet.cells(self.split), sheet.lines)
         if self.group is not None:
-            return by_group(self.path, self.group, sheet.cells[self.group], self.val, self.test, self.seed)
+            return by_group(self.path, self.group, sheet.cells(self.group), self.val, self.test, self.seed)
         if self.time is not None:
-            kind = self._said(list(sheet.cells)).get(self.time)
+            kind = self._said(list(sheet.columns)).get(self.time)
             column = draft(sheet, self.time, kind, self.time_format, count)
             if column.kind not in ("number", "date"):
                 raise DataError(f"{self.path} has no times in column '{self.time}'; expected dates or numbers")

@@ -32,7 +32,7 @@ def predict(argv: list[str]) -> None:
     """
     parser = Arguments("predict", predict.__doc__)
     parser.add_argument("name", help="a run folder of a table recipe, published weights or a checkpoint file")
-    parser.add_argument("rows", type=Path, metavar="ROWS.csv", help="the rows, a CSV or TSV file")
+    parser.add_argument("rows", type=Path, metavar="ROWS.csv", help="the rows, a CSV, TSV or Parquet file")
     add_csv_flags(parser, "what the model says of all rows")
     parser.add_argument(
         "--level",
@@ -128,7 +128,7 @@ def _others(model: RowInputs, sheet: Sheet, found: dict[str, list[Any]]) -> dict
     schema = model.schema.found
     assert schema is not None
     known = {column.name for column in schema.columns}
-    others = {name: cells for name, cells in sheet.cells.items() if name not in known}
+    others = {name: sheet.cells(name) for name in sheet.columns if name not in known}
     return {f"{name} in {sheet.origin.name}" if name in found else name: cells for name, cells in others.items()}
 
 
@@ -140,10 +140,10 @@ def _show(found: dict[str, list[Any]], sheet: Sheet) -> None:
     """Prints the first rows."""
     names = list(found)[:_WIDE]
     table = Table("line", *names, box=None, header_style="bold", pad_edge=False)
-    for place in range(min(len(sheet), _SHOWN)):
+    for place in range(min(sheet.count, _SHOWN)):
         table.add_row(str(sheet.lines[place]), *(_text(found[name][place]) for name in names))
     show_table(table)
-    more = [f"{len(sheet) - _SHOWN:,} more rows"] * (len(sheet) > _SHOWN)
+    more = [f"{sheet.count - _SHOWN:,} more rows"] * (sheet.count > _SHOWN)
     more += [f"{len(found) - _WIDE:,} more columns"] * (len(found) > _WIDE)
     if more:
         say(f"... and {' and '.join(more)}; --csv OUT writes all")

@@ -215,7 +215,7 @@ def _columns_of(rows: Any) -> dict[str, list[str]]:
             raise ZooError(f"the table is {told(rows)}, expected a frame of pandas, or numbers (N, F)")
         sheet = sheet_of({f"x{place + 1}": column for place, column in enumerate(values.T)})
         assert sheet is not None
-    return sheet.cells
+    return {name: sheet.cells(name) for name in sheet.columns}
 
 
 def _write_text(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
