@@ -3,6 +3,7 @@ from .series.known import CO2 as CO2
 from .series.known import Sunspots as Sunspots
 from .series.known import SyntheticSeries as SyntheticSeries
 from .series.series import Series as Series
+from .tabular.table import Table as Table
 from .tabular.tabular import Celsius as Celsius
 from .tabular.tabular import Function1D as Function1D
 from .tabular.tabular import Iris as Iris

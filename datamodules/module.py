@@ -10,7 +10,7 @@ from datamodules.arguments import KeepsArguments
 from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 
-Needs = Literal["pictures", "series", "text", "sentences"]
+Needs = Literal["pictures", "series", "table", "text", "sentences"]
 
 # Each holds what Python and torch take; more help where there are more cores.
 _MOST_WORKERS = 16
@@ -30,7 +30,7 @@ class DataModule(KeepsArguments, LightningDataModule):
         miniature: Arguments for a quick try, a little of everything: with few batches an epoch takes a second. A
             subclass adds to those of its base what it has more.
         needs: What a user brings, for a class that reads nothing else: ``pictures`` in a folder a class, ``series`` in
-            a CSV file, ``text``, or a table of labelled ``sentences``.
+            a CSV file, a ``table`` of one's own, ``text``, or a table of labelled ``sentences``.
         reader: Name of the class that reads the same kind of data from what a user has, if there is one.
         on_disk: Whether batches are read from files that may be larger than memory.
 

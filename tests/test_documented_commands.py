@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
-from tiny import opinions, photos, tale
+from tiny import flats, opinions, photos, tale
 
 from scripts import headstart
 from zoo.cli import main
@@ -50,6 +50,7 @@ RUNS = {
     "runs/sentiment_csv/2026-11-27_12-00-00": "sentiment_csv --data.path opinions.csv --data.text review "
     "--data.label verdict",
     "runs/lstm_csv/FIRST": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7",
+    "runs/linear_table/FIRST": "linear_table --data.path flats.csv --data.target price",
     "runs/lstm_csv/ALL": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7 "
     "--data.fit_on all",
 }
@@ -105,6 +106,8 @@ def _furnished(folder: Path) -> Path:
     for name in ("sales.csv", "sales-of-today.csv"):
         (folder / name).write_text(sales)
     (folder / "opinions.csv").write_text(opinions().read_text().replace("text,label", "review,verdict"))
+    (folder / "flats.csv").write_text(flats().read_text().replace("target", "price").replace(",2\n", ",2.5\n"))
+    (folder / "new-flats.csv").write_text((folder / "flats.csv").read_text())
     (folder / "book.txt").write_text(tale().read_text())
     (folder / "play.txt").write_text("To be, or not to be: that is the question.\n")
     return folder

@@ -109,6 +109,16 @@ def opinions() -> Path:
     return _made("tiny_opinions.csv", "\n".join(["text,label", *lines]) + "\n")
 
 
+def flats() -> Path:
+    """A table of numbers, texts and dates whose target may be classes or a number, in place of a user's."""
+    lines = [
+        f"{30 + number % 71},{('Rome', 'Berlin', 'Oslo')[number % 3]},{('no', 'yes')[number % 2]},"
+        f"2024-{1 + number % 12:02d}-{1 + number % 28:02d},{(number % 71 > 30) + (number % 71 > 50)}"
+        for number in range(300)
+    ]
+    return _made("tiny_flats.csv", "\n".join(["size in m2,city,balcony,built,target", *lines]) + "\n")
+
+
 def tale() -> Path:
     """A text, in place of a user's; made on first use."""
     lines = (f"once upon a time there were {number} bears\n" for number in range(300))
@@ -130,6 +140,7 @@ def _made(name: str, content: str) -> Path:
 USER_FILES: dict[str, Callable[[], dict[str, Any]]] = {
     "pictures": lambda: {"root": str(photos())},
     "series": lambda: {"path": str(sales()), "time": "day", "period": 7},
+    "table": lambda: {"path": str(flats())},
     "text": lambda: {"path": str(tale())},
     "sentences": lambda: {"path": str(opinions())},
 }

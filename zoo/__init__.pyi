@@ -435,13 +435,41 @@ def create(
 @overload
 def create(
     name: Literal[
+        "dense_table",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> tabular.DenseClassifier: ...
+@overload
+def create(
+    name: Literal[
+        "dense_regression_table",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> tabular.DenseRegression: ...
+@overload
+def create(
+    name: Literal[
         "kmeans_fashion_mnist",
         "kmeans_iris",
+        "kmeans_table",
     ],
     *,
     init_from: str | PathLike[str] | None = ...,
     **overrides: Any,
 ) -> tabular.KMeans: ...
+@overload
+def create(
+    name: Literal[
+        "linear_table",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> tabular.LeastSquares: ...
 @overload
 def create(
     name: Literal[
@@ -458,8 +486,18 @@ def create(
 @overload
 def create(
     name: Literal[
+        "logistic_table",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> tabular.LogisticRegression: ...
+@overload
+def create(
+    name: Literal[
         "pca_fashion_mnist",
         "pca_iris",
+        "pca_table",
     ],
     *,
     init_from: str | PathLike[str] | None = ...,

@@ -21,6 +21,7 @@ VERBS = {
     "elbow": ("zoo.commands.elbow:elbow", "cluster into more and more groups, and see where it stops to pay"),
     "embed": ("zoo.commands.embed:embed", "draw data in the plane, by PCA or k-means"),
     "classify": ("zoo.commands.classify:classify", "name what is in pictures, or of which kind texts are"),
+    "predict": ("zoo.commands.predict:predict", "ask a model of a table about rows of another"),
     "forecast": ("zoo.commands.forecast:forecast", "continue a series, with prediction intervals"),
     "generate": ("zoo.commands.generate:generate", "let a language model go on with a text"),
     "perplexity": ("zoo.commands.perplexity:perplexity", "measure language models, alone or mixed, on a text"),

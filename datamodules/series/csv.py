@@ -1,22 +1,19 @@
 """Series from a CSV file of one's own."""
 
 import hashlib
-import logging
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import DataError
+from datamodules.notes import tell
 from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
 
 # Of more series so many tell the season.
 _TYPICAL = 32
-# Beside Lightning's loggers: what silences them shall hide no repair.
-log = logging.getLogger("datamodules")
 
 
 class CsvSeries(DividedSeries):
@@ -71,7 +68,7 @@ class CsvSeries(DividedSeries):
             ragged=pool,
         )  # fmt: skip
         if recording.repaired:
-            _tell(f"{path} was repaired: {recording.repaired}")
+            tell(f"{path} was repaired: {recording.repaired}")
         if isinstance(period, str) and period != "auto":
             raise DataError(f"period is {period!r}, expected a number of steps, or auto")
         if isinstance(period, int) and period < 1:
@@ -80,7 +77,7 @@ class CsvSeries(DividedSeries):
         super().__init__(recording=recording, pool=pool and len(recording.names) > 1, **options)
         self.path = Path(path)
         if self.pooled and (short := self._pooled_windows().num_short):
-            _tell(
+            tell(
                 f"{short} of the {len(self.names)} series in {path} are too short for a window of "
                 f"{self._trained_window} and {self.horizon} steps ahead, and train nothing; they can be forecast all "
                 "the same"
@@ -90,7 +87,7 @@ class CsvSeries(DividedSeries):
         period = self._period_asked
         if isinstance(period, str):
             period, strength = find_period(self._typical(train.stop), self.recording.timeline)
-            _tell(_found(self.recording, period, strength))
+            tell(_found(self.recording, period, strength))
         self.period = self.naive_lag = period
 
     def _typical(self, stop: int) -> np.ndarray:
@@ -120,8 +117,3 @@ def _found(recording: Recording, period: int, strength: float) -> str:
     return (
         f"{recording.name} has a season of {period} steps (autocorrelation {strength:.2f}); --data.period names another"
     )
-
-
-@rank_zero_only
-def _tell(message: str) -> None:
-    log.warning(message)

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datamodules.cells.moments import EXCEL
+from datamodules.cells.numbers import name_lines
 from datamodules.errors import DataError, listed
 from datamodules.series.clocks import refuse_changes
-from datamodules.series.moments import EXCEL
-from datamodules.series.numbers import name_lines
 from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.cells.numbers import is_number
 from datamodules.errors import DataError, did_you_mean, listed
-from datamodules.series.numbers import is_number
 from datamodules.series.rows import Rows
 from datamodules.table import Coded, read_table
 

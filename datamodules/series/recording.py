@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
+from datamodules.cells.numbers import check_signs, is_number, missing_words, read_numbers
 from datamodules.errors import DataError, listed
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
-from datamodules.series.numbers import check_signs, is_number, missing_words, read_numbers
 from datamodules.series.ragged import apart
 from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline

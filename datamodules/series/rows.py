@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from datamodules.cells.notations import Notation
+from datamodules.cells.numbers import name_lines
 from datamodules.errors import DataError, listed
-from datamodules.series.notations import Notation
-from datamodules.series.numbers import name_lines
 from datamodules.series.timeline import written
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datamodules.cells.notations import Notation, written_plainly
 from datamodules.errors import DataError
-from datamodules.series.notations import Notation, written_plainly
 
 _MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "us": 1}
 # No exchange is closed for more days from Monday to Friday in a row.

@@ -352,7 +352,10 @@ def test_budget_stops_a_training_and_says_so(zoo_command: Zoo) -> None:
 def test_own_recipes_are_those_that_need_data_and_are_called_alike(name: str) -> None:
     # Of its own, for what inherits it, such as the things among folders, knows where its data is.
     needs = vars(names.find(registry.recipe(name).config["data"]["class_path"])).get("needs")
-    called = {"pictures": "_folder", "series": "_csv", "text": "_text", "sentences": "sentiment_csv", None: ""}
+    called = {
+        "pictures": "_folder", "series": "_csv", "table": "_table", "text": "_text", "sentences": "sentiment_csv",
+        None: "",
+    }  # fmt: skip
     assert (name in own_recipes()) == (needs is not None)
     assert name.endswith(called[needs])
 

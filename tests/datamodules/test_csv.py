@@ -9,7 +9,7 @@ import pytest
 
 from datamodules import CsvSeries
 from datamodules.errors import DataError
-from datamodules.series.csv import log
+from datamodules.notes import log
 from datamodules.series.recording import Repair, read_csv
 from datamodules.series.timeline import Timeline
 

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
+from datamodules.cells import month_names
 from datamodules.errors import DataError
-from datamodules.series import month_names
 from datamodules.series.recording import Recording, Repair, read_csv
 
 from .written import table, write

@@ -23,6 +23,8 @@ CONSTANT: dict[str, Any] = {"model": {"schedule": "constant"}, **ONE}
 
 DAYS = pandas.date_range("2021-01-01", periods=400, freq="D")
 BREAD = pandas.Series(100.0 + np.arange(400) % 7 * 5, DAYS, name="bread")
+FLATS = pandas.DataFrame({"size": np.arange(300) % 71 + 0.5, "city": ["Rome", "Oslo", "Bonn"] * 100})
+FLATS["target"] = np.where(FLATS["size"] > 30, "large", "small")
 TEXTS = [f"a {('dull', 'great')[number % 2]} film {number}" for number in range(200)]
 VERDICTS = [("bad", "good")[number % 2] for number in range(200)]
 TALE = [f"once upon a time there were {number} bears" for number in range(300)]
@@ -41,6 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 GIVEN: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "series": ("lstm_csv", BREAD, SMALL_RNN),
+    "table": ("logistic_table", FLATS, {"trainer": {"max_epochs": 1}, "quiet": True}),
     "text": ("char_rnn_text", TALE, SMALL_RNN),
     "sentences": ("sentiment_csv", pandas.DataFrame({"text": TEXTS, "label": VERDICTS}), CONSTANT),
     "pictures": ("cnn_digits", digits(), CONSTANT),

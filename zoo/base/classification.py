@@ -1,7 +1,7 @@
 """What classifiers of every kind of data share: class names, loss, metrics, the confusion matrix."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from zoo.base.inputs import inputs_of
+from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized
 from zoo.base.processor import in_float64
 from zoo.base.rows import Rows, last_layer, rows_of
@@ -19,15 +20,15 @@ from zoo.drawing import draw_confusion_matrix
 from zoo.errors import ZooError
 
 
-class Classification(Optimized):
-    """Base of the classifiers; a subclass adds :meth:`forward`, which maps raw inputs to ``num_logits`` logits.
+class Classifying(ZooModule):
+    """Base of all that names classes, whatever it learns by.
 
-    Two classes get one logit and a sigmoid, more get a softmax.
+    A subclass adds :meth:`forward`, which maps raw inputs to ``num_logits`` logits. Two classes get one logit and a
+    sigmoid, more get a softmax.
 
     Args:
         num_classes: Number of classes.
         classes: Their names; numbers if left out.
-        label_smoothing: Share of the target spread over all classes (Szegedy et al., 2016).
     """
 
     metric = "accuracy"
@@ -36,7 +37,6 @@ class Classification(Optimized):
         self,
         num_classes: int = 10,
         classes: Sequence[str] | None = None,
-        label_smoothing: float = 0.0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -45,29 +45,21 @@ class Classification(Optimized):
             raise ZooError(f"{num_classes} classes named {self.classes}; expected at least two and a name for each")
         self.num_classes = num_classes
         self.num_logits = 1 if num_classes == 2 else num_classes
-        self.label_smoothing = label_smoothing
         self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
         self.evaluation_loss = MeanMetric(nan_strategy="disable")
-        self._train_correct: list[Tensor] = []
-        self._train_seen = 0
 
-    @property
-    def head(self) -> nn.Module:
-        """The layer that gives the logits."""
-        return last_layer(self)
-
-    def rows(self) -> dict[str, Rows]:
-        """A row of the head for each class; the one of two classes tells them apart."""
-        names = [f"{self.classes[1]}, not {self.classes[0]}"] if self.num_logits == 1 else self.classes
-        return rows_of(self, self.head, Rows("classes", names))
-
-    def loss(self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``."""
+    def loss(
+        self, logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, weights: Tensor | None = None
+    ) -> Tensor:
+        """Cross-entropy in nats; targets are labels ``(N,)`` or probabilities ``(N, classes)``, weights ``(N,)``."""
+        each: Literal["mean", "none"] = "mean" if weights is None else "none"
         if self.num_logits == 1:
             positive = labels[:, 1] if labels.ndim == 2 else labels.float()
             targets = positive * (1 - label_smoothing) + label_smoothing / 2
-            return F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets)
-        return F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing)
+            losses = F.binary_cross_entropy_with_logits(logits.squeeze(1).float(), targets, reduction=each)
+        else:
+            losses = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing, reduction=each)
+        return losses if weights is None else (losses * weights).mean()
 
     def labels(self, logits: Tensor) -> Tensor:
         """The most probable class of each row, ``(N,)``."""
@@ -89,21 +81,6 @@ class Classification(Optimized):
     def predict_step(self, batch: Any, batch_idx: int = 0, dataloader_idx: int = 0) -> Tensor:
         """Class probabilities, ``(N, num_classes)``; see :meth:`ZooModule.predict_step`."""
         return self.probabilities(inputs_of(batch))
-
-    def learn(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Loss of a training batch, whose hits are counted; targets as in :meth:`loss`."""
-        true = labels.argmax(1) if labels.ndim == 2 else labels
-        self._train_correct.append((self.labels(logits.detach()) == true).sum())
-        self._train_seen += len(labels)
-        return self.loss(logits, labels, self.label_smoothing)
-
-    def on_train_epoch_start(self) -> None:
-        """Starts a new mean."""
-        self._train_correct, self._train_seen = [], 0
-
-    def on_train_epoch_end(self) -> None:
-        """Logs the accuracy of the epoch."""
-        self.log("train_accuracy", torch.stack(self._train_correct).sum() / self._train_seen, sync_dist=True)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Counts hits and misses."""
@@ -151,3 +128,42 @@ class Classification(Optimized):
         confidence = logits.squeeze(1).abs() if self.num_logits == 1 else logits.softmax(1).amax(1)
         rows = wrong[confidence[wrong].argsort(descending=True)[:count]]
         return rows, predicted[rows].tolist()
+
+
+class Classification(Classifying, Optimized):
+    """Base of the classifiers that learn by gradients. See :class:`Classifying` for the arguments not listed.
+
+    Args:
+        label_smoothing: Share of the target spread over all classes (Szegedy et al., 2016).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.label_smoothing = label_smoothing
+        self._train_correct: list[Tensor] = []
+        self._train_seen = 0
+
+    @property
+    def head(self) -> nn.Module:
+        """The layer that gives the logits."""
+        return last_layer(self)
+
+    def rows(self) -> dict[str, Rows]:
+        """A row of the head for each class; the one of two classes tells them apart."""
+        names = [f"{self.classes[1]}, not {self.classes[0]}"] if self.num_logits == 1 else self.classes
+        return rows_of(self, self.head, Rows("classes", names))
+
+    def learn(self, logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Loss of a training batch, whose hits are counted; targets and weights as in :meth:`loss`."""
+        true = labels.argmax(1) if labels.ndim == 2 else labels
+        self._train_correct.append((self.labels(logits.detach()) == true).sum())
+        self._train_seen += len(labels)
+        return self.loss(logits, labels, self.label_smoothing, weights)
+
+    def on_train_epoch_start(self) -> None:
+        """Starts a new mean."""
+        self._train_correct, self._train_seen = [], 0
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the accuracy of the epoch."""
+        self.log("train_accuracy", torch.stack(self._train_correct).sum() / self._train_seen, sync_dist=True)

@@ -284,6 +284,10 @@ class ZooModule(KeepsArguments, LightningModule):
         """
         return {}
 
+    def tables(self) -> dict[str, dict[str, list[Any]]]:
+        """What training has found, for people to read: tables by name, a list for each column."""
+        return {}
+
     def golden(self, data: LightningDataModule) -> dict[str, Tensor]:
         """A few inputs of the test split, for the golden file; see :func:`zoo.weights.save`.
 

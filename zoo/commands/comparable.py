@@ -22,6 +22,7 @@ class Facts:
         parameters: Number of parameters of the model.
         chooses: Whether validation chooses anything of the model, such as when to stop.
         horizon: How many steps of a series are forecast; None of anything else.
+        has_peers: Whether models of others are measured beside them, as of tables.
         references: What costs nothing, in validation and on the test split.
         pieces: What is held out of each fold, likewise.
         ensemble: Path of the class that such models answer together by; None if there is none.
@@ -36,6 +37,7 @@ class Facts:
     ensemble: str | None = None
     chooses: bool = True
     horizon: int | None = None
+    has_peers: bool = False
 
 
 def check_alike(facts: Mapping[str, Facts]) -> None:

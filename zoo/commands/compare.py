@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datamodules.errors import TooShortError, UserError
 from zoo import registry
+from zoo.base.conformal import fewest_errors
 from zoo.commands.arguments import Arguments
 from zoo.commands.comparable import Facts, check_alike
 from zoo.commands.contenders import (
@@ -28,7 +29,6 @@ from zoo.comparison.own import FAMILIES, Try, field_of, value_of
 from zoo.errors import ZooError
 from zoo.measures import measure
 from zoo.registry import read_results
-from zoo.series.conformal import fewest_errors
 from zoo.terminal import human_time, say, warn
 from zoo.training.cli import ZooCLI
 from zoo.training.run_folder import write_results
@@ -107,7 +107,7 @@ def auto(argv: list[str]) -> int:
     clock, command = Clock(options.budget), ["auto", *argv]
     board, folder, recipes = _trained(field.tries(flags), flags, options, clock, command, finishes=True)
     _show(board, folder)
-    best, reference = _to_use(board, names[0] == "series"), board.best_reference
+    best, reference = _to_use(board, names[0]), board.best_reference
     run = best.run
     if names[0] == "series":
         winners = [recipes[name] for name in best.recipes or (best.name,)]
@@ -209,7 +209,8 @@ def _trained(
     except (KeyboardInterrupt, SystemExit):
         say(f"\nstopped; go on with: {shlex.join(['zoo', *with_out(command, folder)])}")
         raise
-    return Leaderboard(first.metric, split, entries, first.references), folder, recipes
+    peers = next(iter(recipes.values())).peers()
+    return Leaderboard(first.metric, split, entries, first.references, peers), folder, recipes
 
 
 def _prepared_as_folds_allow(
@@ -284,16 +285,25 @@ def _to_finish(board: Leaderboard, each: int, members: int, spent: float) -> flo
     return besides * (each + 1) + sum(besides + entry.seconds / each for entry in best)
 
 
-def _to_use(board: Leaderboard, together: bool) -> Entry:
-    """The best entry; or the mean of several, if it cannot be told apart from that and such means are to be trusted.
+def _to_use(board: Leaderboard, family: str) -> Entry:
+    """The best entry, or one that cannot be told apart from it and is to be trusted more.
+
+    Of forecasters that is the mean of several (Bates and Granger, 1969), of models of tables the cheapest, as few rows
+    often favour a large model by chance (Breiman et al., 1984).
 
     Args:
         board: The leaderboard.
-        together: Whether they are, as of forecasters (Bates and Granger, 1969).
+        family: Of the models.
     """
-    mean = next((entry for entry in board.entries if entry.recipes), None)
-    gap = board.from_best(mean) if mean is not None else None
-    return mean if together and mean is not None and gap is not None and gap.is_noise else board.best
+    trusted = {
+        "series": [entry for entry in board.entries if entry.recipes],
+        "tabular": board.entries,
+    }.get(family, ())
+    for entry in trusted:
+        gap = board.from_best(entry)
+        if entry is board.best or (gap is not None and gap.is_noise):
+            return entry
+    return board.best
 
 
 def _on_everything(

@@ -17,11 +17,13 @@ import torch
 import yaml
 from torch import Tensor
 
+from datamodules import Table
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.comparable import Facts, ensemble_class, held_out, references_of
 from zoo.comparison.leaderboard import Entry
 from zoo.comparison.own import Try
+from zoo.comparison.peers import peers_of
 from zoo.comparison.scores import SPLITS, KeepScores, read_scores
 from zoo.ensemble import described
 from zoo.errors import ZooError
@@ -246,8 +248,15 @@ class Recipe(Contender):
         references = references_of(model, data, folds)
         return Facts(
             model.metric, held_out(data), bool(folds), count, references, [held_out(fold) for fold in folds],
-            ensemble_class(model), model.chooses, getattr(model, "horizon", None),
+            ensemble_class(model), model.chooses, getattr(model, "horizon", None), isinstance(data, Table),
         )  # fmt: skip
+
+    def peers(self) -> dict[str, tuple[float, float | None]]:
+        """What models of others reach on the same data; see :func:`peers_of`."""
+        if not self.facts.has_peers:
+            return {}
+        data = ZooCLI(self.arguments, "compare", self.name, Path("runs"), quiet=True).datamodule
+        return peers_of(self.facts.metric, data)
 
     def build(self, folder: Path, run: Path, flags: Sequence[str], keep: KeepScores) -> ZooCLI:
         """The recipe, as ``zoo fit`` trains it."""

@@ -16,7 +16,6 @@ from zoo.commands.outputs import write_figure
 from zoo.commands.tables import show_table
 from zoo.errors import ZooError, shortened
 from zoo.tabular.drawing import draw_elbow
-from zoo.tabular.features import rows as as_rows
 from zoo.tabular.kmeans import MOST_CLUSTERS, KMeans
 from zoo.terminal import say
 from zoo.training.cli import ZooCLI
@@ -116,5 +115,5 @@ def _cluster(cli: ZooCLI, count: int) -> tuple[float, float | None]:
     if count == 1:
         return inertia, None
     at = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))[:_MOST_COMPARED]
-    rows = as_rows(inputs[at], model.in_features, torch.float32)
-    return inertia, float(silhouette_score(rows.numpy(), model.cluster(rows).numpy()))
+    clusters = model.cluster(inputs[at]).numpy()
+    return inertia, float(silhouette_score(model.seen(inputs[at], torch.float32).numpy(), clusters))

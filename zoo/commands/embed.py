@@ -11,6 +11,7 @@ from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.origin import find_data
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
+from zoo.commands.predict import load_reader, read_rows
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
 from zoo.tabular.kmeans import KMeans
@@ -38,27 +39,38 @@ class Plane(NamedTuple):
 
 
 def embed(argv: list[str]) -> None:
-    """Draws the data that a model was trained on in the plane.
+    """Draws the data that a model was trained on, or the rows of a table, in the plane.
 
     Of PCA along its first two components, coloured by class; of k-means along the first two principal components of
     the rows, coloured by cluster, with the centroids. Outputs that exist are replaced.
     """
     parser = Arguments("embed", embed.__doc__)
     parser.add_argument("name", help="a published model of PCA or k-means, a run folder or a checkpoint file in one")
+    parser.add_argument(
+        "rows", type=Path, nargs="?", metavar="ROWS.csv", help="rows of a table to draw in place of what was trained on"
+    )
     default = Path("embedding.png")
     parser.add_argument(
         "--plot", type=Path, nargs="?", const=default, default=default, metavar="OUT.png",
         help="picture to draw (default %(default)s)",
     )  # fmt: skip
     add_csv_flags(parser, "the coordinates")
-    parser.add_argument("--split", choices=("train", "val", "test"), default="test", help="default %(default)s")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="default test")
     parser.add_argument("--root", metavar="DIR", help="where the data lies, if not where it lay in training")
     parser.add_device()
     parser.add_argument("--trust", action="store_true", help="the run may name data from outside the zoo")
     options = parser.parse_args(argv)
     check_outputs(options.csv, options.plot)
     model = load_embedder(options.name, options.device)
-    inputs, labels = _read(options.name, options.split, options.root, options.trust)
+    if options.rows is None:
+        inputs, labels = _read(options.name, options.split or "test", options.root, options.trust)
+    elif options.split is not None or options.root is not None:
+        raise ZooError(
+            f"--split and --root say which of the trained data to draw, and {options.rows} is named; leave them out"
+        )
+    else:
+        loaded = load_reader(options.name, options.device)
+        inputs, labels = loaded.read(read_rows(loaded, options.rows)), None
     with torch.inference_mode():
         plane = _of_components(model, inputs) if isinstance(model, PCA) else _of_clusters(model, inputs)
     names: Sequence[str] | None = model.classes
@@ -66,7 +78,8 @@ def embed(argv: list[str]) -> None:
     if plane.clusters is not None:
         colours, names = plane.clusters, [f"cluster {number}" for number in range(model.num_clusters)]
     figure = draw_embedding(plane.coordinates, colours, names, plane.shares, plane.centroids)
-    title = f"{options.name}: {len(colours):,} rows of the {options.split} split"
+    of = options.rows.name if options.rows is not None else f"the {options.split or 'test'} split"
+    title = f"{options.name}: {len(colours):,} rows of {of}"
     figure.axes[0].set_title(title, fontsize=10, parse_math=False)
     if options.csv is not None:
         columns = _columns(plane, labels, model.classes)

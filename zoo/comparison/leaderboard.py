@@ -73,12 +73,14 @@ class Leaderboard:
         split: What it was measured on, in words.
         entries: The models.
         references: What costs nothing: by name what it reaches in validation, and on the test split.
+        peers: What others' models reach, likewise; they are for comparison alone, never saved nor part of anything.
     """
 
     metric: str
     split: str
     entries: Sequence[Entry]
     references: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+    peers: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
 
     @property
     def _upwards(self) -> bool:
@@ -112,7 +114,7 @@ class Leaderboard:
         return difference(entry.scores, best.scores, entry.figures, best.figures)
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row a model, then one for each reference, by :data:`COLUMNS`; None where there is nothing to say."""
+        """A row a model, then one a peer and a reference, by :data:`COLUMNS`; None where there is nothing to say."""
         rows = []
         for rank, entry in enumerate(self.ranked, start=1):
             gap = self.from_best(entry)
@@ -123,9 +125,10 @@ class Leaderboard:
                 round(entry.seconds, 1), entry.note, str(entry.run),
             )  # fmt: skip
             rows.append(dict(zip(COLUMNS, values, strict=True)))
-        for name, (figure, test) in self.references.items():
-            row: dict[str, Any] = {"model": name, "validation": figure, "test": test, "note": "costs nothing"}
-            rows.append({column: row.get(column) for column in COLUMNS})
+        for lines, note in ((self.peers, "only to compare with"), (self.references, "costs nothing")):
+            for name, (figure, test) in lines.items():
+                row: dict[str, Any] = {"model": name, "validation": figure, "test": test, "note": note}
+                rows.append({column: row.get(column) for column in COLUMNS})
         return rows
 
     def table(self) -> Table:
@@ -152,7 +155,7 @@ class Leaderboard:
         return table
 
     def draw(self) -> Figure:
-        """Draws figures against training time; lines are what costs nothing, whiskers the spread of the seeds."""
+        """Draws figures against training time; lines are peers and what costs nothing, whiskers the seeds."""
         figure = Figure(figsize=(8, 4.5), layout="constrained", dpi=110)
         axes = figure.subplots()
         for number, entry in enumerate(self.ranked):
@@ -165,10 +168,14 @@ class Leaderboard:
                 color=colour, marker=marker, capsize=4, label=label,
             )  # fmt: skip
         low, high = axes.get_ylim()
-        for number, (name, (reference, _)) in enumerate(self.references.items()):
+        for number, (name, (reference, _)) in enumerate({**self.references, **self.peers}.items()):
             # What is far worse than all would press the others together.
             near = abs(reference - (low + high) / 2) < _FAR * (high - low)
-            look: dict[str, Any] = {"color": "black", "linewidth": 1, "linestyle": ("--", ":", "-.")[number % 3]}
+            look: dict[str, Any] = {
+                "color": "black",
+                "linewidth": 1,
+                "linestyle": ("--", ":", "-.", (0, (1, 3)))[number % 4],
+            }
             axes.plot([], label=name if near else f"{name}: {reference:.4g}, far off", **look)
             if near:
                 axes.axhline(reference, **look)

@@ -33,7 +33,9 @@ class Field(NamedTuple):
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
         logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
+        ridged: Those of them that are tried with a penalty on coefficients, too, chosen by the data.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
+        predicts: Of a table, whether it is for ``classes``, for a ``number`` or for ``nothing``.
         use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
             too.
     """
@@ -43,7 +45,9 @@ class Field(NamedTuple):
     recipes: tuple[str, ...]
     use: str
     logged: tuple[str, ...] = ()
+    ridged: tuple[str, ...] = ()
     one_step: tuple[str, ...] = ()
+    predicts: str | None = None
 
     def tries(self, flags: Sequence[str]) -> list[Try]:
         """What is trained, the cheapest first.
@@ -58,8 +62,12 @@ class Field(NamedTuple):
             found.append(Try(recipe))
             if recipe in self.logged and value_of("--data.transform", flags) is None:
                 found.append(Try(recipe, ("--data.transform=log",), "-log"))
+            if recipe in self.ridged and value_of("--model.penalty", flags) is None:
+                found.append(Try(recipe, ("--model.penalty=auto",), "-ridge"))
         return found
 
+
+_PREDICT = "zoo predict {run} rows.csv --csv out.csv"
 
 FAMILIES = {
     "vision": (
@@ -88,13 +96,26 @@ FAMILIES = {
                 "stateful_lstm_csv",
             ),
             "zoo forecast {run} --horizon {horizon} {intervals}",
-            ("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
-            ("stateful_lstm_csv",),
+            logged=("linear_csv", "theta_csv", "ets_csv", "sarima_csv"),
+            one_step=("stateful_lstm_csv",),
         ),
     ),
     "text": (
         Field("--data.path", ".csv", ("sentiment_csv",), 'zoo classify {run} --text "..."'),
         Field("--data.path", "", ("char_rnn_text",), 'zoo generate {run} --prompt "..."'),
+    ),
+    "tabular": (
+        Field("--data.path", "", ("logistic_table", "dense_table"), _PREDICT, predicts="classes"),
+        Field(
+            "--data.path",
+            "",
+            ("linear_table", "dense_regression_table"),
+            _PREDICT,
+            ridged=("linear_table",),
+            predicts="number",
+        ),
+        # What learns without a target is judged by nothing that could be compared.
+        Field("--data.path", "", ("pca_table", "kmeans_table"), _PREDICT, predicts="nothing"),
     ),
 }
 
@@ -112,8 +133,28 @@ def field_of(family: str, flags: Sequence[str]) -> Field:
     needs = FAMILIES[family][0].needs
     named = value_of(needs, flags)
     if named is not None:
-        return next(one for one in FAMILIES[family] if named.lower().endswith(one.suffix))
+        fields = [one for one in FAMILIES[family] if named.lower().endswith(one.suffix)]
+        predicts = _predicts(named, flags) if fields[0].predicts is not None else None
+        return next(one for one in fields if one.predicts == predicts)
     raise ZooError(f"'zoo auto {family}' needs to know your data: {needs} ...")
+
+
+def _predicts(path: str, flags: Sequence[str]) -> str:
+    """Whether classes or a number of a table are to be predicted, as flags or the file tell.
+
+    Raises:
+        ZooError: Nothing tells what to predict.
+        DataError: The file cannot be read, or its column may hold either.
+    """
+    from datamodules.tabular.kinds import predicts_of
+    from datamodules.tabular.sheet import read_sheet
+
+    target, said = value_of("--data.target", flags), value_of("--data.predicts", flags)
+    if target is None:
+        raise ZooError("'zoo auto tabular' needs to know which column to predict: --data.target ...")
+    if said is not None and said not in ("classes", "number"):
+        raise ZooError(f"--data.predicts is {said!r}, expected classes or number")
+    return said or predicts_of(read_sheet(path, lambda header: [target]), target)
 
 
 def value_of(name: str, flags: Sequence[str]) -> str | None:

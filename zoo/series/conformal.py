@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from zoo.base.conformal import check_level, fewest_errors, rank
 from zoo.errors import ZooError
 from zoo.series.forecaster import Forecaster
 
@@ -66,8 +67,7 @@ def half_widths(errors: Tensor, level: int) -> Tensor:
     Raises:
         ZooError: Some step ahead has too few errors for the level, or too many that are infinite.
     """
-    if not 0 < level < 100:
-        raise ZooError(f"level is {level}, expected whole per cent from 1 to 99")
+    check_level(level)
     ordered = errors.sort(0).values
     counts = (~errors.isnan()).sum(0)
     if (fewest := int(counts.min())) < fewest_errors(level):
@@ -75,9 +75,7 @@ def half_widths(errors: Tensor, level: int) -> Tensor:
             f"{level} % intervals need {fewest_errors(level)} forecasts that were checked at each step ahead, and some "
             f"step has {fewest}; use a longer period or a shorter horizon"
         )
-    # Whole numbers, since 0.95 is not exactly what it says.
-    ranks = -((counts + 1) * -level // 100)
-    widths = ordered.gather(0, ranks[None] - 1)[0]
+    widths = ordered.gather(0, torch.as_tensor(rank(counts, level))[None] - 1)[0]
     if not widths.isfinite().all():
         raise ZooError("the forecasts to calibrate with grow beyond all bounds; use a shorter horizon")
     return widths
@@ -147,8 +145,3 @@ def pooled_half_widths(errors: Tensor, before: Tensor, now: Tensor, level: int) 
     # A series that has never changed tells nothing of how far one that changes may be off.
     relative = errors / torch.where(before > 0, before, torch.nan)[:, None]
     return half_widths(relative.transpose(1, 2).flatten(0, 1)[..., None], level) * now
-
-
-def fewest_errors(level: int) -> int:
-    """How many errors a level takes: with fewer, no finite interval covers as much."""
-    return -(-level // (100 - level))

@@ -1,6 +1,11 @@
 from .backprop import Backprop as Backprop
 from .backprop import BackpropNet as BackpropNet
+from .dense import DenseClassifier as DenseClassifier
+from .dense import DenseNet as DenseNet
+from .dense import DenseRegression as DenseRegression
 from .kmeans import KMeans as KMeans
+from .least_squares import LeastSquares as LeastSquares
 from .linear import LinearNet as LinearNet
 from .linear import LinearRegression as LinearRegression
+from .logistic import LogisticRegression as LogisticRegression
 from .pca import PCA as PCA

@@ -1,7 +1,7 @@
 """Pictures of tables: points in the plane, spectra, elbows."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib import colormaps
@@ -11,10 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zoo.drawing import COLOURS
+from zoo.errors import in_brief as shorten
 from zoo.tabular.descent import Surface
 
 # More points than these hide each other.
 _MOST_POINTS = 4000
+# More columns and lines than these are not read.
+_MOST_COMPONENTS, _MOST_FEATURES = 10, 40
 
 
 def draw_embedding(
@@ -99,6 +102,67 @@ def draw_elbow(counts: Sequence[int], inertias: Sequence[float], knee: int | Non
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_title(title)
     axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_predictions(truth: Tensor, predicted: Tensor) -> Figure:
+    """Draws what was predicted against the truth, and what is left of it, both ``(N,)``; of many a part."""
+    figure = Figure(figsize=(9.5, 4.2), layout="constrained", dpi=110)
+    left, right = figure.subplots(1, 2)
+    shown = torch.linspace(0, len(truth) - 1, min(len(truth), _MOST_POINTS)).long()
+    truth, predicted = truth[shown], predicted[shown]
+    look: dict[str, Any] = {"s": 14 if len(shown) < 1000 else 5, "alpha": 0.6, "linewidths": 0, "color": COLOURS[0]}
+    left.scatter(predicted, truth, **look)
+    ends = [float(torch.minimum(truth, predicted).min()), float(torch.maximum(truth, predicted).max())]
+    left.plot(ends, ends, color="black", linewidth=0.8)
+    left.set(xlabel="predicted", ylabel="true")
+    right.scatter(predicted, truth - predicted, **look)
+    right.axhline(0, color="black", linewidth=0.8)
+    right.set(xlabel="predicted", ylabel="true minus predicted")
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_coefficients(names: Sequence[str], values: Tensor, errors: Tensor) -> Figure:
+    """Draws coefficients of standardised features, with whiskers of 95 % confidence where errors are known.
+
+    Args:
+        names: Of the features.
+        values: Coefficients, ``(F,)``.
+        errors: Their standard errors, ``(F,)``.
+    """
+    figure = Figure(figsize=(7.5, 1 + 0.24 * len(names)), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    whiskers = torch.where(errors.isfinite(), 1.96 * errors, 0.0).cpu()
+    places = range(len(names))
+    axes.errorbar(values.cpu(), places, xerr=whiskers, fmt="o", markersize=4, capsize=3, color=COLOURS[0])
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(places, [shorten(name, 40) for name in names], fontsize=8, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel("coefficient of the standardised feature")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_loadings(names: Sequence[str], components: Tensor) -> Figure:
+    """Draws how much of each feature is in each component.
+
+    Args:
+        names: Of the features.
+        components: Unit vectors, ``(K, F)``; the first ones are drawn, and those features that they hold most of.
+    """
+    shown = components[:_MOST_COMPONENTS]
+    largest = shown.abs().amax(0).argsort(descending=True)[:_MOST_FEATURES].sort().values
+    figure = Figure(figsize=(2.5 + 0.5 * len(shown), 1.2 + 0.24 * len(largest)), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    image = axes.imshow(shown[:, largest].T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(shown)), [str(place + 1) for place in range(len(shown))])
+    axes.set_yticks(
+        range(len(largest)), [shorten(names[place], 40) for place in largest.tolist()], fontsize=8, parse_math=False
+    )
+    axes.set_xlabel("component")
+    figure.colorbar(image, ax=axes)
     return figure
 
 

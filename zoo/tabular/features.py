@@ -1,30 +1,88 @@
 """Rows of numbers out of whatever a data module delivers, for models that know only rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from datamodules.tabular.sheet import Sheet, sheet_of
 from zoo.base.module import ZooModule
 from zoo.errors import ZooError
+from zoo.tabular.scaling import Standardisation
+from zoo.tabular.schema import StoredSchema
+from zoo.terminal import warn
 
 # Numbers that a processor works on at a time, few enough to stay in its cache.
 _CACHED = 2**18
 
 
 class RowInputs(ZooModule):
-    """Base of the models that take rows of features, ``(N, F)``.
+    """Base of the models that take rows of features, ``(N, F)``, or tables whose columns they know by name.
+
+    Args:
+        schema: What the columns of the table mean that the model learns from, as :attr:`datamodules.Table.schema` says.
 
     Attributes:
         in_features: Length of a row, ``F``.
+        schema: What is known of the columns.
     """
 
+    not_kept = ("schema",)
     in_features: int
+
+    def __init__(self, schema: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.schema = StoredSchema(schema)
 
     @property
     def takes(self) -> str:
         """Rows of features."""
-        return f"features (N, {self.in_features})"
+        named = " or a table with its columns" if self.schema.found is not None else ""
+        return f"features (N, {self.in_features}){named}"
+
+    def as_tensor(self, inputs: Any) -> Tensor | None:
+        """Rows of a table by the names of its columns; all else as it is.
+
+        Raises:
+            DataError: A column is absent, or holds something else than in training.
+        """
+        sheet = sheet_of(inputs) if self.schema.found is not None and not isinstance(inputs, Tensor) else None
+        return super().as_tensor(inputs) if sheet is None else self.read(sheet)
+
+    def read(self, sheet: Sheet, decimal: str | None = None, thousands: str | None = None) -> Tensor:
+        """Features of the rows of a table, float64 ``(N, F)``; other columns are left alone.
+
+        Args:
+            sheet: The rows.
+            decimal: The decimal sign, where the cells do not tell.
+            thousands: The sign between thousands, likewise.
+
+        Raises:
+            ZooError: The model was not trained on a table.
+            DataError: A column is absent, or holds something else than in training.
+        """
+        schema = self.schema.found
+        if schema is None:
+            raise ZooError(f"this {type(self).__name__} was not trained on a table and knows no columns")
+        values = schema.read(sheet, decimal, thousands)
+        for note in schema.unseen(values):
+            warn(f"{sheet.origin}: {note}")
+        return torch.from_numpy(schema.encode(values))
+
+    def feature_names(self) -> list[str]:
+        """What each feature is called."""
+        schema = self.schema.found
+        return [f"x{number + 1}" for number in range(self.in_features)] if schema is None else schema.features
+
+    def answers(self, inputs: Any, level: int | None = None) -> dict[str, list[Any]]:
+        """What is told of each row, by the name of a column, for whoever writes tables.
+
+        Args:
+            inputs: Rows, or a table.
+            level: Per cent of the truth that intervals shall hold, where a model predicts numbers; none if left out.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what it tells of a row")
 
     def check(self, inputs: Tensor) -> None:
         """Refuses what are no rows of features.
@@ -52,6 +110,43 @@ class FlatInputs(RowInputs):
         """
         if inputs.ndim < 2 or inputs.shape[1:].numel() != self.in_features:
             raise self.refusal(inputs)
+
+
+class ScaledInputs(FlatInputs):
+    """Base of the models that look for structure in rows, which may be standardised first.
+
+    Args:
+        standardise: Bring every feature to zero mean and unit variance, as columns of different units need.
+        mean: Mean of each feature.
+        std: Standard deviation of each feature.
+
+    Raises:
+        ZooError: There are not as many as features.
+    """
+
+    def __init__(
+        self,
+        standardise: bool = False,
+        mean: Sequence[float] = (0.0,),
+        std: Sequence[float] = (1.0,),
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.scaling = Standardisation(mean, std) if standardise else None
+
+    def scaled(self, rows: Tensor) -> Tensor:
+        """Float64 rows ``(N, F)`` as the model sees them."""
+        return rows if self.scaling is None else self.scaling(rows)
+
+    def unscaled(self, rows: Tensor) -> Tensor:
+        """The other way round."""
+        return rows if self.scaling is None else self.scaling.inverse(rows)
+
+    def seen(self, inputs: Tensor, dtype: torch.dtype, check: bool = True) -> Tensor:
+        """Rows as the model sees them; see :func:`rows`."""
+        if self.scaling is None:
+            return rows(inputs, self.in_features, dtype, check)
+        return self.scaling(rows(inputs, self.in_features, torch.float64, check)).to(dtype)
 
 
 def rows(inputs: Tensor, in_features: int, dtype: torch.dtype, check: bool = True) -> Tensor:

@@ -14,8 +14,7 @@ from zoo.base.processes import add_up, broadcast, gather, shared_seed
 from zoo.base.processor import in_float64
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
-from zoo.tabular.features import FlatInputs, check_finite, portion_size
-from zoo.tabular.features import rows as as_rows
+from zoo.tabular.features import ScaledInputs, check_finite, portion_size
 from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
 
 # Rows that initial centroids are picked among; of more rows a random part.
@@ -113,7 +112,7 @@ class LloydStep:
         members[members == -1] = 1
 
 
-class KMeans(FlatInputs, GradientFree):
+class KMeans(ScaledInputs, GradientFree):
     """Groups rows around ``K`` centroids; an epoch is one of Lloyd's iterations.
 
     Several restarts run side by side and share every pass; the best of them is the model. Training has found all that
@@ -132,8 +131,10 @@ class KMeans(FlatInputs, GradientFree):
             where it is.
         classes: Names of the classes that rows are labelled with; only compared with, never learnt from.
 
+    See :class:`~zoo.tabular.features.ScaledInputs` for the arguments not listed.
+
     Attributes:
-        centroids: ``(K, F)``.
+        centroids: Of rows as the model sees them, ``(K, F)``.
 
     Shape:
         - Input: ``(N, F)`` or images ``(N, C, H, W)`` of ``F`` values.
@@ -154,8 +155,9 @@ class KMeans(FlatInputs, GradientFree):
         restarts: int = 10,
         mini_batch: bool = False,
         classes: Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
             if not 1 <= value <= MOST_CLUSTERS:
                 raise ZooError(f"{name} is {value}, expected 1 to {MOST_CLUSTERS:,}")
@@ -183,7 +185,7 @@ class KMeans(FlatInputs, GradientFree):
         Raises:
             ZooError: The model has learnt nothing yet, or they are no rows of ``F`` finite numbers.
         """
-        rows = as_rows(self.take(inputs), self.in_features, self.centroids.dtype)
+        rows = self.seen(self.take(inputs), self.centroids.dtype)
         # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
         middle = self.centroids.mean(0)
         return squared_distances(rows - middle, self.centroids - middle)
@@ -192,6 +194,18 @@ class KMeans(FlatInputs, GradientFree):
         """Number of the nearest centroid of each raw row, ``(N,)``."""
         return self(inputs).argmin(1)
 
+    def answers(self, inputs: Any, level: int | None = None) -> dict[str, list[Any]]:
+        """The cluster of each row, and how far its centroid is."""
+        distances, clusters = self(inputs).min(1)
+        return {"cluster": clusters.tolist(), "distance": distances.sqrt().tolist()}
+
+    def tables(self) -> dict[str, dict[str, list[Any]]]:
+        """The centroids, in the units of the rows."""
+        if self.schema.found is None:
+            return {}
+        found = {f"cluster_{place}": one.tolist() for place, one in enumerate(self.unscaled(self.centroids.double()))}
+        return {"centroids": {"feature": self.feature_names(), **found}}
+
     def on_train_start(self) -> None:
         """Picks the centroids to begin with, among rows of the training data, the same in every process."""
         if self._candidates is not None:
@@ -199,7 +213,7 @@ class KMeans(FlatInputs, GradientFree):
             self._seen = None if self._seen is None else self._seen.to(self.device)
             return
         generator = torch.Generator().manual_seed(shared_seed(self.device))
-        rows = as_rows(self._first_rows(generator).to(self.device), self.in_features, self.centroids.dtype)
+        rows = self.seen(self._first_rows(generator).to(self.device), self.centroids.dtype)
         if not (rows != rows[0]).any():
             raise ZooError(f"all features are constant over {len(rows)} rows; there is nothing to find")
         picked = torch.stack([self._pick(rows, generator) for _ in range(self.restarts)])
@@ -237,7 +251,7 @@ class KMeans(FlatInputs, GradientFree):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Assigns a batch; of mini-batches, also moves the centroids."""
         assert self._step is not None
-        rows = as_rows(batch[0], self.in_features, self.centroids.dtype, check=False)
+        rows = self.seen(batch[0], self.centroids.dtype, check=False)
         if self.mini_batch:
             self._move(rows)
         else:
@@ -299,7 +313,7 @@ class KMeans(FlatInputs, GradientFree):
         if self.classes is not None:
             pairs = clusters * len(self.classes) + batch[1]
             self._contingency += pairs.bincount(minlength=self._contingency.numel()).view_as(self._contingency)
-        return {"rows": as_rows(batch[0], self.in_features, self.centroids.dtype), "clusters": clusters}
+        return {"rows": batch[0], "clusters": clusters}
 
     test_step = validation_step
 
@@ -342,7 +356,7 @@ class KMeans(FlatInputs, GradientFree):
             Those of the rows, float64 ``(N, 2)``, and of the centroids, ``(K, 2)``.
         """
         given = self.take(rows)
-        points = in_float64(as_rows(given, self.in_features, given.dtype))
+        points = in_float64(self.seen(given, given.dtype if given.is_floating_point() else torch.float32))
         middle = points.mean(0)
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)

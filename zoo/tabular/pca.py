@@ -13,9 +13,8 @@ from zoo.base.gradient_free import GradientFree
 from zoo.base.inputs import to_tensor, told
 from zoo.base.processes import add_up, shared_seed
 from zoo.errors import ZooError
-from zoo.tabular.drawing import draw_embedding, draw_spectrum
-from zoo.tabular.features import FlatInputs, portions
-from zoo.tabular.features import rows as as_rows
+from zoo.tabular.drawing import draw_embedding, draw_loadings, draw_spectrum
+from zoo.tabular.features import ScaledInputs, portions
 
 Solver = Literal["covariance", "randomized"]
 
@@ -82,7 +81,7 @@ class Moments:
         return vector if self.basis is None else vector @ self.basis
 
 
-class PCA(FlatInputs, GradientFree):
+class PCA(ScaledInputs, GradientFree):
     """Finds the directions in which rows vary most.
 
     Args:
@@ -94,8 +93,10 @@ class PCA(FlatInputs, GradientFree):
             epoch is a power iteration, three or four are plenty.
         classes: Names of the classes, for the picture.
 
+    See :class:`~zoo.tabular.features.ScaledInputs` for the arguments not listed.
+
     Attributes:
-        mean: Mean of the rows, ``(F,)``.
+        mean: Mean of the rows, as the model sees them, ``(F,)``.
         components: Directions, unit vectors, ``(K, F)``; the largest entry of each is positive.
         explained_variance: Variance along each, with ``N - 1`` in the denominator, ``(K,)``.
         explained_variance_ratio: Share of the whole variance, ``(K,)``.
@@ -121,8 +122,9 @@ class PCA(FlatInputs, GradientFree):
         whiten: bool = False,
         solver: Solver = "covariance",
         classes: Sequence[str] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**options)
         whole = num_components >= 1
         if not num_components > 0 or (whole and (num_components != int(num_components))):
             raise ZooError(f"num_components is {num_components}; expected a number from 1 on, or a share below 1")
@@ -169,7 +171,7 @@ class PCA(FlatInputs, GradientFree):
         Raises:
             ZooError: The model has learnt nothing yet, or they are no rows of ``F`` finite numbers.
         """
-        found = (as_rows(self.take(inputs), self.in_features, torch.float64) - self.mean) @ self.components.T
+        found = (self.seen(self.take(inputs), torch.float64) - self.mean) @ self.components.T
         return found / self._deviations() if self.whiten else found
 
     def inverse_transform(self, coordinates: Any) -> Tensor:
@@ -183,7 +185,11 @@ class PCA(FlatInputs, GradientFree):
         if given is None or given.ndim != 2 or given.shape[1] != count:
             raise ZooError(f"coordinates are {told(coordinates)}, expected numbers (N, {count})")
         given = given.to(self.device, torch.float64)
-        return (given * self._deviations() if self.whiten else given) @ self.components + self.mean
+        return self.unscaled(self._reconstruct(given))
+
+    def _reconstruct(self, coordinates: Tensor) -> Tensor:
+        """The rows that coordinates stand for, as the model sees them."""
+        return (coordinates * self._deviations() if self.whiten else coordinates) @ self.components + self.mean
 
     def _deviations(self) -> Tensor:
         """Standard deviation along each component, above zero, so that nothing along a constant one stays nothing."""
@@ -204,7 +210,7 @@ class PCA(FlatInputs, GradientFree):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Adds a batch to the sums."""
-        for rows in portions(batch[0], self.in_features, torch.float64):
+        for rows in map(self.scaled, portions(batch[0], self.in_features, torch.float64)):
             if self._moments is None:
                 self._moments = Moments(rows, self._basis() if self.solver == "randomized" else None)
             self._moments.add(rows)
@@ -260,8 +266,8 @@ class PCA(FlatInputs, GradientFree):
         if not self.is_fitted:
             return {}
         coordinates = self.transform(batch[0])
-        centred = as_rows(batch[0], self.in_features, torch.float64) - self.mean
-        lost = centred - (self.inverse_transform(coordinates) - self.mean)
+        centred = self.seen(batch[0], torch.float64) - self.mean
+        lost = centred - (self._reconstruct(coordinates) - self.mean)
         whole = centred.square().sum()
         self._sums = self._sums + torch.stack([whole - lost.square().sum(), whole])
         labels = batch[1] if len(batch) > 1 and batch[1].ndim == 1 else batch[0].new_zeros(len(coordinates))
@@ -273,6 +279,16 @@ class PCA(FlatInputs, GradientFree):
         """Logs ``explained_variance`` of a split, the share that the components keep."""
         kept, whole = add_up(self._sums)
         self.log(f"{split}_explained_variance", kept / whole, prog_bar=True)
+
+    def answers(self, inputs: Any, level: int | None = None) -> dict[str, list[Any]]:
+        """The coordinates of each row."""
+        found = self.transform(inputs)
+        return {f"component_{place + 1}": column.tolist() for place, column in enumerate(found.T)}
+
+    def tables(self) -> dict[str, dict[str, list[Any]]]:
+        """How much of each feature is in each component."""
+        parts = {f"component_{place + 1}": one.tolist() for place, one in enumerate(self.components)}
+        return {"loadings": {"feature": self.feature_names(), **parts}} if self.schema.found is not None else {}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps the subspace of the randomized solver, too."""
@@ -286,6 +302,12 @@ class PCA(FlatInputs, GradientFree):
     def example_input(self) -> Tensor:
         """One row of zeros."""
         return torch.zeros(1, self.in_features)
+
+    def trained_figures(self, rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws how much of each column of a table is in each component."""
+        if self.schema.found is None:
+            return {}
+        return {"loadings": draw_loadings(self.feature_names(), self.components.cpu())}
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the first two components and how much each explains."""

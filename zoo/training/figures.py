@@ -1,5 +1,7 @@
-"""A callback that draws the pictures of a run into its folder."""
+"""A callback that draws the pictures of a run into its folder, and writes the tables that belong to them."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ _MOST_STAGES = 10
 class Figures(Callback):
     """Draws learning curves after training and whatever the model has to show after an evaluation.
 
-    Pictures go into ``figures/`` of the run's folder, which is the trainer's ``default_root_dir``.
+    Pictures and tables go into ``figures/`` of the run's folder, which is the trainer's ``default_root_dir``.
     """
 
     def __init__(self) -> None:
@@ -128,7 +130,15 @@ class Figures(Callback):
             outputs = {name: torch.cat([part[name] for part in self._outputs]) for name in self._outputs[0]}
             for name, figure in pl_module.figures(outputs, loader.dataset).items():
                 self._write(f"{split}_{name}", figure)
+            for name, columns in pl_module.tables().items():
+                self._write_table(name, columns)
         self._outputs = []
+
+    def _write_table(self, name: str, columns: dict[str, list[Any]]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([list(columns), *zip(*columns.values(), strict=True)])
+        write_whole(self.folder / f"{name}.csv", text.getvalue().encode())
 
     def _write(self, name: str, figure: Any) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

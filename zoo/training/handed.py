@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules import frames
+from datamodules.tabular.sheet import sheet_of
 from datamodules.vision.pictures import pictures_of
 from zoo import names, registry
 from zoo.base.inputs import to_tensor, told
@@ -25,9 +26,9 @@ from zoo.errors import ZooError
 # Folder of a run that holds what it was handed.
 SAVED = "data"
 # Which argument of a data module takes the files of what it needs.
-PLACES = {"pictures": "root", "series": "path", "text": "path", "sentences": "path"}
+PLACES = {"pictures": "root", **dict.fromkeys(("series", "table", "text", "sentences"), "path")}
 # What is written of them; pictures are folders.
-_FILES = {"pictures": "", "series": "series.csv", "text": "text.txt", "sentences": "texts.csv"}
+_FILES = {"pictures": "", "series": "series.csv", "table": "table.csv", "text": "text.txt", "sentences": "texts.csv"}
 # What a run keeps at most, in bytes of memory.
 _LARGEST = 64_000_000
 
@@ -53,8 +54,8 @@ def reader_of(recipe_config: Path, class_path: str | None = None) -> Any:
     reader = getattr(kind, "reader", None)
     if reader is None:
         raise ZooError(
-            f"{path.rpartition('.')[2]} is not for data of one's own; use a recipe of pictures, series or texts, or "
-            "hand over a data module"
+            f"{path.rpartition('.')[2]} is not for data of one's own; use a recipe of pictures, series, tables "
+            "or texts, or hand over a data module"
         )
     return names.find(f"datamodules.{reader}")
 
@@ -191,6 +192,32 @@ def _write_sentences(thing: Any, settings: Mapping[str, Any], folder: Path) -> d
     return {"path": _write_csv(folder / _FILES["sentences"], [text, label], rows)}
 
 
+def _write_table(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A frame, or numbers whose columns are called ``x1`` and so on, alone or with the target of each row."""
+    rows, target = thing if isinstance(thing, tuple) and len(thing) == 2 else (thing, None)
+    cells, found = _columns_of(rows), {}
+    if target is not None:
+        name = settings.get("target") or "target"
+        found = {"target": name}
+        cells |= _columns_of({name: target.tolist() if hasattr(target, "tolist") else target})
+        if len(counts := {len(column) for column in cells.values()}) > 1:
+            raise ZooError(f"rows and targets are {' and '.join(map(str, sorted(counts)))}; expected as many")
+    lines = zip(*cells.values(), strict=True)
+    return {"path": _write_csv(folder / _FILES["table"], list(cells), lines), **found}
+
+
+def _columns_of(rows: Any) -> dict[str, list[str]]:
+    """The columns of a table as text, by name."""
+    sheet = sheet_of(rows)
+    if sheet is None:
+        values = to_tensor(rows)
+        if values is None or values.ndim != 2 or not values.numel():
+            raise ZooError(f"the table is {told(rows)}, expected a frame of pandas, or numbers (N, F)")
+        sheet = sheet_of({f"x{place + 1}": column for place, column in enumerate(values.T)})
+        assert sheet is not None
+    return {name: sheet.cells(name) for name in sheet.columns}
+
+
 def _write_text(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Texts, one after the other."""
     texts = frames.texts(thing) if frames.is_frame(thing) else thing
@@ -249,5 +276,6 @@ def _write_csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 _WRITERS: dict[str, Callable[[Any, Mapping[str, Any], Path], dict[str, Any]]] = {
-    "pictures": _write_pictures, "series": _write_series, "text": _write_text, "sentences": _write_sentences,
+    "pictures": _write_pictures, "series": _write_series, "table": _write_table, "text": _write_text,
+    "sentences": _write_sentences,
 }  # fmt: skip

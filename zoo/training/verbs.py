@@ -162,6 +162,8 @@ def report(cli: ZooCLI, results: dict[str, Any]) -> None:
         say(f"run       {cli.folder}")
         for picture in sorted((cli.folder / "figures").glob("*.png")):
             say(f"picture   {picture}")
+        for table in sorted((cli.folder / "figures").glob("*.csv")):
+            say(f"table     {table}")
 
 
 def _line(figures: dict[str, Any]) -> str:

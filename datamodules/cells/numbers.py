@@ -47,6 +47,11 @@ def is_number(cell: str) -> bool:
     return True
 
 
+def may_be_number(cell: str) -> bool:
+    """Whether a cell may be a number, whatever signs it has between its digits; one that lacks may be, too."""
+    return _SIGNED.fullmatch(_clean(cell)) is not None or is_number(_clean(cell))
+
+
 def check_signs(decimal: str | None, thousands: str | None) -> None:
     """Refuses signs that no number has.
 

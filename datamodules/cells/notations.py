@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from datamodules.series.month_names import language_of, number_of, write_month
+from datamodules.cells.month_names import language_of, number_of, write_month
 
 Kind = Literal["week", "quarter", "month", "name", "unix", "utc"]
 

@@ -1,0 +1,1 @@
+"""What cells of tables say: numbers and times, however they are written."""
