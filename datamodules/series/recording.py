@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from datamodules.errors import DataError
+from datamodules.series.covariates import Covariates
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
@@ -32,6 +33,7 @@ class Recording(NamedTuple):
         names: Of the series.
         timeline: When they were measured.
         repaired: What was done to the file, in words.
+        covariates: What was recorded beside them.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Recording(NamedTuple):
     names: list[str]
     timeline: Timeline
     repaired: str = ""
+    covariates: Covariates | None = None
 
 
 def read_csv(
