@@ -5,13 +5,18 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from datamodules.errors import DataError
+from datamodules.errors import DataError, listed
+
+# Bytes from which a file is worth the time that it takes to import pyarrow.
+LARGE = 1 << 22
 
 
 class Coded(NamedTuple):
@@ -32,6 +37,25 @@ class Coded(NamedTuple):
         codes = np.fromiter((places.setdefault(cell, len(places)) for cell in cells), np.int32, len(cells))
         return cls(list(places), codes)
 
+    def rows(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The rows that hold some of the different cells, given by their places."""
+        return np.flatnonzero(np.isin(self.codes, places))
+
+
+class Table(NamedTuple):
+    """Some columns of a table, or of a piece of it.
+
+    Attributes:
+        columns: Cells by name of the column, or float64 numbers ``(N,)``, NaN where there is none, if all cells are as
+            programs write them.
+        lines: The line of the file that each row ends on, ``(N,)``; of a Parquet file the row, counted from 1.
+        delimiter: What stands between cells.
+    """
+
+    columns: dict[str, Coded | np.ndarray]
+    lines: np.ndarray
+    delimiter: str
+
 
 class Columns(NamedTuple):
     """Some columns of a table.
@@ -45,6 +69,44 @@ class Columns(NamedTuple):
     cells: dict[str, list[str]]
     lines: np.ndarray
     delimiter: str
+
+
+def read_table(
+    path: Path,
+    choose: Callable[[list[str]], list[str]],
+    comma_hint: str = "",
+    labels: Collection[str] | None = None,
+    missing: Sequence[str] = (),
+    decimal: str | None = None,
+) -> Table:
+    """Reads columns of a Parquet file, or of one as :func:`read_columns` reads it; large ones through pyarrow.
+
+    Args:
+        path: The file.
+        choose: Tells which of all columns to read.
+        comma_hint: What to do about a row that a comma within a cell has torn apart.
+        labels: Columns that are no numbers; all if left out.
+        missing: Cells that say that there is no number.
+        decimal: The decimal sign, if it is known.
+
+    Raises:
+        DataError: The file is missing or malformed, or a column is not there.
+    """
+    # They need this file.
+    from datamodules import arrow
+    from datamodules.plain import NoNumberError, UnclearError
+
+    if path.suffix.lower() in (".parquet", ".pq"):
+        return arrow.joined(arrow.parquet_pieces(path, choose, labels))
+    if path.is_file() and path.stat().st_size >= LARGE and arrow.is_installed():
+        with suppress(UnclearError):
+            try:
+                return arrow.joined(arrow.csv_pieces(path, choose, labels, missing, decimal))
+            except NoNumberError:
+                # Then cells are looked at one by one, equal ones once.
+                return arrow.joined(arrow.csv_pieces(path, choose))
+    cells, lines, delimiter = read_columns(path, choose, comma_hint)
+    return Table({name: Coded.of(column) for name, column in cells.items()}, lines, delimiter)
 
 
 def read_columns(
@@ -65,7 +127,7 @@ def read_columns(
         DataError: The file is missing or malformed, or a column is not there.
     """
     source = io.StringIO(_read_text(path), newline="")
-    delimiter, skipped = _delimiter_of(source)
+    delimiter, skipped = delimiter_of(source)
     literal = delimiter == "\t" and not quotes_in_tabs
     quoting: Literal[0, 3] = csv.QUOTE_NONE if literal else csv.QUOTE_MINIMAL
     reader = csv.reader(source, delimiter=delimiter, quoting=quoting, strict=True)
@@ -75,9 +137,9 @@ def read_columns(
     try:
         header = [name.strip() for name in next(reader, [])]
         wanted = choose(header)
-        for name in wanted:
-            check_column(path, header, name)
-        places = [header.index(name) for name in wanted]
+        check_columns(path, header, wanted)
+        place_of = {name: place for place, name in enumerate(header)}
+        places = [place_of[name] for name in wanted]
         columns: list[list[str]] = [[] for _ in wanted]
         for row in reader:
             if row and len(row) != len(header):
@@ -99,7 +161,7 @@ def read_columns(
     return Columns(cells, np.array(lines[:filled]), delimiter)
 
 
-def _delimiter_of(source: io.StringIO) -> tuple[str, int]:
+def delimiter_of(source: io.StringIO) -> tuple[str, int]:
     """What stands between cells, and how many lines above the names tell it; ``source`` is left before the names.
 
     It is what parts the names into the most cells; line breaks of any system end a line.
@@ -118,14 +180,16 @@ def _delimiter_of(source: io.StringIO) -> tuple[str, int]:
     return max(",;\t|", key=cells), 0
 
 
-def check_column(path: Path, header: list[str], name: str) -> None:
-    """Refuses the name of a column that is not there, or there more than once."""
-    if header.count(name) > 1:
-        raise DataError(f"{path} has {header.count(name)} columns '{name}'; expected one, rename the others")
-    if name not in header:
-        close = difflib.get_close_matches(name, header, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(header)}"
-        raise DataError(f"{path} has no column '{name}'; {hint}")
+def check_columns(path: Path, header: list[str], names: Iterable[str]) -> None:
+    """Refuses names of columns that are not there, or there more than once."""
+    counts = Counter(header)
+    for name in names:
+        if counts[name] > 1:
+            raise DataError(f"{path} has {counts[name]} columns '{name}'; expected one, rename the others")
+        if not counts[name]:
+            close = difflib.get_close_matches(name, header, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"there are {listed(header)}"
+            raise DataError(f"{path} has no column '{name}'; {hint}")
 
 
 def _read_text(path: Path) -> str:

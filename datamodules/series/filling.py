@@ -7,6 +7,7 @@ import numpy as np
 
 from datamodules.errors import DataError, listed
 from datamodules.series.clocks import refuse_changes
+from datamodules.series.moments import EXCEL
 from datamodules.series.numbers import name_lines
 from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline
@@ -44,21 +45,22 @@ def together(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
         DataError: Something needs a repair that is not allowed.
     """
     timeline, numbers = Timeline(), rows.times
+    moved: list[str] = []
     if timed:
         refuse_changes(rows, allowed)
         rows = sorted_out(rows, allowed)
-        timeline, numbers = _numbered(rows, allowed)
+        timeline, numbers, moved = _numbered(rows, allowed)
     values, numbers, done = _filled(rows, timeline, numbers, allowed)
-    return Laid(timeline, values, int(numbers[0]), [*rows.done, *done])
+    return Laid(timeline, values, int(numbers[0]), [*rows.done, *moved, *done])
 
 
-def _numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray]:
-    """Numbers rows along the timeline that explains their times.
+def _numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarray, list[str]]:
+    """What :func:`explained` finds.
 
     Raises:
         DataError: No timeline does, or steps are absent and that must not be repaired.
     """
-    timeline, numbers = explained(rows)
+    timeline, numbers, done = explained(rows)
     step = timeline.step or str(timeline.every)
     absent = int(numbers[-1] + 1 - len(numbers))
     # Before a repair is advised that would be refused.
@@ -70,26 +72,38 @@ def _numbered(rows: Rows, allowed: Collection[str]) -> tuple[Timeline, np.ndarra
         raise DataError(
             f"{rows.path} line {rows.lines[after + 1]}: {rows.told(after + 1)} follows {rows.told(after)}, expected a "
             f"row every {step}; {absent} are absent in all, beside {len(numbers)} that are there; add them, or let "
-            "--data.repair+=gaps interpolate"
+            f"--data.repair+=gaps interpolate{_hint(rows)}"
         )
-    return timeline, numbers
+    return timeline, numbers, done
 
 
-def explained(rows: Rows) -> tuple[Timeline, np.ndarray]:
-    """The timeline on which all times lie, and their numbers along it.
+def explained(rows: Rows) -> tuple[Timeline, np.ndarray, list[str]]:
+    """The timeline on which all times lie but for holidays, their numbers along it, and what holidays moved, in words.
 
     Raises:
         DataError: There is none.
     """
+    trading = Timeline.find_trading(rows.times)
+    if trading is not None:
+        moved = np.flatnonzero(~trading.holds(rows.times))
+        which = f"{'first' if trading.day == 1 else 'last'} business day"
+        told = listed([rows.told(int(place)) for place in moved], 3)
+        return trading, trading.number(rows.times), [f"{told} taken for the {which} of the month"]
     timeline = Timeline.find(rows.times)
     if (wrong := ~timeline.holds(rows.times)).any():
         odd = int(np.flatnonzero(wrong)[0])
         raise DataError(
             f"{rows.path} line {rows.lines[odd]}: {rows.told(odd)} is no whole number of steps of "
             f"{timeline.step or timeline.every} after {rows.told(0)}; expected equal distances; without --data.time "
-            "rows count as equidistant"
+            f"rows count as equidistant{_hint(rows)}"
         )
-    return timeline, timeline.number(rows.times)
+    return timeline, timeline.number(rows.times), []
+
+
+def _hint(rows: Rows) -> str:
+    """What else whole numbers may be that are no equidistant times: days of the years 1954 to 2119."""
+    whole = rows.times.dtype.kind == "i" and ((rows.times >= 20_000) & (rows.times < 80_000)).all()
+    return f"; {EXCEL}" if whole else ""
 
 
 def _filled(

@@ -8,8 +8,8 @@ import numpy as np
 
 from datamodules.errors import DataError, did_you_mean, listed
 from datamodules.series.numbers import is_number
-from datamodules.series.rows import Rows, sorted_out
-from datamodules.table import Coded, read_columns
+from datamodules.series.rows import Rows
+from datamodules.table import Coded, read_table
 
 # More are hardly meant to be columns of one model.
 MOST = 100
@@ -30,7 +30,7 @@ def told_apart(rows: Rows, labels: Coded, column: str, chosen: Sequence[str] | N
     """
     there = labels.distinct
     if "" in there:
-        line = rows.lines[(labels.codes == there.index("")).argmax()]
+        line = rows.lines[labels.rows([there.index("")])[0]]
         raise DataError(f"{rows.path} line {line}: column '{column}' is empty; expected a series' name")
     if chosen is not None and len(set(chosen)) < max(1, len(chosen)):
         raise DataError(f"series is {list(chosen)}, expected one or several different ones")
@@ -57,16 +57,15 @@ def side_by_side(rows: Rows, allowed: Collection[str]) -> Rows:
     """Series as columns, a row for each time.
 
     Args:
-        rows: Those of all series.
+        rows: Those of all series, sorted out.
         allowed: Repairs that are allowed.
 
     Returns:
         Rows with NaN where a series lacks a time.
 
     Raises:
-        DataError: They are not in order, or their times differ, and that must not be repaired.
+        DataError: Their times differ, and that must not be repaired.
     """
-    rows = sorted_out(rows, allowed)
     assert rows.owners is not None
     times, firsts, steps = np.unique(rows.times, return_index=True, return_inverse=True)
     there = np.zeros((len(times), len(rows.series)), bool)
@@ -123,15 +122,18 @@ def _labels(path: Path, times: np.ndarray, known: set[str], numbers: bool) -> di
     def others(header: list[str]) -> list[str]:
         return [name for name in header if name not in known and header.count(name) == 1]
 
-    columns = read_columns(path, others, "").cells
     found = {}
-    for column, cells in columns.items():
-        names = list(dict.fromkeys(cells))
-        few = 1 < len(names) <= len(cells) / 2 and "" not in names
-        if (
-            few
-            and (numbers or not all(map(is_number, names)))
-            and len(set(zip(times.tolist(), cells, strict=True))) == len(cells)
-        ):
+    for column, cells in read_table(path, others).columns.items():
+        assert isinstance(cells, Coded)
+        names = cells.distinct
+        few = 1 < len(names) <= len(cells.codes) / 2 and "" not in names
+        if few and (numbers or not all(map(is_number, names))) and _tells_apart(times, cells.codes):
             found[column] = names
     return found
+
+
+def _tells_apart(times: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether no two rows are of the same time and have the same code."""
+    order = np.lexsort((codes, times))
+    times, codes = times[order], codes[order]
+    return not ((times[1:] == times[:-1]) & (codes[1:] == codes[:-1])).any()

@@ -8,16 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from datamodules.series.month_names import language_of, number_of, write_month
+
 Kind = Literal["week", "quarter", "month", "name", "unix", "utc"]
 
-_NAMES = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-_NUMBERS = {name[:length].lower(): place + 1 for place, name in enumerate(_NAMES) for length in (3, len(name))} | {
-    "sept": 9
-}
 _YEAR = r"(?P<year>(?:1[5-9]|2[01])\d\d)"
+_WORD = r"[^\W\d_]{3,10}"
 # Months before weeks: six digits are months if all of them can be.
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "quarter": re.compile(
@@ -26,9 +22,7 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "month": re.compile(
         rf"{_YEAR}[-/. ]?[Mm]?(?P<part>\d\d|(?<=[-/Mm])\d)|[Mm]?(?P<part2>\d\d?)[-/.](?P<year2>\d{{4}})"
     ),
-    "name": re.compile(
-        rf"{_YEAR}[-/ ]?(?P<part>[A-Za-z]{{3,9}})|(?P<part2>[A-Za-z]{{3,9}})[-/., ]*(?P<year2>\d{{4}}|(?<=\W)\d\d)"
-    ),
+    "name": re.compile(rf"{_YEAR}[-/ ]?(?P<part>{_WORD})|(?P<part2>{_WORD})[-/., ]*(?P<year2>\d{{4}}|(?<=\W)\d\d)"),
     "week": re.compile(rf"{_YEAR}[-/ ]?[Ww]?(?P<part>\d\d)|(?:[KC]?W ?)?(?P<part2>\d\d?)[-/ ](?P<year2>\d{{4}})"),
 }
 # Digits of whole numbers that count seconds, or parts of them, since 1970; later than 2030 they may begin with a year.
@@ -43,10 +37,12 @@ class Notation:
         kind: What is written: the week or quarter or month of a year, the name of a month, seconds since 1970, or times
             with their offset from UTC.
         example: A time of the column; of seconds since 1970 their unit in NumPy's words.
+        language: In which months are named.
     """
 
     kind: Kind
     example: str
+    language: str = "en"
 
     def write(self, times: np.ndarray) -> list[str]:
         """Times in this notation."""
@@ -72,8 +68,7 @@ class Notation:
 
     def _write_part(self, part: int, like: str) -> str:
         if self.kind == "name":
-            name = _NAMES[part - 1] if len(like) > 4 else _NAMES[part - 1][:3]
-            return name.upper() if like.isupper() else name.lower() if like.islower() else name
+            return write_month(part, self.language, like)
         return str(part).zfill(len(like))
 
     def read(self, cell: str) -> np.datetime64 | None:
@@ -107,6 +102,10 @@ def find_notation(cells: Sequence[str]) -> Notation | None:
     fitting = (kind for kind in kinds if all(_read(kind, cell) is not None for cell in cells))
     # What is no time of the only notation that begins a column is named later; of mere digits, all have to be times.
     kind = next(fitting, None if first.isdigit() or not kinds else kinds[0])
+    if kind == "name":
+        # Of May nobody knows whether names are short.
+        longest = max(cells, key=len)
+        return Notation(kind, longest, language_of(word for cell in cells for word in re.findall(_WORD, cell)))
     # The shortest tells whether a first week is W1 or W01.
     return None if kind is None else Notation(kind, min(cells, key=len) if kind == "week" else first)
 
@@ -119,7 +118,7 @@ def _read(kind: Kind, cell: str) -> np.datetime64 | None:
     if len(year) == 2:
         # As strptime has it.
         year = f"{'20' if int(year) < 69 else '19'}{year}"
-    number = _NUMBERS.get(part.lower(), 0) if kind == "name" else int(part)
+    number = number_of(part) if kind == "name" else int(part)
     if kind == "week":
         try:
             return np.datetime64(date.fromisocalendar(int(year), number, 1))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataError, listed
+from datamodules.table import Coded
 
 # What people and programs write where there is no number, in lower case: pandas, R, SQL, statistics offices.
 _MISSING = {
@@ -25,6 +26,11 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}([ '_])\d{3}(?:\1\d{3})*(?:[.,]\d*)?")
 _SIGNED = re.compile(r"[+-]?([\d.,]+)(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = (".", ",", " ", "'", "_")
 _OTHER = {".": ",", ",": "."}
+
+
+def missing_words() -> list[str]:
+    """Cells that say that there is no number, as they are mostly written."""
+    return sorted({word for cell in _MISSING for word in (cell, cell.upper(), cell.title())} | {"NaN", "#N/A", "#NV"})
 
 
 def is_missing(cell: str) -> bool:
@@ -57,7 +63,7 @@ def check_signs(decimal: str | None, thousands: str | None) -> None:
 
 def read_numbers(
     path: Path,
-    columns: Mapping[str, list[str]],
+    columns: Mapping[str, Coded | np.ndarray],
     lines: np.ndarray,
     delimiter: str,
     decimal: str | None = None,
@@ -70,34 +76,50 @@ def read_numbers(
 
     Args:
         path: The file.
-        columns: Cells by name of the column.
+        columns: Cells by name of the column, or numbers that are known.
         lines: The line of each row.
         delimiter: What stands between cells.
-        decimal: The decimal sign, if it is known.
+        decimal: The decimal sign, if it is known; see :func:`check_signs`.
         thousands: The sign between thousands, if it is known.
 
     Raises:
         DataError: A cell is no number, or may be one of two.
     """
-    check_signs(decimal, thousands)
+    texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
+    read = _read_texts(path, texts, lines, delimiter, decimal, thousands)
+    known = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
+    read |= {name: _finite(path, name, column[:, None], lines) for name, column in known.items()}
+    numbers = [read[name] for name in columns]
+    return np.concatenate(numbers, axis=1) if len(numbers) > 1 else numbers[0]
+
+
+def _read_texts(
+    path: Path,
+    columns: Mapping[str, Coded],
+    lines: np.ndarray,
+    delimiter: str,
+    decimal: str | None,
+    thousands: str | None,
+) -> dict[str, np.ndarray]:
+    """The numbers of columns of texts, each ``(T, 1)``."""
     if delimiter != ";" and decimal != "," and thousands is None:
         with suppress(ValueError):
-            return np.stack([_by_programs(path, name, cells, lines) for name, cells in columns.items()], axis=1)
+            return {name: _by_programs(path, name, cells, cells.distinct, lines) for name, cells in columns.items()}
     if decimal is None and thousands in _OTHER:
         decimal = _OTHER[thousands]
-    cleaned = {name: [_clean(cell) for cell in cells] for name, cells in columns.items()}
+    cleaned = {name: list(map(_clean, cells.distinct)) for name, cells in columns.items()}
     decimals = {name: decimal or _decimal_of(cells, delimiter) for name, cells in cleaned.items()}
     known = {sign for sign in decimals.values() if sign in _OTHER}
-    numbers = []
+    numbers = {}
     for name, cells in cleaned.items():
         sign = decimals[name]
         if sign == "?":
-            sign = next(iter(known)) if len(known) == 1 else _ask(path, name, cells, lines)
-        numbers.append(_to_numbers(path, name, columns[name], cells, lines, sign or ".", thousands))
-    return np.stack(numbers, axis=1)
+            sign = next(iter(known)) if len(known) == 1 else _ask(path, name, columns[name], cells, lines)
+        numbers[name] = _to_numbers(path, name, columns[name], cells, lines, sign or ".", thousands)
+    return numbers
 
 
-def _by_programs(path: Path, name: str, cells: list[str], lines: np.ndarray) -> np.ndarray:
+def _by_programs(path: Path, name: str, column: Coded, cells: list[str], lines: np.ndarray) -> np.ndarray:
     """Numbers of a column in which none lacks and none has another sign than a decimal point.
 
     Raises:
@@ -105,7 +127,8 @@ def _by_programs(path: Path, name: str, cells: list[str], lines: np.ndarray) -> 
     """
     if any("_" in cell for cell in cells):
         raise ValueError
-    return _finite(path, name, np.array(list(map(float, cells))), lines)
+    numbers = np.array(list(map(float, cells)))
+    return _finite(path, name, numbers[column.codes, None], lines)
 
 
 def _clean(cell: str) -> str:
@@ -151,24 +174,24 @@ def _sign_of(cell: str) -> str:
     return f"?{sign}" if doubtful else sign
 
 
-def _ask(path: Path, name: str, cells: list[str], lines: np.ndarray) -> str:
+def _ask(path: Path, name: str, column: Coded, cells: list[str], lines: np.ndarray) -> str:
     """Refuses a column whose numbers can be read in two ways."""
     place = next(place for place, cell in enumerate(cells) if _sign_of(cell)[:1] == "?")
     cell, sign = cells[place], _sign_of(cells[place])[1]
     large, small = cell.replace(sign, ""), cell.replace(sign, ".")
     raise DataError(
-        f"{path} line {lines[place]}: '{cell}' in column '{name}' may be {large} or {small}; say which with "
-        f"--data.thousands {sign} ({large}) or --data.decimal {sign} ({small})"
+        f"{path} line {lines[column.rows([place])[0]]}: '{cell}' in column '{name}' may be {large} or {small}; say "
+        f"which with --data.thousands {sign} ({large}) or --data.decimal {sign} ({small})"
     )
 
 
 def _to_numbers(
-    path: Path, name: str, original: list[str], cells: list[str], lines: np.ndarray, decimal: str, thousands: str | None
+    path: Path, name: str, column: Coded, cells: list[str], lines: np.ndarray, decimal: str, thousands: str | None
 ) -> np.ndarray:
     """Numbers of a column, NaN where a cell says that there is none."""
     if decimal == ".":
         with suppress(ValueError):
-            return _by_programs(path, name, cells, lines)
+            return _by_programs(path, name, column, cells, lines)
     group = thousands or _OTHER[decimal]
     number = re.compile(
         rf"[+-]?(?:\d+|\d{{1,3}}(?:{re.escape(group)}\d{{3}})+)?(?:{re.escape(decimal)}\d*)?(?:e[+-]?\d+)?"
@@ -180,15 +203,16 @@ def _to_numbers(
     wrong = np.array([not is_number(cell) for cell in plain])
     if wrong.any():
         raise DataError(
-            f"{path} {name_lines(lines[wrong])}: '{next(compress(original, wrong))}' in column '{name}' is not a "
+            f"{path} {name_lines(lines[column.rows(np.flatnonzero(wrong))])}: "
+            f"'{next(compress(column.distinct, wrong))}' in column '{name}' is not a "
             "number; expected digits with one decimal sign, or nothing"
         )
-    return _finite(path, name, np.array(list(map(float, plain))), lines)
+    return _finite(path, name, np.array(list(map(float, plain)))[column.codes, None], lines)
 
 
 def _finite(path: Path, name: str, numbers: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Refuses infinite numbers."""
-    if (wrong := np.isinf(numbers)).any():
+    if (wrong := np.isinf(numbers[:, 0])).any():
         raise DataError(
             f"{path} {name_lines(lines[wrong])}: infinite in column '{name}'; expected a number, or nothing"
         )

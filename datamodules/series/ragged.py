@@ -52,11 +52,12 @@ def apart(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
             apart.
     """
     timeline, numbers = Timeline(), rows.times
+    moved: list[str] = []
     if timed:
         once = _at_any_time(rows)
         refuse_changes(once, allowed)
         rows = sorted_out(rows, allowed)
-        timeline, _ = explained(rows if rows.owners is None else once)
+        timeline, _, moved = explained(rows if rows.owners is None else once)
         numbers = timeline.number(rows.times)
     owners = np.zeros(len(numbers), np.int32) if rows.owners is None else rows.owners
     shape = int(numbers.max()) + 1, max(len(rows.series), 1), len(rows.names)
@@ -67,7 +68,7 @@ def apart(rows: Rows, allowed: Collection[str], timed: bool) -> Laid:
     present = ~np.isnan(values)
     counts, firsts, ends = present.sum(0), present.argmax(0), len(present) - present[::-1].argmax(0)
     _check_enough(rows, counts)
-    done = [*rows.done]
+    done = [*rows.done, *moved]
     if len(holed := np.flatnonzero(ends - firsts > counts)):
         absent = np.ones(shape[:2], bool)
         absent[numbers, owners] = False

@@ -3,22 +3,21 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from datamodules.errors import DataError
+from datamodules.errors import DataError, listed
 from datamodules.series.covariates import Covariates
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
-from datamodules.series.numbers import is_number, read_numbers
+from datamodules.series.numbers import check_signs, is_number, missing_words, read_numbers
 from datamodules.series.ragged import apart
-from datamodules.series.rows import Rows
+from datamodules.series.rows import Rows, sorted_out
 from datamodules.series.timeline import Timeline
-from datamodules.table import Coded, check_column, read_columns
+from datamodules.table import Coded, check_columns, read_table
 
 Repair = Literal["missing", "order", "duplicates", "gaps"]
 
@@ -57,16 +56,16 @@ def read_csv(
     thousands: str | None = None,
     ragged: bool = False,
 ) -> Recording:
-    """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns.
+    """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns. Or from Parquet.
 
     Cells are separated by commas, tabs, semicolons or bars. Numbers may have decimal commas, and points, commas,
     spaces, apostrophes or underscores between thousands, wherever that can be read in one way only. Times are ISO 8601
-    (``2024-01-31``, ``2024-01-31 14:30``), weeks, quarters or months (``2024-W05``, ``202405``, ``2024Q1``, ``Jan
+    (``2024-01-31``, ``2024-01-31 14:30``), weeks, quarters or months (``2024-W05``, ``202405``, ``2024Q1``, ``Okt
     2024``), seconds, milli- or microseconds since 1970, whole numbers, other dates that can be read in one way only, or
     anything that ``time_format`` describes. They must follow each other at equal distances: of time, of months, or from
-    Monday to Friday. Times with an offset from UTC become UTC, but for those that always show the same time of day:
-    they are days of their own calendar. Without a column of times rows are taken to be equidistant and are numbered
-    from zero.
+    Monday to Friday. Of the first or last business day of each month holidays may move some, which is told. Times with
+    an offset from UTC become UTC, but for those that always show the same time of day: they are days of their own
+    calendar. Without a column of times rows are taken to be equidistant and are numbered from zero.
 
     What is wrong is refused, unless its repair is allowed: ``missing`` cells and the steps in ``gaps`` are interpolated
     linearly in time, a third of the points at most and a tenth in one stretch; rows with missing cells at either end
@@ -77,7 +76,7 @@ def read_csv(
         path: The file.
         value: Column, or columns, of the values; not needed if there is but one.
         time: Column of the times.
-        time_format: How times are written, as for ``strptime``: ``%d.%m.%Y``.
+        time_format: How times are written, as for ``strptime``: ``%d.%m.%Y``; or ``excel`` for days that it counts.
         repair: Repairs that are allowed.
         id: Column that tells several series apart, which become columns beside each other.
         series: Those of them to read; all if left out.
@@ -93,29 +92,44 @@ def read_csv(
     """
     path, repairs = Path(path), set(repair)
     _check_wishes(repairs, time, time_format, id, series)
+    check_signs(decimal, thousands)
     value = [value] if isinstance(value, str) else value
     chosen = [series] if isinstance(series, str) else None if series is None else list(map(str, series))
-    columns, lines, delimiter = read_columns(
-        path, partial(_choose, path, value, [name for name in (time, id) if name is not None]),
-        "decimal commas need ; between the cells",
-    )  # fmt: skip
-    moments = columns.pop(time) if time is not None else None
-    labels = columns.pop(id) if id is not None else None
-    values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
-    rows = Rows(path, list(columns), np.arange(len(values)), values, lines)
-    if time is not None and moments is not None:
-        times, notation = read_times(path, time, Coded.of(moments), lines, time_format)
-        rows = rows._replace(times=times, notation=notation)
-        if id is not None and labels is not None:
-            rows = told_apart(rows, Coded.of(labels), id, chosen, None if ragged else MOST)
-            rows = rows if ragged else side_by_side(rows, repairs)
-        else:
-            refuse_several(rows, time, list(columns), repairs)
+    rows, labels = _read_rows(path, value, time, time_format, id, decimal, thousands)
+    if id is not None and labels is not None:
+        rows = sorted_out(told_apart(rows, labels, id, chosen, None if ragged else MOST), repairs)
+        rows = rows if ragged else side_by_side(rows, repairs)
+    elif time is not None:
+        refuse_several(rows, time, rows.names, repairs)
     timeline, values, number, done = (apart if ragged else together)(rows, repairs, time is not None)
     if number:
         first = timeline.at(np.array([number]))[0]
         timeline = replace(timeline, start=first if isinstance(first, np.datetime64) else int(first))
     return Recording(str(path), values, rows.column_names(), replace(timeline, notation=rows.notation), ", ".join(done))
+
+
+def _read_rows(
+    path: Path,
+    value: Sequence[str] | None,
+    time: str | None,
+    time_format: str | None,
+    id: str | None,
+    decimal: str | None,
+    thousands: str | None,
+) -> tuple[Rows, Coded | None]:
+    """Rows as they stand in the file, and what tells the series of each."""
+    others = [name for name in (time, id) if name is not None]
+    columns, lines, delimiter = read_table(
+        path, partial(_choose, path, value, others), "decimal commas need ; between the cells",
+        others if thousands is None else None, missing_words(), decimal,
+    )  # fmt: skip
+    moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
+    values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
+    rows = Rows(path, list(columns), np.arange(len(values)), values, lines)
+    if time is not None and isinstance(moments, Coded):
+        times, notation = read_times(path, time, moments, lines, time_format)
+        rows = rows._replace(times=times, notation=notation)
+    return rows, labels if isinstance(labels, Coded) else None
 
 
 def _check_wishes(
@@ -136,19 +150,19 @@ def _choose(path: Path, value: Sequence[str] | None, others: list[str], header: 
     """Names of the columns to read, others than those of values first."""
     if all(map(is_number, header)):
         raise DataError(f"{path} line 1: {', '.join(header)}; expected the names of the columns")
-    for name in others:
-        check_column(path, header, name)
+    check_columns(path, header, others)
     if value is None:
         value = [name for name in header if name not in others]
         if len(value) != 1:
             raise DataError(
-                f"{path} has the columns {', '.join(header)}; say which to forecast with --data.value, and which holds "
+                f"{path} has the columns {listed(header)}; say which to forecast with --data.value, and which holds "
                 "the times with --data.time"
             )
     if not value or len(set(value)) < len(value):
         raise DataError(f"value is {list(value)}, expected one column or several different ones")
-    roles = [*zip(others, ("time", "id"), strict=False), *((name, "value") for name in value)]
-    for (name, role), (other, another) in combinations(roles, 2):
-        if name == other:
-            raise DataError(f"column '{name}' is named both as {role} and as {another}")
+    roles: dict[str, str] = {}
+    for name, role in [*zip(others, ("time", "id"), strict=False), *((name, "value") for name in value)]:
+        if name in roles:
+            raise DataError(f"column '{name}' is named both as {roles[name]} and as {role}")
+        roles[name] = role
     return [*others, *value]

@@ -9,6 +9,8 @@ from datamodules.errors import DataError
 from datamodules.series.notations import Notation, written_plainly
 
 _MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "us": 1}
+# No exchange is closed for more days from Monday to Friday in a row.
+_HOLIDAYS = 7
 _WORDS = {
     "Y": "year",
     "M": "month",
@@ -63,6 +65,33 @@ class Timeline:
         ]  # fmt: skip
         explaining = [timeline for timeline in candidates if timeline is not None and timeline.holds(times).all()]
         return min(explaining, key=lambda timeline: timeline.number(times)[-1], default=cls._fixed(times))
+
+    @classmethod
+    def find_trading(cls, times: np.ndarray) -> "Timeline | None":
+        """Finds the first or the last business day of each month, of which some are earlier or later by holidays.
+
+        Args:
+            times: As :meth:`find` takes them.
+
+        Returns:
+            The timeline, on which not all of the times lie; None if two thirds do not, or if another one explains all
+            with as few gaps.
+        """
+        if times.dtype.kind == "i" or len(times) < 3 or len(np.unique(times.astype("M8[M]"))) < len(times):
+            return None
+        found = cls.find(times)
+        if found.unit in ("M", "BM") and found.holds(times).all():
+            return None
+        for day in (1, 31):
+            line = cls._business_monthly(times, day)
+            assert line is not None
+            line = dataclasses.replace(line, start=line.at(np.zeros(1, np.int64))[0])
+            on_time = line.at(line.number(times))
+            late = np.busday_count(on_time.astype("M8[D]"), times.astype("M8[D]")) * (1 if day == 1 else -1)
+            same_hour = (times - times.astype("M8[D]") == line._hours).all()
+            if same_hour and (late >= 0).all() and (late <= _HOLIDAYS).all() and (late > 0).sum() * 3 <= len(times):
+                return line
+        return None
 
     @classmethod
     def of(cls, times: np.ndarray) -> "Timeline":

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from datamodules.errors import DataError
+from datamodules.series import month_names
 from datamodules.series.recording import Recording, Repair, read_csv
 
 from .written import table, write
@@ -50,6 +51,15 @@ def following(recording: Recording, count: int = 2) -> list[str]:
         (["10/2020", "11/2020"], "1 month", ["12/2020", "01/2021"]),
         (["Oct 2020", "Nov 2020"], "1 month", ["Dec 2020", "Jan 2021"]),
         (["October 2020", "November 2020"], "1 month", ["December 2020", "January 2021"]),
+        (["Okt 2024", "Nov 2024"], "1 month", ["Dez 2024", "Jan 2025"]),
+        (["Jan 2024", "Feb 2024", "Mär 2024", "Apr 2024"], "1 month", ["Mai 2024", "Jun 2024"]),
+        (["März 2024", "April 2024"], "1 month", ["Mai 2024", "Juni 2024"]),
+        (["DEZ.23", "JAN.24"], "1 month", ["FEB.24", "MÄR.24"]),
+        (["juin 2024", "juillet 2024"], "1 month", ["août 2024", "septembre 2024"]),
+        (["ene-24", "feb-24", "mar-24"], "1 month", ["abr-24", "may-24"]),
+        (["2024 Ott", "2024 Nov"], "1 month", ["2024 Dic", "2025 Gen"]),
+        (["fevereiro 2024", "março 2024"], "1 month", ["abril 2024", "maio 2024"]),
+        (["maart 2024", "april 2024"], "1 month", ["mei 2024", "juni 2024"]),
         (["2020", "2021"], None, ["2022", "2023"]),
         (["2020.0", "2021.0"], None, ["2022", "2023"]),
         (["1704067200", "1704070800"], "1 hour", ["1704074400", "1704078000"]),
@@ -173,3 +183,88 @@ def test_change_of_clocks_is_told(tmp_path: Path, first: str, minutes: int, told
     assert "write every time with its offset from UTC" in str(refused.value)
     assert " ".join(f"--data.repair+={word}" for word in repair) in str(refused.value)
     assert read(tmp_path, times, repair=repair).timeline.step == f"{minutes} minutes".replace("60 minutes", "1 hour")
+
+
+@pytest.mark.parametrize(
+    "written", ["5. Okt 2024", "5 Okt. 2024", "5. Oktober 2024", "5-Okt-2024", "5-Oct-2024", "5 oct 24"]
+)
+def test_days_of_named_months_are_read_in_other_languages(tmp_path: Path, written: str) -> None:
+    recording = read(tmp_path, [written.replace("5", str(day), 1) for day in (28, 29, 30)])
+    assert following(recording) == ["2024-10-31", "2024-11-01"]
+
+
+def test_no_name_means_two_months() -> None:
+    names = [(*names.split(),) for table in (month_names._NAMES, month_names._SHORT) for names in table.values()]
+    assert {month_names.number_of(name) for months in names for name in months} == set(range(1, 13))
+    for months in names:
+        assert [month_names.number_of(name) for name in months] == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("days", "step", "next_one"),
+    [
+        (["45292", "45293", "45294"], "1 day", "2024-01-04"),
+        (["45292.0", "45323.0", "45352.0"], "1 month", "2024-04-01"),
+        (["45293", "45294", "45295", "45296", "45299"], "1 business day", "2024-01-09"),
+        (["45292.0416666667", "45292.0833333333", "45292.125"], "1 hour", "2024-01-01 04:00"),
+        (["45292,9999999", "45294", "45295"], "1 day", "2024-01-05"),
+    ],
+)
+def test_days_that_excel_counts_are_read_if_said_so(tmp_path: Path, days: list[str], step: str, next_one: str) -> None:
+    recording = read(tmp_path, days, "excel")
+    assert (recording.timeline.step, following(recording, 1)) == (step, [next_one])
+
+
+@pytest.mark.parametrize(
+    ("days", "time_format", "told"),
+    [
+        (["45293", "45294", "45295", "45296", "45299"], None, "45299 follows 45296.*; {hint}"),
+        (["45292", "45323", "45352"], None, "45323 is no whole number of steps of 29 after 45292.*; {hint}"),
+        (["45292.5", "45293.5"], None, "lines 2, 3: '45292.5' in column 't'; expected a time such as .*; {hint}"),
+        (["45292", "59"], "excel", "line 3: '59' in column 't'; expected a time written as excel"),
+    ],
+)
+def test_days_that_excel_may_count_are_asked(
+    tmp_path: Path, days: list[str], time_format: str | None, told: str
+) -> None:
+    hint = "if these are days as Excel counts them, say so with --data.time_format excel"
+    with pytest.raises(DataError, match=told.format(hint=hint)):
+        read(tmp_path, days, time_format)
+
+
+LAST_DAYS = "01-31 02-28 03-29 04-30 05-31 06-29 07-31 08-31 09-28 10-31 11-30 12-31"
+FIRST_DAYS = "01-02 02-01 03-01 04-02 05-01 06-01 07-02 08-01 09-04 10-01 11-01 12-03"
+
+
+@pytest.mark.parametrize("hour", ["", " 16:00"])
+@pytest.mark.parametrize(
+    ("days", "moved", "next_one", "place", "rule"),
+    [
+        (LAST_DAYS, ["2018-03-29"], "2019-01-31", "last", ["2018-03-30", "2018-04-30"]),
+        (FIRST_DAYS, ["2018-01-02", "2018-09-04"], "2019-01-01", "first", ["2018-03-01", "2018-04-02"]),
+    ],
+)
+def test_trading_days_at_the_ends_of_months_may_be_moved_by_holidays(
+    tmp_path: Path, hour: str, days: str, moved: list[str], next_one: str, place: str, rule: list[str]
+) -> None:
+    recording = read(tmp_path, [f"2018-{day}{hour}" for day in days.split()])
+    assert (recording.timeline.step, following(recording, 1)) == ("1 month", [next_one + hour])
+    assert recording.timeline.write(recording.timeline.at(np.array([2, 3]))) == [day + hour for day in rule]
+    assert recording.repaired == (
+        f"{', '.join(day + hour for day in moved)} taken for the {place} business day of the month"
+    )
+
+
+def test_a_trading_month_may_lack(tmp_path: Path) -> None:
+    days = [f"2018-{day}" for day in LAST_DAYS.split() if day != "05-31"]
+    with pytest.raises(DataError, match="2018-06-29 follows 2018-04-30, expected a row every 1 month; 1 are absent"):
+        read(tmp_path, days)
+    assert len(read(tmp_path, days, repair=["gaps"]).values) == 12
+
+
+@pytest.mark.parametrize(
+    "days", ["2018-01-05 2018-02-08 2018-03-05 2018-04-09", "2018-01-31 2018-02-14 2018-03-14 2018-04-30 2018-05-02"]
+)
+def test_other_days_of_months_are_no_trading_days(tmp_path: Path, days: str) -> None:
+    with pytest.raises(DataError, match=r"points are missing|no whole number of steps"):
+        read(tmp_path, days.split())

@@ -141,6 +141,8 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
         new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
     # A run of former times remembers no checksum, so its file may have been another when it was trained.
     told = _NOT_SEEN if seen is not None else _TAKEN
+    if new is not None and not new and pooled and _are_others(data, trained or {}):
+        new = range(len(data.values))
     if new is not None:
         if not new and not file.no_intervals:
             raise ZooError(
@@ -155,6 +157,11 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
     shares = {split: trained[split] for split in ("val", "test") if split in trained}
     data = Series(recording, divide(recording, **shares), window=1, pool=pooled)
     return Source(data, _unseen(data), f"{_TAKEN}, as in the division it was trained with")
+
+
+def _are_others(data: Series, trained: dict[str, Any]) -> bool:
+    """Whether no series is among those that a pooled model was trained on, as far as their names tell."""
+    return Path(trained.get("path", "")).is_file() and not {*CsvSeries(**trained).names} & {*data.names}
 
 
 def _end_of_training(trained: dict[str, Any]) -> str | None:

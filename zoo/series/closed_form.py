@@ -38,7 +38,7 @@ class ClosedForm(GradientFree, Forecaster):
             self.find()
             self._is_due = False
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors, once there is something to be wrong."""
         return super().validation_step(batch, batch_idx) if self.is_fitted else {}
 

@@ -308,7 +308,8 @@ class Forecaster(Rolling, ZooModule):
         self.errors.widen(len(scales))
         # Where a series has not begun, or is over, there is nothing to be wrong about.
         counted = ~targets.isnan() & ~before.isnan().any(1, keepdim=True)
-        self.errors.update(*(torch.where(counted, one, 0) for one in (forecasts - targets, loss)), scales, counted)
+        errors, loss = torch.where(counted, forecasts - targets, 0), torch.where(counted, loss, 0)
+        self.errors.update(errors, loss, scales, counted)
         return {**found, "scales": scales.expand_as(targets)}
 
     def scores(self, outputs: dict[str, Tensor]) -> Tensor:

@@ -28,7 +28,9 @@ class Errors(Metric):
         """Makes room for as many series, as long as nothing has been added."""
         if self.sums.shape[2] != num_series:
             for name in ("sums", "counts"):
-                self._defaults[name] = self._defaults[name][..., :1].repeat_interleave(num_series, -1)
+                default = self._defaults[name]
+                assert isinstance(default, Tensor)
+                self._defaults[name] = default[..., :1].repeat_interleave(num_series, -1)
             self.reset()
 
     def update(self, errors: Tensor, losses: Tensor, scales: Tensor, counted: Tensor | None = None) -> None:

@@ -31,7 +31,6 @@ class Rolling(LightningModule):
         window: Steps that a forecast is made from.
         horizon: Steps that are forecast at once.
         shortest: Steps without which nothing can be forecast.
-        reach: How many more differences use up.
         pooled: Whether any number of series is forecast, each by itself.
         beside: The covariates that are looked at.
     """
@@ -40,9 +39,13 @@ class Rolling(LightningModule):
     window: int
     horizon: int
     shortest: int
-    reach: int
     pooled: bool
     beside: Covariates
+
+    @property
+    def reach(self) -> int:
+        """Steps of a window that its differences use up."""
+        raise NotImplementedError
 
     def check(self, inputs: Tensor) -> None:
         """Refuses inputs of a wrong shape."""

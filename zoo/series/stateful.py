@@ -122,7 +122,7 @@ class Stateful(Carrying):
             return None
         return self.follow(self.normalise(history))[1]
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> dict[str, Tensor]:
         """Adds up the errors of every step; gives back one row a step, ``(T, N, C)``."""
         inputs, targets = batch
         measured = self.measure(self.agree(self._go_on(inputs, batch_idx), targets), targets)
