@@ -111,8 +111,9 @@ class Beside:
             series: Their names.
 
         Raises:
-            DataError: One does; column and time are named.
+            DataError: One does; column and time are named. Or what times tell cannot be computed.
         """
+        features(self.timeline, 0, 1, self.calendar, self.holidays)  # which refuses what it cannot compute
         lacking = self.recorded[: self.length].isnan()
         if lacking.any():
             lacking = lacking & ~values.isnan()[:, None]

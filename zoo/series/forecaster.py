@@ -1,5 +1,6 @@
 """What every forecaster shares: normalisation, metrics, pictures; and what those share that are trained."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,9 @@ from zoo.series.drawing import draw_forecasts, draw_residuals
 from zoo.series.metrics import Errors, naive_errors, seasons_back
 from zoo.series.pooling import as_columns, as_rows, moments
 from zoo.series.rolling import Rolling
+
+# That of what data modules say of data, which is said once.
+log = logging.getLogger("datamodules")
 
 Output = Literal["vector", "sequence"]
 Residual = Literal["none", "last", "season", "auto"]
@@ -254,6 +258,11 @@ class Forecaster(Rolling, ZooModule):
             raise ZooError(
                 f"{type(self).__name__} looks at {least} steps and got {inputs.shape[1]}; give it more history"
             )
+
+    def on_fit_start(self) -> None:
+        """Says what makes no difference to it, once where many are compared."""
+        if self.beside and not self.looks_beside and self.trainer.is_global_zero:
+            log.warning("%s does not look at %s", type(self).__name__, self.beside.told)
 
     def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """The loss of normalised forecasts: Huber's (1964)."""
