@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from conftest import Zoo
+
+import zoo
 
 from .shop import fit
 
@@ -70,6 +73,18 @@ def test_a_pooled_run_forecasts_each_series_by_its_own_price(zoo_command: Zoo, t
     read = rows(tmp_path / "sales.csv")
     ahead = np.array([float(row["price"]) for row in read if not row["sales"]]).reshape(5, -1)[:, :7]
     assert np.corrcoef(forecasts.ravel(), ahead.ravel())[0, 1] < -0.7
+
+
+def test_a_frame_in_hand_tells_covariates_by_name(zoo_command: Zoo, sales: Path) -> None:
+    frame = pandas.read_csv(sales, index_col="day", parse_dates=True)
+    data = {"path": frame, "known": "price", "period": 7, "horizon": 7}
+    run = zoo.fit("linear_csv", data=data, quiet=True, figures=False)
+    ahead = run.load().forecast(frame, 7)
+    assert list(ahead.columns) == ["sales"]
+    assert ahead.index[0] == pandas.Timestamp("2024-10-27")
+    dearer = frame.assign(price=frame["price"] + frame["sales"].isna())
+    change = run.load().forecast(dearer, 7)["sales"] - ahead["sales"]
+    np.testing.assert_allclose(change, -8, atol=0.5)
 
 
 def test_a_backtest_and_a_comparison_look_beside(
