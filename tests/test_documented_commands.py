@@ -53,6 +53,8 @@ RUNS = {
     "runs/linear_table/FIRST": "linear_table --data.path flats.csv --data.target price",
     "runs/lstm_csv/ALL": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7 "
     "--data.fit_on all",
+    "runs/lstm_csv/PRICED": "lstm_csv --data.path priced.csv --data.value bread --data.time day --data.period 7 "
+    "--data.known price --data.calendar auto",
 }
 
 
@@ -105,6 +107,9 @@ def _furnished(folder: Path) -> Path:
     sales = "\n".join(["day,bread", *(f"{day},{100 + number % 7 * 5}" for number, day in enumerate(days))]) + "\n"
     for name in ("sales.csv", "sales-of-today.csv"):
         (folder / name).write_text(sales)
+    priced = [f"{day},{'' if number > 1180 else 100 + number % 7 * 5},{number % 3}" for number, day in enumerate(days)]
+    (folder / "priced.csv").write_text("\n".join(["day,bread,price", *priced]) + "\n")
+    (folder / "offers.csv").write_text("\n".join(["day,price", *(f"{day},2" for day in days[1181:])]) + "\n")
     (folder / "opinions.csv").write_text(opinions().read_text().replace("text,label", "review,verdict"))
     (folder / "flats.csv").write_text(flats().read_text().replace("target", "price").replace(",2\n", ",2.5\n"))
     (folder / "new-flats.csv").write_text((folder / "flats.csv").read_text())

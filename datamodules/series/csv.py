@@ -34,6 +34,10 @@ class CsvSeries(DividedSeries):
         thousands: The sign between thousands, likewise.
         period: Length of a season in steps; 1 if there is none. The naive forecast that MASE compares with repeats it.
             ``auto`` finds it by autocorrelation in what lies before the validation period, and says what it found.
+        known: Column, or columns, of what is known ahead, such as prices: covariates of the series, or of each series
+            where ``id`` tells them apart. Rows behind the last value, with its cell empty, tell what lies ahead.
+        past: Column, or columns, of covariates that are known up to now.
+        future: Another file that tells what is known ahead, with the columns of times and of ``known``.
         pool: Whether all series train one model that forecasts each by itself, see :class:`Series`; ``auto``: if ``id``
             tells them apart.
 
@@ -57,6 +61,9 @@ class CsvSeries(DividedSeries):
         decimal: str | None = None,
         thousands: str | None = None,
         period: int | Literal["auto"] = 1,
+        known: list[str] | str | None = None,
+        past: list[str] | str | None = None,
+        future: str | None = None,
         pool: bool | Literal["auto"] = False,
         **options: Any,
     ) -> None:
@@ -65,7 +72,7 @@ class CsvSeries(DividedSeries):
         pool = id is not None if isinstance(pool, str) else pool
         recording = read_csv(
             path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands,
-            ragged=pool,
+            ragged=pool, past=past, known=known, future=future,
         )  # fmt: skip
         if recording.repaired:
             tell(f"{path} was repaired: {recording.repaired}")

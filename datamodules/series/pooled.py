@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.memory import EpochBatches, Rows, Split
-from datamodules.windows import Windows
+from datamodules.series.covariates import WindowsBeside, joined
 
 # Windows that an epoch draws; of more there are, each epoch draws others.
 DRAWN = 1 << 13
@@ -22,14 +22,20 @@ class PooledWindows(Rows):
         period: Points to forecast; windows may begin before them.
         window: Number of steps that are seen.
         horizon: Number of steps that follow.
+        beside: Covariates of the same points, ``(T, P + K, C)``, if there are any.
+        past: Number of those that are known up to now.
 
     Shape:
-        - Inputs: ``(N, window, 1)``.
+        - Inputs: ``(N, window, 1)``; with covariates ``(N, window + horizon, 1 + P + K)``, see
+          :func:`~datamodules.series.covariates.joined`.
         - Targets: ``(N, horizon, 1)``.
     """
 
-    def __init__(self, values: Tensor, period: range, window: int, horizon: int) -> None:
+    def __init__(
+        self, values: Tensor, period: range, window: int, horizon: int, beside: Tensor | None = None, past: int = 0
+    ) -> None:
         self.window, self.series = window, values.T.contiguous()
+        self.beside, self.past = beside, past
         begins, ends = bounds(values)
         self.first = torch.maximum(begins, torch.tensor(period.start - window).clamp_min(0))
         counts = (ends.clamp_max(period.stop) - self.first - (window + horizon) + 1).clamp_min(0)
@@ -51,7 +57,11 @@ class PooledWindows(Rows):
         # One gather of all that a batch needs is faster than one of the inputs and one of the targets.
         places = (series * self.series.shape[1] + starts)[:, None] + self._steps
         rows = self.series.view(-1).take(places)[..., None]
-        return rows[:, : self.window], rows[:, self.window :]
+        inputs, targets = rows[:, : self.window], rows[:, self.window :]
+        if self.beside is None:
+            return inputs, targets
+        around = self.beside[starts[:, None] + self._steps, :, series[:, None]]
+        return joined(inputs, around[..., None], self.past), targets
 
 
 class DrawnBatches(EpochBatches):
@@ -70,8 +80,10 @@ class DrawnBatches(EpochBatches):
         return torch.randint(self.count, (self.size,), generator=generator)
 
 
-class EvaluatedWindows(Windows):
+class EvaluatedWindows(WindowsBeside):
     """Windows of many series beside each other, with the scales that their errors are measured by.
+
+    See :class:`~datamodules.series.covariates.WindowsBeside` for the arguments not listed.
 
     Args:
         values: The series, ``(T, C)``.
@@ -81,14 +93,18 @@ class EvaluatedWindows(Windows):
         every: Leave out all windows but every so many.
 
     Shape:
-        - Inputs: ``(N, window, C)``.
+        - Inputs: ``(N, window, C)``; with covariates ``(N, window + horizon, C * (1 + P + K))``.
         - Targets: ``(N, horizon, C)``.
         - Scales: ``(C,)``.
     """
 
-    def __init__(self, values: Tensor, window: int, horizon: int, scales: Tensor, every: int = 1) -> None:
-        super().__init__(values, window, horizon)
+    def __init__(
+        self, values: Tensor, window: int, horizon: int, scales: Tensor, every: int = 1, **covariates: Any
+    ) -> None:
+        super().__init__(values, window, horizon, **covariates)
         self.tensors = tuple(tensor[::every] for tensor in self.tensors)
+        if self.beside is not None:
+            self.beside = self.beside[::every]
         self.scales = scales
 
     def __getitem__(self, positions: Any) -> Split:

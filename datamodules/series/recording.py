@@ -4,12 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from datamodules.cells.numbers import check_signs, is_number, missing_words, read_numbers
 from datamodules.errors import DataError, listed
+from datamodules.series.ahead import covariates_of, laid_ahead, parted
+from datamodules.series.covariates import Covariates
 from datamodules.series.filling import together
 from datamodules.series.long import MOST, refuse_several, side_by_side, told_apart
 from datamodules.series.moments import read_times
@@ -31,6 +33,7 @@ class Recording(NamedTuple):
         names: Of the series.
         timeline: When they were measured.
         repaired: What was done to the file, in words.
+        covariates: What was recorded beside them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Recording(NamedTuple):
     names: list[str]
     timeline: Timeline
     repaired: str = ""
+    covariates: Covariates | None = None
 
 
 def read_csv(
@@ -52,6 +56,9 @@ def read_csv(
     decimal: str | None = None,
     thousands: str | None = None,
     ragged: bool = False,
+    past: Sequence[str] | str | None = None,
+    known: Sequence[str] | str | None = None,
+    future: str | Path | None = None,
 ) -> Recording:
     """Reads series from a CSV file: UTF-8, or UTF-16 that says so; its first line names the columns. Or from Parquet.
 
@@ -83,6 +90,9 @@ def read_csv(
             columns whose first and last cells may be empty. What a series lacks in between is still refused, unless
             ``missing`` (of cells) or ``gaps`` (of rows) is allowed, a third of its points at most and a tenth in one
             stretch. A series has two values at least.
+        past: Columns of covariates that are known up to now; those of each series where ``id`` tells them apart.
+        known: Columns of covariates that are known ahead: rows behind the last value, with its cell empty, tell them.
+        future: Another file that tells what is known ahead instead, with the same columns but for the values.
 
     Raises:
         DataError: The file is missing or cannot be understood, or something needs a repair that is not allowed.
@@ -90,34 +100,63 @@ def read_csv(
     path, repairs = Path(path), set(repair)
     _check_wishes(repairs, time, time_format, id, series)
     check_signs(decimal, thousands)
-    value = [value] if isinstance(value, str) else value
-    chosen = [series] if isinstance(series, str) else None if series is None else list(map(str, series))
-    rows, labels = _read_rows(path, value, time, time_format, id, decimal, thousands)
+    value, past, known = (_as_list(names) for names in (value, past, known))
+    beside = [*(past or ()), *(known or ())]
+    if future is not None and not known:
+        raise DataError(f"{future} is to tell what is known ahead, but names no column of it; use --data.known")
+    chosen = None if series is None else list(map(str, _as_list(series) or ()))
+    reading = partial(_read_rows, time=time, time_format=time_format, id=id, decimal=decimal, thousands=thousands)
+    rows, labels = reading(path, value, beside)
     if id is not None and labels is not None:
         rows = sorted_out(told_apart(rows, labels, id, chosen, None if ragged else MOST), repairs)
-        rows = rows if ragged else side_by_side(rows, repairs)
     elif time is not None:
         refuse_several(rows, time, rows.names, repairs)
+    count = len(rows.names) - len(beside)
+    names, each = rows._replace(names=rows.names[:count]).column_names(), list(rows.series)
+    if beside:
+        rows, ahead = parted(rows, count)
+        ahead = ahead.of_columns(len(rows.names) - len(known or ()))
+    if future is not None:
+        ahead, labels = reading(Path(future), known, [])
+        if id is not None and labels is not None:
+            ahead = told_apart(ahead, labels, id, each, None)
+    if not ragged and rows.owners is not None:
+        rows = side_by_side(rows, repairs)
     timeline, values, number, done = (apart if ragged else together)(rows, repairs, time is not None)
+    covariates = None
+    if beside:
+        values = values.reshape(len(values), max(len(each), 1), -1)
+        known_ahead = laid_ahead(ahead, timeline, number + len(values), repairs)
+        covariates = covariates_of(
+            past or [], known or [], values[..., count:], known_ahead, each, count if ragged else None
+        )
+        values = values[..., :count].reshape(len(values), -1)
     if number:
         first = timeline.at(np.array([number]))[0]
         timeline = replace(timeline, start=first if isinstance(first, np.datetime64) else int(first))
-    return Recording(str(path), values, rows.column_names(), replace(timeline, notation=rows.notation), ", ".join(done))
+    timeline = replace(timeline, notation=rows.notation)
+    return Recording(str(path), values, names, timeline, ", ".join(done), covariates)
+
+
+def _as_list(names: Sequence[Any] | str | None) -> list[Any] | None:
+    return [names] if isinstance(names, str) else None if names is None else list(names)
 
 
 def _read_rows(
     path: Path,
     value: Sequence[str] | None,
+    beside: Sequence[str],
+    *,
     time: str | None,
     time_format: str | None,
     id: str | None,
     decimal: str | None,
     thousands: str | None,
 ) -> tuple[Rows, Coded | None]:
-    """Rows as they stand in the file, and what tells the series of each."""
+    """Rows as they stand in the file, covariates behind the values, and what tells the series of each."""
     others = [name for name in (time, id) if name is not None]
     columns, lines, delimiter = read_table(
-        path, partial(_choose, path, value, others), "decimal commas need ; between the cells",
+        path, partial(_choose, path, value, others, beside), "decimal commas need ; between the cells",
         others if thousands is None else None, missing_words(), decimal,
     )  # fmt: skip
     moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
@@ -144,13 +183,15 @@ def _check_wishes(
         raise DataError(f"series is {series}, but no column tells series apart; name it with --data.id")
 
 
-def _choose(path: Path, value: Sequence[str] | None, others: list[str], header: list[str]) -> list[str]:
-    """Names of the columns to read, others than those of values first."""
+def _choose(
+    path: Path, value: Sequence[str] | None, others: list[str], beside: Sequence[str], header: list[str]
+) -> list[str]:
+    """Names of the columns to read: those of times and labels, of values, of covariates."""
     if all(map(is_number, header)):
         raise DataError(f"{path} line 1: {', '.join(header)}; expected the names of the columns")
-    check_columns(path, header, others)
+    check_columns(path, header, [*others, *beside])
     if value is None:
-        value = [name for name in header if name not in others]
+        value = [name for name in header if name not in {*others, *beside}]
         if len(value) != 1:
             raise DataError(
                 f"{path} has the columns {listed(header)}; say which to forecast with --data.value, and which holds "
@@ -159,8 +200,10 @@ def _choose(path: Path, value: Sequence[str] | None, others: list[str], header: 
     if not value or len(set(value)) < len(value):
         raise DataError(f"value is {list(value)}, expected one column or several different ones")
     roles: dict[str, str] = {}
-    for name, role in [*zip(others, ("time", "id"), strict=False), *((name, "value") for name in value)]:
+    named = [*zip(others, ("time", "id"), strict=False)]
+    named += [*((name, "value") for name in value), *((name, "a covariate") for name in beside)]
+    for name, role in named:
         if name in roles:
             raise DataError(f"column '{name}' is named both as {roles[name]} and as {role}")
         roles[name] = role
-    return [*others, *value]
+    return [*others, *value, *beside]

@@ -66,6 +66,10 @@ class Rows(NamedTuple):
             steps=self.steps[places], values=self.values[places], lines=self.lines[places], owners=owners
         )
 
+    def of_columns(self, first: int) -> "Rows":
+        """The same rows with the columns from one on."""
+        return self._replace(names=self.names[first:], values=self.values[:, first:])
+
     def column_names(self) -> list[str]:
         """The name of each column of each series, as those of one recording."""
         if len(self.names) == 1:

@@ -14,6 +14,8 @@ from datamodules.checksums import Checksum, of_tensors
 from datamodules.errors import DataError, TooShortError
 from datamodules.memory import EpochBatches, Split, load_batches, processes
 from datamodules.module import DataModule
+from datamodules.series.calendar import Calendar, asked
+from datamodules.series.covariates import Beside, WindowsBeside, joined
 from datamodules.series.periods import before, piece, roll_forward
 from datamodules.series.pooled import DrawnBatches, EvaluatedWindows, PooledWindows, bounds, thinning
 from datamodules.series.recording import Recording
@@ -73,6 +75,9 @@ class Series(DataModule):
             Guerrero's exponent, ``difference``, ``seasonal_difference``, or several of them in a list; ``auto``: the
             power with which a linear forecast of the last quarter of the training period is best. Batches, forecasts
             and errors are in the series' own unit all the same.
+        calendar: What models see of the times, see :mod:`~datamodules.series.calendar`: ``hour``, ``weekday``,
+            ``month``, or several of them in a list; ``auto``: those that vary from step to step.
+        holidays: A country, such as ``DE``, whose holidays models see, too; or a part of one, ``DE-BY``.
         batch_size: Windows in a training batch of one process; lanes have no use for it.
         eval_batch_size: Windows in a validation or test batch of one process; lanes have no use for it.
         seed: Determines the order of the training batches.
@@ -109,6 +114,8 @@ class Series(DataModule):
         fit_on: FitOn = "train",
         pool: bool = False,
         transform: Transform | list[Transform] | str = "none",
+        calendar: list[Calendar] | Calendar | Literal["auto"] | None = None,
+        holidays: str | None = None,
         batch_size: int = 32,
         eval_batch_size: int = 1024,
         seed: int = 0,
@@ -140,6 +147,11 @@ class Series(DataModule):
             raise DataError(f"fit_on is {fit_on!r}; there are {', '.join(get_args(FitOn))}")
         if fold_of not in ("test", "before"):
             raise DataError(f"fold_of is {fold_of!r}; there are test, before")
+        if mode != "vector" and (calendar or holidays or recording.covariates is not None):
+            raise DataError(
+                f"mode is {mode!r}, which knows no covariates; leave out --data.known, --data.past, --data.calendar "
+                "and --data.holidays, or use a model of windows, such as lstm_csv"
+            )
         if pool and mode != "vector":
             raise DataError(f"mode is {mode!r}, but pooled series are windows; leave out --data.pool")
         self.recording, self.pooled = recording, pool
@@ -154,11 +166,23 @@ class Series(DataModule):
         if fit_on == "known":
             self.periods = _without_validation(self.periods)
         self._window_asked, self.transform = window, words(transform)
+        self.beside = self._find_beside(calendar, holidays)
         self._settle()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.seed = seed
         self._check()
+
+    def _find_beside(self, calendar: list[Calendar] | str | None, holidays: str | None) -> Beside:
+        """What models see beside the series."""
+        recording, timeline = self.recording, self.recording.timeline
+        length, count = self.values.shape
+        beside = Beside(
+            recording.name, timeline, length, recording.covariates, asked(calendar, timeline, length), holidays,
+            count if self.pooled else 1, self.values.dtype,
+        )  # fmt: skip
+        beside.check(self.values, self.names)
+        return beside
 
     def _settle_season(self, train: range) -> None:
         """Settles the length of a season, for a subclass that finds it in the training period."""
@@ -314,6 +338,37 @@ class Series(DataModule):
             yield difference(power(portion, lambdas), self.differences)
 
     @property
+    def covariates(self) -> dict[str, Any]:
+        """What a model needs to know of what lies beside the series; nothing if there is nothing."""
+        return self.beside.facts(self.periods["train"].stop)
+
+    @property
+    def inputs(self) -> Tensor:
+        """The series as models take it, ``(T, C)``; with covariates ``(T, C + (P + K) * S)``."""
+        return self._with_beside(0) if self.beside else self.values
+
+    def ahead(self, horizon: int, hint: str = "add it to the data") -> Tensor:
+        """The series with what is known of the steps ahead, as a forecast takes it.
+
+        Args:
+            horizon: Steps ahead.
+            hint: What to do about a covariate that is not known so far ahead.
+
+        Returns:
+            ``(T, C)``; with covariates ``(T + horizon, C + (P + K) * S)``.
+
+        Raises:
+            DataError: A covariate is not known so far ahead.
+        """
+        if not self.beside:
+            return self.values
+        self.beside.check_ahead(horizon, self.names, hint)
+        return self._with_beside(horizon)
+
+    def _with_beside(self, horizon: int) -> Tensor:
+        return joined(self.values, self.beside.rows(0, len(self.values) + horizon), len(self.beside.past))
+
+    @property
     def step(self) -> str | None:
         """The time between two points in words, such as ``1 day``; None if points are only numbered."""
         return self.recording.timeline.step
@@ -355,6 +410,7 @@ class Series(DataModule):
         names = [self.names[place] for place in places]
         some.recording = self.recording._replace(values=self.recording.values[:, places], names=names)
         some.values, some.names = self.values[:, places], names
+        some.beside = self.beside.only(places)
         return some
 
     def folds(self, count: int, refit: bool = True, of: FoldOf = "test", known: bool = False) -> list[Self]:
@@ -448,15 +504,21 @@ class Series(DataModule):
         window = self._trained_window if split == "train" else self.window
         reach = self.values[max(period.start - window, 0) : period.stop]
         points = range(max(period.start, window), period.stop)
+        around = self._around(max(period.start - window, 0), period.stop)
         if self.pooled:
             every = 1 if split == "test" else thinning(len(points), self.horizon, self.values.shape[1])
-            evaluated = EvaluatedWindows(reach, window, self.horizon, torch.tensor(self.scales), every)
+            evaluated = EvaluatedWindows(reach, window, self.horizon, torch.tensor(self.scales), every, **around)
             return evaluated.of(points, self.recording.timeline, self.names)
-        windows = Windows(reach, window, self.horizon, sequence)
+        windows = WindowsBeside(reach, window, self.horizon, sequence, **around)
         return windows.of(points, self.recording.timeline, self.names)
 
     def _pooled_windows(self) -> PooledWindows:
-        return PooledWindows(self.values, self.periods["train"], self._trained_window, self.horizon)
+        around = self._around(0, len(self.values))
+        return PooledWindows(self.values, self.periods["train"], self._trained_window, self.horizon, **around)
+
+    def _around(self, start: int, stop: int) -> dict[str, Any]:
+        """The arguments by which windows show covariates of some points."""
+        return {"beside": self.beside.rows(start, stop), "past": len(self.beside.past)} if self.beside else {}
 
     def _chunks(self, period: range, lanes: int = 1) -> Lanes:
         length = len(period) // lanes

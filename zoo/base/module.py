@@ -146,7 +146,7 @@ class ZooModule(KeepsArguments, LightningModule):
             raise self.refusal(inputs)
         self.check(given)
         if not isinstance(inputs, Tensor):
-            check_finite(given)
+            self.check_known(given)
         return given.to(self.device)
 
     def as_tensor(self, inputs: Any) -> Tensor | None:
@@ -159,6 +159,14 @@ class ZooModule(KeepsArguments, LightningModule):
         Raises:
             ZooError: They are.
         """
+
+    def check_known(self, inputs: Tensor) -> None:
+        """Refuses holes in what a user gives.
+
+        Raises:
+            ZooError: There are some.
+        """
+        check_finite(inputs)
 
     def refusal(self, inputs: Any) -> ZooError:
         """The error that says what the model takes and what it was given."""

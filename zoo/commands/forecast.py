@@ -47,6 +47,8 @@ _LONGEST = 1_000_000
 # What says how a model was trained rather than what it is.
 _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "schedule", "dropout"}
 _FACTS = {"mean", "std", "naive_mae"}
+# What to do where a covariate is not known so far ahead.
+_AHEAD = "add a row for it behind the last value, whose cell is left empty, or name a file that has it with --future"
 
 
 Bounds = tuple[np.ndarray, np.ndarray]
@@ -98,6 +100,12 @@ def forecast(argv: list[str]) -> None:
         "--repair", nargs="+", metavar="WORD", help="repairs that are allowed: missing, order, duplicates, gaps"
     )
     parser.add_argument(
+        "--future",
+        type=Path,
+        metavar="CSV",
+        help="what is known ahead, such as prices, if not rows behind the last value tell it",
+    )
+    parser.add_argument(
         "--calibrate",
         metavar="NAME",
         help="take the intervals from this model of the same architecture and data, which kept a validation period",
@@ -111,7 +119,7 @@ def forecast(argv: list[str]) -> None:
     _check(options)
 
     model = load_forecaster(options.name, options.device)
-    source = find_series(options.name, options.trust, options, model.pooled)
+    source = find_series(options.name, options.trust, options, model.pooled, model.beside)
     data, horizon = source.data, options.horizon
     if not model.pooled and data.num_series != model.num_series:
         advice = "; name columns with --value" if options.data else ""
@@ -119,9 +127,10 @@ def forecast(argv: list[str]) -> None:
             f"{data.recording.name} has {data.num_series} series ({', '.join(data.names)}), '{options.name}' forecasts "
             f"{model.num_series}{advice}"
         )
-    model.check(data.values[None])
     if model.pooled:
         data = source.data.only(going_on(model, data))
+    known = data.ahead(horizon, _AHEAD)
+    model.check(known[None])
     if options.data is not None:
         tell_unlike(options.name, model, data, options.trust)
     if len(data.values) < model.window:
@@ -140,7 +149,7 @@ def forecast(argv: list[str]) -> None:
             _check_alike(options, model, data, judge, judged.data)
         widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon, data.values)
         told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
-    ahead = model.forecast(data.values, horizon).cpu()
+    ahead = model.forecast(known, horizon).cpu()
     if not ahead.isfinite().all():
         raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
 
@@ -225,6 +234,8 @@ def _settled(model: Forecaster, data: Series) -> set[str]:
 def _architecture(model: Any, settled: set[str]) -> dict[str, Any]:
     """Class and arguments of a model, but for what the data says and for how it was trained."""
     found = {name: value for name, value in model.hparams.items() if name not in _TRAINING | _FACTS | settled}
+    beside = found.get("covariates") or {}
+    found["covariates"] = {name: value for name, value in beside.items() if name not in _FACTS}
     if isinstance(model, Ensemble):
         found["members"] = [_architecture(member, settled) for member in model.members]
     return {"class": type(model).__name__, **found}
@@ -262,7 +273,7 @@ def calibrate(
         need = f"every step ahead takes {fewest} to calibrate {min(LEVELS)} %"
         advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
         raise ZooError(f"--horizon is {horizon}, but {found}, and {need}; {advice} --no-intervals")
-    errors = rolled_errors(model, data.values, period, horizon).cpu()
+    errors = rolled_errors(model, data.inputs, period, horizon).cpu()
     first, last = data.recording.timeline.write(data.times[[period.start, period.stop - 1]])
     told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
     if model.pooled:

@@ -17,6 +17,7 @@ from datamodules.series.series import Series
 from datamodules.series.timeline import Timeline
 from zoo.commands.origin import find_checksums, find_class, find_settings
 from zoo.errors import ZooError
+from zoo.series.covariates import Covariates
 from zoo.terminal import warn
 
 # What tells how to read a file.
@@ -39,14 +40,21 @@ class Source(NamedTuple):
     told: str
 
 
-def find_series(name: str, trust: bool = False, file: Namespace | None = None, pooled: bool = False) -> Source:
+def find_series(
+    name: str,
+    trust: bool = False,
+    file: Namespace | None = None,
+    pooled: bool = False,
+    beside: Covariates | None = None,
+) -> Source:
     """Finds the series that a model was trained on, or reads one from a file.
 
     Args:
         name: A published model, a run folder or a checkpoint file in one.
         trust: The run may name data from outside the zoo.
-        file: The options ``data`` and :data:`FILE_OPTIONS`, if ``data`` names a file.
+        file: The options ``data`` and :data:`FILE_OPTIONS`, if ``data`` names a file, and ``future``.
         pooled: Whether the model forecasts any number of series, each by itself.
+        beside: The covariates that it looks at.
 
     Raises:
         ZooError: What the model was trained on is not known or no series, and no file is named.
@@ -59,11 +67,15 @@ def find_series(name: str, trust: bool = False, file: Namespace | None = None, p
     try:
         if file is not None and file.data is not None:
             csv_run = kind is not None and issubclass(kind, CsvSeries)
-            return _read_file(file, arguments if csv_run else None, learnt_from.get("train"), pooled)
+            return _read_file(file, arguments if csv_run else None, learnt_from.get("train"), pooled, beside)
         if kind is None:
             raise ZooError(f"{name} lies in no run folder, so its series is not known; name a file with --data")
         if issubclass(kind, CsvSeries) and not Path(arguments.get("path", "")).is_file():
             raise ZooError(f"'{name}' was trained on {arguments.get('path')}, which is not there; name it with --data")
+        if file is not None and file.future is not None:
+            if not issubclass(kind, CsvSeries):
+                raise ZooError(f"--future tells what is known ahead beside a file, and '{name}' learnt from none")
+            arguments = {**arguments, "future": str(file.future)}
         data = kind(**arguments)
     except (TypeError, ValueError, AttributeError) as error:
         raise ZooError(
@@ -116,7 +128,13 @@ def _find_class(origin: Path, class_path: str, trust: bool) -> type[Series]:
     return found
 
 
-def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum | None, pooled: bool = False) -> Source:
+def _read_file(
+    file: Namespace,
+    trained: dict[str, Any] | None,
+    seen: Checksum | None,
+    pooled: bool = False,
+    beside: Covariates | None = None,
+) -> Source:
     """Reads a file.
 
     Args:
@@ -124,18 +142,22 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
         trained: The arguments of the :class:`CsvSeries` that the model learned from, if it did.
         seen: The checksum of what it was trained on, if that is known.
         pooled: Whether series may begin and end at different times.
+        beside: The covariates that the model looks at.
     """
+    beside = beside or Covariates()
     options: dict[str, Any] = {name: getattr(file, name) or (trained or {}).get(name) for name in FILE_OPTIONS}
     options["repair"] = options["repair"] or ()
+    options |= {name: (trained or {}).get(name) or getattr(beside, name) for name in ("past", "known")}
+    clock: dict[str, Any] = {"calendar": beside.calendar, "holidays": beside.holidays}
     try:
-        recording = read_csv(file.data, **options, ragged=pooled)
+        recording = read_csv(file.data, **options, ragged=pooled, future=file.future)
     except DataError as error:
         raise DataError(_in_own_flags(str(error))) from error
     if recording.repaired:
         warn(f"{file.data} was repaired: {recording.repaired}")
     if len(recording.values) < 4:
         raise ZooError(f"{file.data} is too short to continue: {len(recording.values)} rows, expected 4 or more")
-    data = Series(recording, {}, window=1, fit_on="all", pool=pooled)
+    data = Series(recording, {}, window=1, fit_on="all", pool=pooled, **clock)
     new = _after_the_same(data, seen) if seen is not None else None
     if new is None and trained is not None and options["time"] is not None:
         new = _after(data, seen.get("until") if seen is not None else _end_of_training(trained))
@@ -155,7 +177,7 @@ def _read_file(file: Namespace, trained: dict[str, Any] | None, seen: Checksum |
     if trained.get("fit_on") == "all":
         return Source(data, None, "")
     shares = {split: trained[split] for split in ("val", "test") if split in trained}
-    data = Series(recording, divide(recording, **shares), window=1, pool=pooled)
+    data = Series(recording, divide(recording, **shares), window=1, pool=pooled, **clock)
     return Source(data, _unseen(data), f"{_TAKEN}, as in the division it was trained with")
 
 

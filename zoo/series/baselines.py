@@ -56,6 +56,7 @@ class Baseline(Forecaster):
     network: FixedFilter
     learns = False
     chooses = False
+    looks_beside = False
 
     def look_at(self, terms: Sequence[Sequence[tuple[int, Range]]]) -> None:
         """Builds the network; see :class:`FixedFilter`.
@@ -73,7 +74,7 @@ class Baseline(Forecaster):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit; normalising would only round them."""
-        given = self.take(inputs)
+        given, _ = self.apart(self.take(inputs))
         if given.dtype != torch.float64:
             return self.network(given)
         # Weights of 32 bits add up to 1 only nearly, which a level far above the steps would show.

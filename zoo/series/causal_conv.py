@@ -88,9 +88,10 @@ class CausalConvNet(nn.Module):
         stride: Of the first plain convolution, with output ``vector``: all further ones look at every ``stride``-th of
             its places only. More than ``kernel_size`` would skip values.
         output: ``vector`` or ``sequence``.
+        in_features: Numbers a step; ``num_series`` if left out.
 
     Shape:
-        - Input: ``(N, T, C)``, any ``T``.
+        - Input: ``(N, T, in_features)``, any ``T``.
         - Output: ``(N, H, C)`` for a vector; ``(N, T, C)`` for a sequence, whose step ``t`` has seen inputs ``<= t``.
 
     Attributes:
@@ -110,8 +111,10 @@ class CausalConvNet(nn.Module):
         gated: bool = False,
         stride: int = 1,
         output: Output = "vector",
+        in_features: int | None = None,
     ) -> None:
         super().__init__()
+        in_features = num_series if in_features is None else in_features
         if kernel_size < 2 or receptive_field < 2:
             raise ZooError(
                 f"kernel_size is {kernel_size} and receptive_field {receptive_field}, expected at least 2 each; "
@@ -130,13 +133,13 @@ class CausalConvNet(nn.Module):
             dilations.append(2 ** max(behind, 0))
             seen += (kernel_size - 1) * dilations[-1] * (stride if dilations[1:] else 1)
         self.receptive_field, self.horizon, self.output, self.stride = seen, horizon, output, stride
-        self.project = nn.Conv1d(num_series, channels, 1) if gated else None
+        self.project = nn.Conv1d(in_features, channels, 1) if gated else None
         self.layers = nn.ModuleList()
         for number, dilation in enumerate(dilations):
             if gated:
                 self.layers.append(GatedBlock(channels, kernel_size, dilation, number == len(dilations) - 1))
             else:
-                width, step = (channels, 1) if number else (num_series, stride)
+                width, step = (channels, 1) if number else (in_features, stride)
                 self.layers.append(CausalConv1d(width, channels, kernel_size, dilation, step))
         self.mix = nn.Conv1d(channels, channels, 1) if gated else None
         self.head = nn.Linear(channels, horizon * num_series)
@@ -214,8 +217,9 @@ class CausalConv(TrainedForecaster):
     ) -> None:
         super().__init__(window=window, **options)
         self.network = CausalConvNet(
-            self.num_series, self.horizon, channels, kernel_size, receptive_field or window, gated, stride, self.output
-        )
+            self.num_series, self.horizon, channels, kernel_size, receptive_field or window, gated, stride, self.output,
+            self.in_features,
+        )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit; a long sequence part by part, in the memory that one of them takes."""

@@ -31,7 +31,8 @@ def rolled_errors(model: Forecaster, values: Tensor, period: range, horizon: int
 
     Args:
         model: The forecaster.
-        values: The whole series in its own unit, ``(T, C)``; what lies before the period is known to the model.
+        values: The whole series in its own unit, ``(T, C)``; what lies before the period is known to the model. With
+            covariates as :meth:`~zoo.series.rolling.Rolling.forecast_from` takes it, up to the end of the period.
         period: Points to forecast; the first has at least ``window`` points before it.
         horizon: Steps to forecast from every point, ``H``.
 
@@ -44,6 +45,7 @@ def rolled_errors(model: Forecaster, values: Tensor, period: range, horizon: int
     if period.stop > len(values):
         raise ZooError(f"the period ends at {period.stop}, but the series at {len(values)}")
     forecasts = model.forecast_from(values[: period.stop], period, horizon)
+    values = values[:, : model.series_columns(values)]
     beyond = torch.full((horizon - 1, values.shape[1]), torch.nan)
     truth = torch.cat([values[period.start : period.stop], beyond.to(values.device)])
     targets = truth.unfold(0, horizon, 1).transpose(1, 2).to(forecasts.device)

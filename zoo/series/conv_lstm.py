@@ -24,9 +24,10 @@ class ConvLSTMNet(nn.Module):
         num_layers: Number of LSTMs.
         output: ``vector`` or ``sequence``.
         dropout: Probability of dropping a unit between two LSTMs in training.
+        in_features: Numbers a step; ``num_series`` if left out.
 
     Shape:
-        - Input: ``(N, T, C)``, any ``T``.
+        - Input: ``(N, T, in_features)``, any ``T``.
         - Output: ``(N, H, C)`` for a vector; ``(N, T, C)`` for a sequence, whose step ``t`` has seen inputs ``<= t``.
 
     Raises:
@@ -44,11 +45,14 @@ class ConvLSTMNet(nn.Module):
         num_layers: int = 2,
         output: Output = "vector",
         dropout: float = 0.0,
+        in_features: int | None = None,
     ) -> None:
         super().__init__()
         if stride > 1 and output == "sequence":
             raise ZooError(f"stride {stride} leaves out steps, which output 'sequence' cannot; use output 'vector'")
-        self.convolution = CausalConv1d(num_series, channels, kernel_size, stride=stride)
+        self.convolution = CausalConv1d(
+            num_series if in_features is None else in_features, channels, kernel_size, stride=stride
+        )
         keras_initialise(self.convolution)
         self.recurrent = RecurrentNet(
             channels, num_series, horizon, hidden_size, num_layers, "lstm", output=output, dropout=dropout
@@ -88,5 +92,6 @@ class ConvLSTM(TrainedForecaster):
     ) -> None:
         super().__init__(output=output, **options)
         self.network = ConvLSTMNet(
-            self.num_series, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout
-        )
+            self.num_series, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout,
+            self.in_features,
+        )  # fmt: skip

@@ -29,6 +29,11 @@ class ForecastEnsemble(Ensemble, Forecaster):
             found = (member.horizon, member.num_series, member.output)
             takes_all = member.pooled and not self.pooled
             expected = (self.horizon, 1 if takes_all else self.num_series, "vector")
+            if member.beside.names != self.beside.names:
+                raise ZooError(
+                    f"a member looks at {member.beside.told or 'no covariates'}, expected "
+                    f"{self.beside.told or 'none'}, as the data has"
+                )
             if found != expected or self.pooled > member.pooled:
                 raise ZooError(
                     f"a member forecasts {found[0]} steps of {found[1]} series as a {found[2]}, expected "
@@ -43,4 +48,5 @@ class ForecastEnsemble(Ensemble, Forecaster):
     def forward(self, inputs: Any) -> Tensor:
         """Mean of the forecasts, in the series' own unit."""
         given = self.take(inputs)
-        return torch.stack([member(given[:, -member.window :]) for member in self._forecasters]).mean(0)
+        beyond = self.rows_ahead(1)
+        return torch.stack([member(given[:, -member.window - beyond :]) for member in self._forecasters]).mean(0)

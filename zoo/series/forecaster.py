@@ -1,5 +1,6 @@
 """What every forecaster shares: normalisation, metrics, pictures; and what those share that are trained."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
@@ -15,10 +16,14 @@ from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized, one_of
 from zoo.base.rows import Rows, last_layer, rows_of
 from zoo.errors import ZooError
+from zoo.series.covariates import Beside, Covariates, Effect
 from zoo.series.drawing import draw_forecasts, draw_residuals
 from zoo.series.metrics import Errors, naive_errors, seasons_back
 from zoo.series.pooling import as_columns, as_rows, moments
 from zoo.series.rolling import Rolling
+
+# That of what data modules say of data, which is said once.
+log = logging.getLogger("datamodules")
 
 Output = Literal["vector", "sequence"]
 Residual = Literal["none", "last", "season", "auto"]
@@ -48,13 +53,18 @@ class Forecaster(Rolling, ZooModule):
         pooled: Forecast any number of series, each by itself as if there were no other, so ``num_series`` is 1. Each
             window is brought to zero mean and unit variance by its own moments instead of ``mean`` and ``std`` (RevIN;
             Kim et al., 2022), whence a series of any scale can be forecast that training has never shown.
+        covariates: What lies beside the series: the arguments of :class:`~zoo.series.covariates.Covariates`. Nothing if
+            left out.
 
     Shape:
-        - Input: float ``(N, T, C)``; if pooled, of any ``C``, and NaN where a series has not begun.
+        - Input: float ``(N, T, C)``; if pooled, of any ``C``, and NaN where a series has not begun. With ``P``
+          covariates of the past and ``K`` that are known ahead ``(N, T + H, C + P + K)``, NaN where nothing is known
+          ahead; if pooled, ``C`` columns of each covariate.
         - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence; NaN where an input is.
 
     Attributes:
         output: ``vector`` or ``sequence``; see :class:`TrainedForecaster`.
+        looks_beside: Whether covariates make a difference to it.
         metric: ``mae``; of several series ``mase``, or one in thousands would drown one in tenths.
         can_pool: Whether it learns anything that several series could share.
 
@@ -65,12 +75,15 @@ class Forecaster(Rolling, ZooModule):
     metric = "mae"
     output: Output = "vector"
     can_pool = True
+    looks_beside = True
     network: nn.Module
     mean: Tensor
     mean_rest: Tensor
     std: Tensor
     naive_mae: Tensor
     power: Tensor
+    beside_mean: Tensor
+    beside_std: Tensor
 
     def __init__(
         self,
@@ -84,6 +97,7 @@ class Forecaster(Rolling, ZooModule):
         power: Sequence[float] = (1.0,),
         differences: Sequence[int] = (),
         pooled: bool = False,
+        covariates: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -107,6 +121,10 @@ class Forecaster(Rolling, ZooModule):
         rest = torch.tensor(list(mean), dtype=torch.float64) - self.mean
         self.register_buffer("mean_rest", rest.float(), persistent=False)
         self._keep_transformation(power, differences)
+        self.beside = Covariates(**covariates or {})
+        if self.beside:
+            self.register_buffer("beside_mean", self.beside.mean, persistent=False)
+            self.register_buffer("beside_std", self.beside.std, persistent=False)
         self.errors = Errors(horizon, num_series)
         self._of_each: Tensor | None = None
         if num_series > 1 or pooled:
@@ -126,16 +144,31 @@ class Forecaster(Rolling, ZooModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Forecasts in the series' own unit."""
-        given = self.take(inputs)
+        given, beside = self.apart(self.take(inputs))
         windows = self.normalise(given)
         if not self.pooled:
-            return self.denormalise(self.predict(windows), given)
-        return self.denormalise(as_columns(self.predict(as_rows(windows)), given.shape[2]), given)
+            return self.denormalise(self.predict(windows, beside), given)
+        return self.denormalise(as_columns(self.predict(as_rows(windows), beside), given.shape[2]), given)
 
     @property
     def takes(self) -> str:
         """Windows."""
+        if self.beside:
+            count = len(self.beside.names)
+            series = f"C * {1 + count}" if self.pooled else f"{self.num_series + count}"
+            return f"numbers (N, T + {self.horizon}, {series}), the series and {self.beside.told},"
         return "numbers (N, T, C)" if self.pooled else f"numbers (N, T, {self.num_series})"
+
+    def apart(self, inputs: Tensor) -> tuple[Tensor, Beside | None]:
+        """Series up to now, ``(N, T, C)``, and what lies beside them; pooled series are told one a row there."""
+        if not self.beside:
+            return inputs, None
+        series = self.series_columns(inputs)
+        rows = inputs[..., series:]
+        rows = as_rows(rows, len(self.beside.names)) if self.pooled else rows
+        rows = ((rows - self.beside_mean) / self.beside_std).to(self.mean.dtype)
+        split = self.beside.num_past
+        return inputs[:, : -self.horizon, :series], Beside(rows[:, : -self.horizon, :split], rows[..., split:])
 
     @property
     def reach(self) -> int:
@@ -198,7 +231,7 @@ class Forecaster(Rolling, ZooModule):
         seen, ahead = together[..., : -targets.shape[-2], :], together[..., -targets.shape[-2] :, :]
         return self._scaled(seen, seen), self._scaled(ahead, seen)
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def predict(self, inputs: Tensor, beside: Beside | None = None) -> Tensor:
         """Normalised forecasts from normalised inputs."""
         self._check_steps(inputs, self.shortest)
         return self.network(inputs)
@@ -209,15 +242,27 @@ class Forecaster(Rolling, ZooModule):
         Raises:
             ZooError: They are no ``(N, T, C)``, or too short.
         """
-        self._check_steps(inputs, self.shortest + self.reach)
+        width = 1 + len(self.beside.names) if self.pooled else self.num_series + len(self.beside.names)
+        if inputs.ndim != 3 or (inputs.shape[2] % width if self.pooled else inputs.shape[2] != width):
+            raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected {self.takes.removeprefix('numbers ')}")
+        self._check_steps(inputs[:, : inputs.shape[1] - self.rows_ahead(1)], self.shortest + self.reach)
+
+    def check_known(self, inputs: Tensor) -> None:
+        """Refuses holes in what a user gives, but where nothing can be known yet."""
+        told, ahead = self.apart_by_time(inputs, self.horizon if self.beside else 0)
+        super().check_known(told)
+        super().check_known(ahead)
 
     def _check_steps(self, inputs: Tensor, least: int) -> None:
-        if inputs.ndim != 3 or not (self.pooled or inputs.shape[2] == self.num_series):
-            raise ZooError(f"inputs have shape {tuple(inputs.shape)}, expected {self.takes.removeprefix('numbers ')}")
         if inputs.shape[1] < least:
             raise ZooError(
                 f"{type(self).__name__} looks at {least} steps and got {inputs.shape[1]}; give it more history"
             )
+
+    def on_fit_start(self) -> None:
+        """Says what makes no difference to it, once where many are compared."""
+        if self.beside and not self.looks_beside and self.trainer.is_global_zero:
+            log.warning("%s does not look at %s", type(self).__name__, self.beside.told)
 
     def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """The loss of normalised forecasts: Huber's (1964)."""
@@ -242,7 +287,7 @@ class Forecaster(Rolling, ZooModule):
         forecasts = self.agree(self(inputs), targets)
         if self.output == "sequence":
             forecasts, targets = forecasts[:, -1:], targets[:, -1:]
-        return self.measure(forecasts, targets, inputs, *scales)
+        return self.measure(forecasts, targets, self.apart(inputs)[0], *scales)
 
     test_step = validation_step
 
@@ -314,7 +359,9 @@ class Forecaster(Rolling, ZooModule):
 
     def example_input(self) -> Tensor:
         """One window of average values."""
-        return self.mean.cpu().expand(1, self.window, self.num_series).contiguous()
+        window = self.mean.cpu().expand(1, self.window, self.num_series)
+        beside = self.beside.mean.expand(1, self.window + self.rows_ahead(1), -1)
+        return torch.cat([F.pad(window, (0, 0, 0, self.rows_ahead(1))), beside], 2)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
         """Draws the series with its forecasts, and what remained; rows may state ``times`` of targets and ``names``."""
@@ -329,6 +376,10 @@ class Forecaster(Rolling, ZooModule):
 class TrainedForecaster(Forecaster, Optimized):
     """Base of the forecasters that learn by gradients. See :class:`Forecaster` for the arguments not listed.
 
+    A series is taken to be the sum of what the covariates known ahead do to it at each step and of what the network
+    forecasts (dynamic regression; Hyndman and Athanasopoulos, 2021, chapter 10): the network is shown the window less
+    these effects, and those of the steps ahead are added to its forecast. Covariates of the past are more inputs of it.
+
     Args:
         output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
             the window, the next one.
@@ -341,10 +392,14 @@ class TrainedForecaster(Forecaster, Optimized):
         level_noise: Likewise of an offset that all values of a window share, inputs and targets.
         loss: ``huber`` (Huber, 1964), ``mse`` or ``mae``, of normalised values.
         delta: Where the Huber loss turns from square to straight, in standard deviations.
+        effect_hidden_size: Width of the hidden layer by which covariates known ahead act together on the series; 0
+            makes their effect a weighted sum.
 
     Raises:
         ZooError: The arguments contradict each other.
     """
+
+    learnt = ("network.", "effect.")
 
     def __init__(
         self,
@@ -355,6 +410,7 @@ class TrainedForecaster(Forecaster, Optimized):
         level_noise: float = 0.0,
         loss: Loss = "huber",
         delta: float = 1.0,
+        effect_hidden_size: int = 16,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -377,6 +433,11 @@ class TrainedForecaster(Forecaster, Optimized):
             raise ZooError(f"output 'sequence' forecasts one step, not horizon {self.horizon}; use output 'vector'")
         self.output, self.residual, self.relative, self.loss, self.delta = output, residual, relative, loss, delta
         self.input_noise, self.level_noise = input_noise, level_noise
+        if output == "sequence" and self.beside:
+            raise ZooError("covariates need output 'vector'; leave out --data.known, --data.past, --data.calendar")
+        self.in_features = self.num_series + self.beside.num_past
+        if self.beside.num_known:
+            self.effect = Effect(self.beside.num_known, self.num_series, effect_hidden_size)
         if residual == "season":
             if output == "sequence" or not 1 < self.period <= self.window - self.reach:
                 raise ZooError(
@@ -390,13 +451,24 @@ class TrainedForecaster(Forecaster, Optimized):
         names = [f"{step} of {series}" for step in range(self.horizon) for series in range(self.num_series)]
         return rows_of(self, last_layer(self.network), Rows("steps", names))
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def predict(self, inputs: Tensor, beside: Beside | None = None) -> Tensor:
         """Normalised forecasts from normalised inputs."""
         self._check_steps(inputs, self.shortest)
-        if self.residual == "none":
-            return self.network(inputs)
-        anchor = self.anchor(inputs)
-        return anchor + self.network(inputs - anchor[:, :1] if self.relative else inputs)
+        if beside is None:
+            return self._go_on_from(inputs)
+        steps = inputs.shape[1]
+        past = beside.past[:, -steps:]
+        if not self.beside.num_known:
+            return self._go_on_from(inputs, past)
+        effects = difference(self.effect(beside.known), self.differences)
+        return self._go_on_from(inputs - effects[:, :steps], past) + effects[:, steps:]
+
+    def _go_on_from(self, inputs: Tensor, past: Tensor | None = None) -> Tensor:
+        """What the network makes of a window and the covariates of its past, on top of the anchor."""
+        anchor = None if self.residual == "none" else self.anchor(inputs)
+        shown = inputs - anchor[:, :1] if self.relative and anchor is not None else inputs
+        found = self.network(shown if past is None else torch.cat([shown, past], 2))
+        return found if anchor is None else anchor + found
 
     def anchor(self, inputs: Tensor) -> Tensor:
         """What the network's output is added to."""
@@ -413,8 +485,9 @@ class TrainedForecaster(Forecaster, Optimized):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         """Loss of a batch."""
-        inputs, targets = self.disturb(*self.normalise_pair(*batch))
-        return self.error(self.agree(self.predict(inputs), targets), targets)
+        inputs, beside = self.apart(batch[0])
+        inputs, targets = self.disturb(*self.normalise_pair(inputs, batch[1]))
+        return self.error(self.agree(self.predict(inputs, beside), targets), targets)
 
     def disturb(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Adds the noise that training asks for to normalised values."""

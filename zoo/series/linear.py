@@ -17,15 +17,23 @@ class MLP(nn.Sequential):
         window: Steps of a window, ``T``.
         horizon: Steps ahead, ``H``.
         hidden_sizes: Widths of the hidden layers, each with ReLU.
+        in_features: Numbers a step; ``num_series`` if left out.
 
     Shape:
-        - Input: ``(N, T, C)``; of more steps the last ``window`` are looked at.
+        - Input: ``(N, T, in_features)``; of more steps the last ``window`` are looked at.
         - Output: ``(N, H, C)``.
     """
 
-    def __init__(self, num_series: int, window: int, horizon: int, hidden_sizes: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        num_series: int,
+        window: int,
+        horizon: int,
+        hidden_sizes: Sequence[int] = (),
+        in_features: int | None = None,
+    ) -> None:
         layers: list[nn.Module] = []
-        width = window * num_series
+        width = window * (num_series if in_features is None else in_features)
         for size in hidden_sizes:
             layers += [nn.Linear(width, size), nn.ReLU()]
             width = size
@@ -51,7 +59,7 @@ class Linear(TrainedForecaster):
     def __init__(self, **options: Any) -> None:
         super().__init__(output="vector", **options)
         self.shortest = self.window - self.reach
-        self.network = MLP(self.num_series, self.shortest, self.horizon)
+        self.network = MLP(self.num_series, self.shortest, self.horizon, in_features=self.in_features)
 
 
 class DenseForecaster(TrainedForecaster):
@@ -68,4 +76,4 @@ class DenseForecaster(TrainedForecaster):
     def __init__(self, hidden_sizes: Sequence[int] = (10, 10), **options: Any) -> None:
         super().__init__(output="vector", **options)
         self.shortest = self.window - self.reach
-        self.network = MLP(self.num_series, self.shortest, self.horizon, hidden_sizes)
+        self.network = MLP(self.num_series, self.shortest, self.horizon, hidden_sizes, self.in_features)

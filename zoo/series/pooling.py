@@ -9,9 +9,14 @@ from torch import Tensor
 _LEAST = 0.01
 
 
-def as_rows(windows: Tensor) -> Tensor:
-    """Series beside each other as rows of their own, ``(N, T, C)`` to ``(N * C, T, 1)``."""
-    return windows.transpose(1, 2).flatten(0, 1).unsqueeze(-1)
+def as_rows(windows: Tensor, features: int = 1) -> Tensor:
+    """Series beside each other as rows of their own, ``(N, T, F * C)`` to ``(N * C, T, F)``.
+
+    Args:
+        windows: All series, then the next feature of each, and so on.
+        features: Numbers that each series has at a step.
+    """
+    return windows.unflatten(2, (features, -1)).permute(0, 3, 1, 2).flatten(0, 1)
 
 
 def as_columns(rows: Tensor, columns: int) -> Tensor:
@@ -31,23 +36,27 @@ def moments(windows: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.where(std > 0, std, 1.0)
 
 
-def of_what_is_known(extend: Callable[[Tensor], Tensor], rows: Tensor, shortest: int, horizon: int) -> Tensor:
+def of_what_is_known(
+    extend: Callable[[Tensor], Tensor], rows: Tensor, shortest: int, horizon: int, ahead: int = 0
+) -> Tensor:
     """Continues series that begin at different times, those of equal length together.
 
     Args:
         extend: Continues series of equal length, ``(N, T, 1)`` to ``(N, horizon, 1)``.
-        rows: ``(N, T, 1)``; NaN before a series begins.
+        rows: ``(N, T, 1)``; NaN before a series begins. With covariates behind it ``(N, T + ahead, F)``.
         shortest: Steps without which none can be continued.
         horizon: Steps to forecast.
+        ahead: Steps of covariates ahead.
 
     Returns:
         ``(N, horizon, 1)``; NaN of series that have ended, or are shorter.
     """
-    begins = rows.isnan().squeeze(-1).sum(1)
-    begins = torch.where(rows[:, -1, 0].isnan(), rows.shape[1], begins)
-    ahead = rows.new_full((len(rows), horizon, 1), torch.nan)
+    steps = rows.shape[1] - ahead
+    lacking = rows[:, :steps, 0].isnan()
+    begins = torch.where(lacking[:, -1], steps, lacking.sum(1))
+    following = rows.new_full((len(rows), horizon, 1), torch.nan)
     for begin in begins.unique().tolist():
-        if rows.shape[1] - begin >= shortest:
+        if steps - begin >= shortest:
             alike = begins == begin
-            ahead[alike] = extend(rows[alike, begin:]).to(ahead.dtype)
-    return ahead
+            following[alike] = extend(rows[alike, begin:]).to(following.dtype)
+    return following

@@ -178,7 +178,7 @@ class Recurrent(Carrying):
     ) -> None:
         super().__init__(**options)
         self.network = RecurrentNet(
-            self.num_series, self.num_series, self.horizon, hidden_size, num_layers, cell, bidirectional, self.output,
+            self.in_features, self.num_series, self.horizon, hidden_size, num_layers, cell, bidirectional, self.output,
             activation, dropout,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from zoo.errors import ZooError
 FACTS = (
     "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
     "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "power",
-    "differences", "pooled", "vocab_size", "tokenizer", "length", "schema",
+    "differences", "pooled", "covariates", "vocab_size", "tokenizer", "length", "schema",
 )  # fmt: skip
 
 

@@ -164,7 +164,13 @@ def _write_series(thing: Any, settings: Mapping[str, Any], folder: Path) -> dict
     if moments is not None:
         cells = ([str(moment), *row] for moment, row in zip(moments, cells, strict=True))
     path = _write_csv(folder / _FILES["series"], head, cells)
-    return {"path": path, "time": time, "value": called}
+    beside = {name for place in ("known", "past") for name in _names(settings.get(place))}
+    return {"path": path, "time": time, "value": [name for name in called if name not in beside]}
+
+
+def _names(given: Any) -> list[str]:
+    """Names of columns, of which one may be given alone."""
+    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _name(given: Any, number: int) -> str:

@@ -32,6 +32,7 @@ class Classic(ClosedForm):
     # Of the parameters, in the order of the columns.
     columns: tuple[str, ...] = ()
     can_pool = False  # every series has parameters of its own
+    looks_beside = False
     found: Tensor
     has: Tensor
     counted: Tensor
@@ -108,7 +109,7 @@ class Classic(ClosedForm):
     def extend(self, known: Tensor, horizon: int) -> Tensor:
         """Continues checked series ``(N, T, C)`` by as many steps as wanted, at once."""
         self.check_fitted()
-        latest = known[:, -self.window :]
+        latest = self.series_of(known, horizon)[:, -self.window :]
         history = self.normalise(latest).double()
         ahead = [
             self.go_on(history[..., number], horizon, self.parameters_found(number))
