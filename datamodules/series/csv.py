@@ -1,12 +1,13 @@
 """Series from a CSV file of one's own."""
 
 import hashlib
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.errors import DataError
+from datamodules.errors import DataError, listed
 from datamodules.notes import tell
 from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording, Repair, read_csv
@@ -14,6 +15,8 @@ from datamodules.series.season import find_period
 
 # Of more series so many tell the season.
 _TYPICAL = 32
+# The name of a source tells so many.
+_NAMED = 20
 
 
 class CsvSeries(DividedSeries):
@@ -70,9 +73,9 @@ class CsvSeries(DividedSeries):
         if isinstance(pool, str) and pool != "auto":
             raise DataError(f"pool is {pool!r}, expected true, false or auto")
         pool = id is not None if isinstance(pool, str) else pool
-        recording = read_csv(
-            path, value, time, time_format, repair or (), id=id, series=series, decimal=decimal, thousands=thousands,
-            ragged=pool, past=past, known=known, future=future,
+        recording = _read(
+            path, value=value, time=time, time_format=time_format, repair=repair or (), id=id, series=series,
+            decimal=decimal, thousands=thousands, ragged=pool, past=past, known=known, future=future,
         )  # fmt: skip
         if recording.repaired:
             tell(f"{path} was repaired: {recording.repaired}")
@@ -109,12 +112,27 @@ class CsvSeries(DividedSeries):
     def source(self) -> dict[str, str]:
         """Name and checksum of the file, and what was repaired."""
         return {
-            "name": f"{', '.join(self.names)} of {self.path.name}",
+            "name": f"{listed(self.names, _NAMED)} of {self.path.name}",
             "url": "local file",
             "licence": "that of your data",
             **({"repaired": self.recording.repaired} if self.recording.repaired else {}),
             "sha256": hashlib.sha256(self.path.read_bytes()).hexdigest(),
         }
+
+
+def _read(path: str, **options: Any) -> Recording:
+    """What :func:`read_csv` reads. The recipes of a comparison read one file, so it is kept while it stays the same."""
+    files = [Path(one) for one in (path, options["future"]) if one is not None]
+    asked: dict[str, Any] = {name: tuple(one) if isinstance(one, list) else one for name, one in options.items()}
+    if not all(file.is_file() for file in files):
+        return read_csv(path, **asked)
+    states = [file.stat() for file in files]
+    return _read_anew(path, *((one.st_ino, one.st_mtime_ns, one.st_size) for one in states), **asked)
+
+
+@lru_cache(maxsize=2)
+def _read_anew(path: str, *states: tuple[int, int, int], **asked: Any) -> Recording:
+    return read_csv(path, **asked)
 
 
 def _found(recording: Recording, period: int, strength: float) -> str:

@@ -328,3 +328,12 @@ def test_advice_on_what_fits_is_good(tmp_path: Path) -> None:
     assert CsvSeries(str(path), window=4, horizon=8).horizon == 8
     assert CsvSeries(str(path), window=21, horizon=3).horizon == 3
     assert CsvSeries(str(path), window=3, horizon=9).horizon == 9
+
+
+def test_a_file_is_read_once_while_it_stays_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "series.csv"
+    path.write_text("v\n" + "\n".join(map(str, range(60))))
+    first, again = (CsvSeries(path=str(path), window=3, value=["v"]).recording for _ in range(2))
+    assert first.values is again.values
+    path.write_text("v\n" + "\n".join(map(str, range(1, 62))))
+    assert CsvSeries(path=str(path), window=3, value=["v"]).recording.values[0, 0] == 1
