@@ -161,7 +161,7 @@ def there(sheet: Sheet, name: str) -> tuple[Coded, np.ndarray]:
 
 def _days(sheet: Sheet, column: Column) -> np.ndarray:
     cells, known = there(sheet, column.name)
-    days = np.full(sheet.count, np.nan)
+    days = np.full(sheet.num_rows, np.nan)
     if known.any():
         walls, offsets, _ = read_moments(sheet.origin, column.name, cells, sheet.lines[known], column.time_format)
         if walls.dtype.kind != "M":

@@ -30,7 +30,7 @@ class Sheet(NamedTuple):
     delimiter: str
 
     @property
-    def count(self) -> int:
+    def num_rows(self) -> int:
         """Number of rows."""
         return len(self.lines)
 

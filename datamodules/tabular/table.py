@@ -222,7 +222,7 @@ class Table(InMemory):
         return _Goal(np.array([places[cell] for cell in cells.tolist()]), names)
 
     def _division(self, sheet: Sheet, goal: _Goal | None) -> Division:
-        count = sheet.count
+        count = sheet.num_rows
         if self.whole:
             return dict.fromkeys(("train", "val", "test"), np.arange(count))
         if self.split is not None:

@@ -166,6 +166,13 @@ def test_weighted_rows_count_more_for_a_network() -> None:
     assert float(model.predict(frame)[0]) == pytest.approx(0, abs=0.15)
 
 
+@pytest.mark.parametrize("recipe", ["pca_table", "kmeans_table"])
+def test_what_takes_no_weights_says_so(recipe: str) -> None:
+    frame = pandas.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7, "weight": 1.0})
+    with pytest.raises(zoo.ZooError, match=r"takes every row for one; leave out --data\.weights"):
+        fit(recipe, {"path": frame, "weights": "weight"})
+
+
 def test_strings_of_a_frame_are_taken_by_name_and_faults_are_told() -> None:
     frame = pandas.DataFrame({"x": np.arange(90.0), "city": ["Rome", "Bonn", "Oslo"] * 30})
     frame["target"] = np.where(frame["city"] == "Rome", "south", "north")

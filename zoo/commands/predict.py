@@ -140,10 +140,10 @@ def _show(found: dict[str, list[Any]], sheet: Sheet) -> None:
     """Prints the first rows."""
     names = list(found)[:_WIDE]
     table = Table("line", *names, box=None, header_style="bold", pad_edge=False)
-    for place in range(min(sheet.count, _SHOWN)):
+    for place in range(min(sheet.num_rows, _SHOWN)):
         table.add_row(str(sheet.lines[place]), *(_text(found[name][place]) for name in names))
     show_table(table)
-    more = [f"{sheet.count - _SHOWN:,} more rows"] * (sheet.count > _SHOWN)
+    more = [f"{sheet.num_rows - _SHOWN:,} more rows"] * (sheet.num_rows > _SHOWN)
     more += [f"{len(found) - _WIDE:,} more columns"] * (len(found) > _WIDE)
     if more:
         say(f"... and {' and '.join(more)}; --csv OUT writes all")

@@ -156,7 +156,7 @@ def draw_loadings(names: Sequence[str], components: Tensor) -> Figure:
     largest = shown.abs().amax(0).argsort(descending=True)[:_MOST_FEATURES].sort().values
     figure = Figure(figsize=(2.5 + 0.5 * len(shown), 1.2 + 0.24 * len(largest)), layout="constrained", dpi=110)
     axes = figure.add_subplot()
-    image = axes.imshow(shown[:, largest].T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    image = axes.imshow(shown[:, largest].T.numpy(), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     axes.set_xticks(range(len(shown)), [str(place + 1) for place in range(len(shown))])
     axes.set_yticks(
         range(len(largest)), [shorten(names[place], 40) for place in largest.tolist()], fontsize=8, parse_math=False

@@ -134,6 +134,16 @@ class ScaledInputs(FlatInputs):
         super().__init__(**options)
         self.scaling = Standardisation(mean, std) if standardise else None
 
+    def setup(self, stage: str) -> None:
+        """Refuses rows that count more or less than one.
+
+        Raises:
+            ZooError: Some do.
+        """
+        super().setup(stage)
+        if getattr(getattr(self.trainer, "datamodule", None), "weights", None) is not None:
+            raise ZooError(f"{type(self).__name__} takes every row for one; leave out --data.weights")
+
     def scaled(self, rows: Tensor) -> Tensor:
         """Float64 rows ``(N, F)`` as the model sees them."""
         return rows if self.scaling is None else self.scaling(rows)

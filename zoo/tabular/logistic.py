@@ -12,7 +12,7 @@ from zoo.base.gradient_free import GradientFree
 from zoo.base.processes import add_up
 from zoo.errors import ZooError
 from zoo.tabular.classes import RowClassifier
-from zoo.tabular.coefficients import Coefficients, check_penalty, held_at_zero
+from zoo.tabular.coefficients import Coefficients, held_at_zero
 from zoo.tabular.drawing import draw_coefficients
 
 # The matrix of second derivatives of more coefficients than these takes hundreds of megabytes, and minutes.
@@ -47,7 +47,8 @@ class LogisticRegression(RowClassifier, GradientFree):
 
     def __init__(self, penalty: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
-        check_penalty(penalty)
+        if not 0 <= penalty < torch.inf:
+            raise ZooError(f"penalty is {penalty}, expected 0 or more")
         self.penalty = penalty
         shape = self.num_logits, self.in_features + 1
         if shape[0] * shape[1] > _MOST:
