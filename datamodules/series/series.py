@@ -319,6 +319,8 @@ class Series(DataModule):
         # Each portion begins with the last points of the one before.
         portions = (values[start : start + PORTION + lag].double() for start in range(0, len(values) - lag, PORTION))
         errors = sum(((portion[lag:] - portion[:-lag]).abs().nansum(0) for portion in portions), torch.zeros(1))
+        if not self.pooled:
+            return errors / (len(values) - lag)
         begins, ends = bounds(values)
         return errors / (ends - begins - lag).clamp_min(1)
 
