@@ -8,8 +8,8 @@ from torch import Tensor
 from datamodules.memory import EpochBatches, Rows, Split
 from datamodules.series.covariates import WindowsBeside, joined
 
-# Windows that an epoch draws; of more there are, each epoch draws others.
-DRAWN = 1 << 13
+# Windows that an epoch draws, or batches if these are more windows; of more there are, each epoch draws others.
+DRAWN, DRAWN_BATCHES = 1 << 13, 64
 # Windows that an evaluation in training looks at, about; a test looks at all.
 _LOOKED_AT = 1 << 16
 
@@ -70,8 +70,8 @@ class DrawnBatches(EpochBatches):
     def __init__(
         self, rows: PooledWindows, batch_size: int, seed: int = 0, num_replicas: int = 1, rank: int = 0
     ) -> None:
-        self.count = len(rows)
-        super().__init__(rows, batch_size, True, seed, num_replicas, rank, min(self.count, DRAWN))
+        self.count, most = len(rows), DRAWN_BATCHES * batch_size * num_replicas
+        super().__init__(rows, batch_size, True, seed, num_replicas, rank, min(self.count, max(DRAWN, most)))
 
     def drawn(self, generator: torch.Generator) -> Tensor:
         """All positions in a new order, or as many as are drawn."""

@@ -70,7 +70,8 @@ class Series(DataModule):
         pool: Whether all series train one model that forecasts each by itself, in its own scale, also such as it has
             never seen; else they are the channels of one that sees all of them at once. Pooled series may begin later
             or end earlier than others, with NaN there; periods are cut by time, alike for all. An epoch draws at most
-            8,192 of their windows, and a validation looks at fewer of them than a test, which looks at all.
+            8,192 of their windows, or 64 batches if that is more, and a validation looks at fewer of them than a test,
+            which looks at all.
         transform: What models see of the values, see :mod:`~datamodules.series.transform`: ``log``, ``box_cox`` with
             Guerrero's exponent, ``difference``, ``seasonal_difference``, or several of them in a list; ``auto``: the
             power with which a linear forecast of the last quarter of the training period is best. Batches, forecasts
