@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -78,12 +79,12 @@ def test_a_pooled_run_forecasts_each_series_by_its_own_price(zoo_command: Zoo, t
 def test_a_frame_in_hand_tells_covariates_by_name(zoo_command: Zoo, sales: Path) -> None:
     frame = pandas.read_csv(sales, index_col="day", parse_dates=True)
     data = {"path": frame, "known": "price", "period": 7, "horizon": 7}
-    run = zoo.fit("linear_csv", data=data, quiet=True, figures=False)
-    ahead = run.load().forecast(frame, 7)
+    model: Any = zoo.fit("linear_csv", data=data, quiet=True, figures=False).load()
+    ahead = model.forecast(frame, 7)
     assert list(ahead.columns) == ["sales"]
     assert ahead.index[0] == pandas.Timestamp("2024-10-27")
     dearer = frame.assign(price=frame["price"] + frame["sales"].isna())
-    change = run.load().forecast(dearer, 7)["sales"] - ahead["sales"]
+    change = model.forecast(dearer, 7)["sales"] - ahead["sales"]
     np.testing.assert_allclose(change, -8, atol=0.5)
 
 

@@ -39,7 +39,8 @@ def write_long(path: Path) -> str:
 
 
 def read(path: Any, **options: Any) -> CsvSeries:
-    return CsvSeries(**{"path": str(path), "value": "sales", "time": "day", "window": 5, "horizon": 3} | options)
+    defaults: dict[str, Any] = {"value": "sales", "time": "day", "window": 5, "horizon": 3}
+    return CsvSeries(str(path), **defaults | options)
 
 
 def test_rows_behind_the_last_value_tell_what_is_known_ahead(tmp_path: Path) -> None:

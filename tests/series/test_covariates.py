@@ -187,6 +187,23 @@ def test_many_series_share_what_a_price_does(kind: type[Forecaster], epochs: int
         torch.testing.assert_close(alone, together[:, [place]], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [DirectLinear, Linear])
+def test_series_that_are_seen_together_share_what_lies_beside_them(kind: type[Forecaster]) -> None:
+    values, beside = made(count=3)
+    covariates = Covariates([], ["price"], beside.values[:, 1:, :1])
+    recording = Recording("sales", values, ["a", "b", "c"], DAYS, covariates=covariates)
+    data = DividedSeries(recording, window=WINDOW, horizon=HORIZON, calendar="weekday")
+    model = trained(data, kind)
+    known = data.ahead(0)
+    known[-HORIZON:, :3] = torch.nan
+    ahead = model.forecast(known, HORIZON)
+    assert ahead.shape == (HORIZON, 3)
+    known[-1, 3] += 1
+    moved = (model.forecast(known, HORIZON) - ahead).abs() > 1e-4
+    assert moved[-1].all()
+    assert not moved[:-1].any()
+
+
 @pytest.mark.parametrize("kind", [Naive, ExponentialSmoothing])
 def test_those_that_cannot_look_beside_forecast_all_the_same(kind: type[Forecaster]) -> None:
     plain, beside = series(past=False, known=False), series()

@@ -165,7 +165,8 @@ class Rolling(LightningModule):
         lacking = history[..., : self.series_columns(history)].isnan().all(-1).all(0)
         length = len(lacking) - int(lacking.flip(0).long().cumprod(0).sum())
         stop = length + self.rows_ahead(horizon)
-        return F.pad(history[:, :stop].double(), (0, 0, 0, max(stop - history.shape[1], 0)), value=torch.nan)
+        known = history[:, :stop] if history.is_floating_point() else history[:, :stop].double()
+        return F.pad(known, (0, 0, 0, max(stop - history.shape[1], 0)), value=torch.nan)
 
     def _check_ahead(self, known: Tensor, horizon: int) -> None:
         """Refuses covariates that are not known as far ahead as a forecast goes."""
