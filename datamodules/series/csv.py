@@ -42,7 +42,7 @@ class CsvSeries(DividedSeries):
         past: Column, or columns, of covariates that are known up to now.
         future: Another file that tells what is known ahead, with the columns of times and of ``known``.
         pool: Whether all series train one model that forecasts each by itself, see :class:`Series`; ``auto``: if ``id``
-            tells them apart.
+            tells them apart and they are shown as windows.
 
     Raises:
         DataError: The file cannot be used, or is too short.
@@ -67,12 +67,12 @@ class CsvSeries(DividedSeries):
         known: list[str] | str | None = None,
         past: list[str] | str | None = None,
         future: str | None = None,
-        pool: bool | Literal["auto"] = False,
+        pool: bool | Literal["auto"] = "auto",
         **options: Any,
     ) -> None:
         if isinstance(pool, str) and pool != "auto":
             raise DataError(f"pool is {pool!r}, expected true, false or auto")
-        pool = id is not None if isinstance(pool, str) else pool
+        pool = id is not None and options.get("mode", "vector") == "vector" if isinstance(pool, str) else pool
         recording = _read(
             path, value=value, time=time, time_format=time_format, repair=repair or (), id=id, series=series,
             decimal=decimal, thousands=thousands, ragged=pool, past=past, known=known, future=future,

@@ -154,7 +154,7 @@ class Series(DataModule):
                 "and --data.holidays, or use a model of windows, such as lstm_csv"
             )
         if pool and mode != "vector":
-            raise DataError(f"mode is {mode!r}, but pooled series are windows; leave out --data.pool")
+            raise DataError(f"mode is {mode!r}, but pooled series are windows; use --data.pool false")
         self.recording, self.pooled = recording, pool
         self.values = _to_tensor(recording, pool)
         self.names = recording.names

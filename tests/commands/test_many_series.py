@@ -81,6 +81,6 @@ def test_networks_share_and_classics_ask_for_equal_times(zoo_command: Zoo, tmp_p
     code, _, err = zoo_command("fit", "ets_csv", "--data.path=sold.csv", *FLAGS)
     assert (code, "of 150 times in series" in err) == (2, True)
     code, _, err = zoo_command("fit", "ets_csv", "--data.path=sold.csv", *FLAGS, "--data.pool=true")
-    assert (code, "leave out --data.pool" in err) == (2, True)
+    assert (code, "use --data.pool false" in err) == (2, True)
     code, _, err = zoo_command("fit", "linear_csv", "--data.path=sold.csv", *FLAGS, "--data.pool=maybe")
     assert code == 2

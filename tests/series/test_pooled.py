@@ -159,14 +159,14 @@ def test_intervals_of_pooled_errors_hold_the_truth_as_often_as_they_say() -> Non
 
 
 @pytest.mark.parametrize(("make", "words"), [
-    (lambda: pool(weekly(), mode="lanes", horizon=1), "leave out --data.pool"),
+    (lambda: pool(weekly(), mode="lanes", horizon=1), "use --data.pool false"),
     (lambda: pool(weekly(), transform="box_cox"), "pooled series share one; use log"),
     (lambda: pool(weekly(), window=300), "a window of 300"),
     (lambda: pool(np.where(np.arange(240)[:, None] < 15, weekly(), np.nan)[:, 4:]), "no series of 19 points"),
     (lambda: pool(np.where(np.arange(240)[:, None] % 17, weekly(), np.nan)), "'store 0' lacks 14 values between"),
     (lambda: pool(np.full((240, 2), np.nan)), "'store 0' has no value"),
-    (lambda: untrained(ExponentialSmoothing), "leave out --data.pool"),
-    (lambda: Stateful(pooled=True), "leave out --data.pool"),
+    (lambda: untrained(ExponentialSmoothing), "use --data.pool false"),
+    (lambda: Stateful(pooled=True), "use --data.pool false"),
     (lambda: Recurrent(num_series=2, pooled=True), "series one by one; num_series is 2"),
     (lambda: untrained().forecast(weekly(), 3), "series 3 is over before the others"),
     (lambda: untrained(Linear).forecast(weekly()[:100, :3], 3), "series 2 has 10 steps"),

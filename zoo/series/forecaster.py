@@ -103,7 +103,7 @@ class Forecaster(Rolling, ZooModule):
         super().__init__(**options)
         if pooled and not self.can_pool:
             kind = type(self).__name__
-            raise ZooError(f"{kind} has something of each series, so none can share it; leave out --data.pool")
+            raise ZooError(f"{kind} has something of each series, so none can share it; use --data.pool false")
         if pooled and num_series > 1:
             raise ZooError(f"pooled forecasts any number of series one by one; num_series is {num_series}, expected 1")
         for name, count in (("num_series", num_series), ("window", window), ("horizon", horizon), ("period", period)):
