@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import shlex
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from datamodules.errors import TooShortError, UserError
@@ -182,19 +183,20 @@ def _trained(
     ):  # fmt: skip
         if count < least:
             raise ZooError(f"{flag} is {count}, expected at least {least}")
-    recipes, facts = _prepared_as_folds_allow(tries, flags, options, command, leave_out=finishes)
-    first = next(iter(facts.values()))
+    recipes = _prepared_as_folds_allow(tries, flags, options, command, leave_out=finishes)
+    first = next(iter(recipes.values())).facts
     asked = any(word.partition("=")[0] == "--ensemble" for word in command) and options.ensemble
-    if asked and (options.ensemble == 1 or len(recipes) < 2 or first.ensemble is None):
+    if asked and (options.ensemble == 1 or len(tries) < 2 or first.ensemble is None):
         raise ZooError(f"--ensemble {options.ensemble} needs two recipes of pictures, or of forecasters, at least")
     folder = folder_of("comparison", options.out, command)
-    to_come = sum(recipe.trainings for recipe in recipes.values())
-    say(f"{len(recipes)} recipes, {to_come} trainings; folder {folder}", flush=True)
+    later = _later(tries, recipes) if finishes else []
+    to_come = (len(recipes) + len(later)) * next(iter(recipes.values())).trainings
+    say(f"{len(recipes) + len(later)} recipes, {to_come} trainings; folder {folder}", flush=True)
     prepared = clock.spent
     split = f"{options.folds} fold{'s' if options.folds > 1 else ''} before the test," if first.folds else "validation"
     entries: list[Entry] = []
     try:
-        for recipe in recipes.values():
+        for recipe in chain(list(recipes.values()), _in_turn(later, recipes, flags, options, command, clock)):
             _add(recipe, entries, folder, clock, to_come)
             to_come -= recipe.trainings
             if finishes and entries:
@@ -203,7 +205,7 @@ def _trained(
         if not entries:
             raise ZooError("the budget did not suffice for a single training; give more with --budget")
         board = Leaderboard(first.metric, split, entries, first.references)
-        best = [one for one in board.ranked if facts[one.name].ensemble is not None][: options.ensemble]
+        best = [one for one in board.ranked if recipes[one.name].facts.ensemble is not None][: options.ensemble]
         if len(best) > 1:
             _add(Together([recipes[entry.name] for entry in best], best), entries, folder, Clock(), 1)
     except (KeyboardInterrupt, SystemExit):
@@ -215,7 +217,7 @@ def _trained(
 
 def _prepared_as_folds_allow(
     tries: Sequence[Try], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool
-) -> tuple[dict[str, Recipe], dict[str, Facts]]:
+) -> dict[str, Recipe]:
     """The same as :func:`_prepared`, with as many folds as a series is long enough for, if nobody says how many."""
     if options.folds is not None:
         return _prepared(tries, flags, options, command, leave_out)
@@ -229,7 +231,7 @@ def _prepared_as_folds_allow(
 def _prepared(
     tries: Sequence[Try], flags: Sequence[str], options: Namespace, command: Sequence[str], leave_out: bool,
     more: bool = False,
-) -> tuple[dict[str, Recipe], dict[str, Facts]]:  # fmt: skip
+) -> dict[str, Recipe]:  # fmt: skip
     """Recipes, whose models and data were built once.
 
     Args:
@@ -237,25 +239,64 @@ def _prepared(
         flags: Those of ``zoo fit``.
         options: Those of the verb.
         command: What was typed after ``zoo``.
-        leave_out: Go on without those that the data, or a flag, does not suit, and say so.
+        leave_out: Go on without those that the data, or a flag, does not suit, and say so; the first that is left is
+            enough, since others are prepared when their turn comes.
         more: Whether a series that is too short for as many folds may be cut into fewer.
     """
     recipes: dict[str, Recipe] = {}
-    facts: dict[str, Facts] = {}
     unsuited: dict[str, list[str]] = {}
     for one in tries:
         recipe = Recipe(one, flags, options.seeds, options.folds, command)
         try:
-            check_alike({**dict(list(facts.items())[:1]), recipe.name: recipe.facts})
-            facts[recipe.name], recipes[recipe.name] = recipe.facts, recipe
+            _check_beside(recipe, recipes)
+            recipes[recipe.name] = recipe
+            if leave_out:
+                break
         except UserError as error:
             shorter = more and isinstance(error, TooShortError)
             if not leave_out or (not recipes and (shorter or one is tries[-1])):
                 raise
             unsuited.setdefault(str(error), []).append(one.name)
+    _tell_left_out(unsuited)
+    return recipes
+
+
+def _later(tries: Sequence[Try], recipes: Mapping[str, Recipe]) -> Sequence[Try]:
+    """What comes after the one recipe that has been prepared."""
+    (first,) = recipes.values()
+    return tries[list(tries).index(first.one) + 1 :]
+
+
+def _in_turn(
+    later: Sequence[Try], recipes: dict[str, Recipe], flags: Sequence[str], options: Namespace, command: Sequence[str],
+    clock: Clock,
+) -> Iterator[Recipe]:  # fmt: skip
+    """Recipes that are prepared, and joined to the others, when their turn comes, if any time is left then."""
+    unsuited: dict[str, list[str]] = {}
+    for one in later:
+        if clock.share(1) == 0:
+            say(f"  {one.name}: not trained, the time was over", flush=True)
+            continue
+        recipe = Recipe(one, flags, options.seeds, options.folds, command)
+        try:
+            _check_beside(recipe, recipes)
+        except UserError as error:
+            unsuited.setdefault(str(error), []).append(one.name)
+            continue
+        recipes[recipe.name] = recipe
+        yield recipe
+    _tell_left_out(unsuited)
+
+
+def _check_beside(recipe: Recipe, recipes: Mapping[str, Recipe]) -> None:
+    """Refuses a recipe that cannot be ranked with those that are there."""
+    check_alike({name: one.facts for name, one in [*list(recipes.items())[:1], (recipe.name, recipe)]})
+
+
+def _tell_left_out(unsuited: Mapping[str, Sequence[str]]) -> None:
+    """Says which recipes the data, or a flag, does not suit, by the reason."""
     for reason, names in unsuited.items():
         warn(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} left out: {reason}")
-    return recipes, facts
 
 
 def _add(contender: Contender, entries: list[Entry], folder: Path, clock: Clock, to_come: int) -> None:

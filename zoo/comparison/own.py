@@ -83,11 +83,11 @@ FAMILIES = {
             "--data.path",
             "",
             (
-                "naive_csv",
-                "seasonal_naive_csv",
                 "linear_csv",
                 "theta_csv",
                 "ets_csv",
+                "seasonal_naive_csv",
+                "naive_csv",
                 "sarima_csv",
                 "gru_csv",
                 "lstm_csv",
