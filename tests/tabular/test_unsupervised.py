@@ -8,6 +8,7 @@ import pytest
 import sklearn.cluster
 import sklearn.decomposition
 import torch
+import torch.distributed as dist
 from lightning import Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 from sklearn.metrics import adjusted_rand_score
@@ -153,6 +154,64 @@ def test_kmeans_keeps_its_digits_far_from_zero() -> None:
     assert (near.cluster(blobs()) == far.cluster(blobs() + 4096)).all()
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e6, 1e9])
+def test_labels_of_float64_rows_are_those_of_scikit_learn_at_any_offset(offset: float) -> None:
+    rows = blobs(300).double() + offset
+    start = rows[:5]
+    model = KMeans(6, 5, restarts=1)
+    model.begin(start)
+    fit(model, rows, epochs=30)
+    theirs = sklearn.cluster.KMeans(5, init=start.numpy(), n_init=1, max_iter=30, tol=0).fit(rows.numpy())
+    assert (model.cluster(rows).numpy() == theirs.labels_).all()
+    assert float(model(rows).amin(1).sum()) == pytest.approx(theirs.inertia_, rel=1e-6)
+
+
+def test_seconds_since_1970_are_told_apart() -> None:
+    seconds = 1_700_000_000 + torch.tensor([0, 1, 2, 100, 101, 102, 200, 201, 202])[:, None]
+    model = KMeans(1, 3)
+    fit(model, seconds, epochs=5)
+    assert sorted(model.centroids.flatten().tolist()) == [1_700_000_001, 1_700_000_101, 1_700_000_201]
+    assert float(model(seconds).amin(1).sum()) == 6
+
+
+def test_inertia_of_tight_clusters_is_not_zero_in_float32() -> None:
+    spread = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)) * 1e-4
+    rows = (spread + torch.tensor([0.0, 10.0, 20.0])).T.reshape(-1, 1)
+    model = KMeans(1, 3)
+    trainer = fit(model, rows, epochs=3)
+    best = sklearn.cluster.KMeans(3, n_init=3).fit(rows.double().numpy()).inertia_
+    assert float(model(rows).amin(1).sum()) == pytest.approx(best, rel=1e-2)
+    assert float(trainer.callback_metrics["train_inertia"]) == pytest.approx(best, rel=1e-2)
+
+
+@pytest.mark.parametrize("init", get_args(Initialisation))
+def test_groups_far_narrower_than_their_distance_are_not_called_equal_rows(init: Any) -> None:
+    rows = (torch.arange(3.0) + torch.randn(20, 3, generator=torch.Generator().manual_seed(0)) * 1e-5).reshape(-1, 1)
+    model = KMeans(1, 6, init=init, restarts=1)
+    fit(model, rows)
+    assert model.centroids.unique().numel() == 6
+
+
+@pytest.mark.parametrize("rows", [torch.ones(1, 2), torch.ones(5, 2), torch.tensor([[-1.0, 1.0], [1.0, -1.0]])])
+@pytest.mark.parametrize("init", get_args(Initialisation))
+def test_one_cluster_is_a_clustering_of_any_rows(init: Any, rows: Tensor) -> None:
+    model = KMeans(2, 1, init=init)
+    fit(model, rows, epochs=2)
+    assert model.cluster(rows).tolist() == [0] * len(rows)
+    torch.testing.assert_close(model.centroids[0], rows.double().mean(0))
+
+
+def test_bytes_of_a_table_are_no_picture() -> None:
+    table = torch.randint(0, 256, (50, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pictures = table.view(50, 1, 2, 2)
+    for rows, scale in ((table, 1), (pictures, 255)):
+        model, clusters = PCA(4, 2), KMeans(4, 1)
+        fit(model, rows)
+        fit(clusters, rows)
+        torch.testing.assert_close(model.mean, table.double().mean(0) / scale)
+        torch.testing.assert_close(clusters.centroids[0], table.double().mean(0) / scale, rtol=1e-6, atol=0)
+
+
 def test_empty_cluster_begins_anew_at_the_farthest_row() -> None:
     rows = torch.tensor([[0.0], [1.0], [2.0], [50.0]], dtype=torch.float64)
     start = torch.tensor([[0.0], [1.5], [1000.0]], dtype=torch.float64)
@@ -256,7 +315,18 @@ def test_adjusted_rand_equals_that_of_scikit_learn() -> None:
         (lambda: PCA(4, 1.5), iris(), "num_components is 1.5"),
         (lambda: PCA(4, 0.5, solver="randomized"), iris(), "needs a number of components"),
         (lambda: KMeans(4, 0), iris(), "num_clusters is 0"),
+        (lambda: PCA(4, True), iris(), "num_components is True"),
+        (lambda: PCA(True, 1), iris(), "in_features is True"),
+        (lambda: KMeans(4, True), iris(), "num_clusters is True"),
         (lambda: PCA(3, 2), iris(), "rows have 4 features, expected 3"),
+        (lambda: PCA(4, 2), iris()[:, 0], r"rows are float32 \(150,\), expected numbers \(N, 4\)"),
+        (lambda: KMeans(1, 2), iris()[:, 0], r"rows are float32 \(150,\), expected numbers \(N, 1\)"),
+        (lambda: KMeans(4, 2), iris() * 1e30, "differ by up to 5.9e.30, .* divide all by 6e.30"),
+        (lambda: KMeans(4, 2), iris() * 1e-30, "differ by up to 5.9e-30, .* divide all by 6e-30"),
+        (lambda: begun(iris()[:2]), iris() * 1e30, "divide all by 8e.30"),
+        (lambda: KMeans(4, 2), iris().double() * 1e160, "differ by up to 5.9e.160"),
+        (lambda: PCA(4, 2), iris().double() * 1e160, "differ by up to 5.9e.160"),
+        (lambda: PCA(4, 2), iris().double() * 1e-200, "differ by up to 5.9e-200"),
     ],
 )
 def test_bad_input_is_named(build: Any, rows: Tensor, says: str) -> None:
@@ -264,8 +334,25 @@ def test_bad_input_is_named(build: Any, rows: Tensor, says: str) -> None:
         fit(build(), rows)
 
 
+@pytest.mark.parametrize(
+    "centroids",
+    [torch.zeros(4, 3), torch.zeros(3), torch.zeros(2, 4), torch.zeros(0, 3, 4), torch.full((3, 4), torch.nan), "x"],
+)
+def test_centroids_to_begin_with_are_numbers_of_the_right_shape(centroids: Any) -> None:
+    with pytest.raises(ZooError, match="centroids to begin with"):
+        KMeans(4, 3).begin(centroids)
+
+
+@pytest.mark.parametrize("build", [lambda: KMeans(4, 2), lambda: PCA(4, 2), lambda: PCA(4, 0.9)])
+@pytest.mark.parametrize("verb", ["test", "validate", "predict"])
+def test_what_has_learnt_nothing_is_not_measured(build: Any, verb: str) -> None:
+    trainer = Trainer(logger=False, enable_progress_bar=False, accelerator="cpu")
+    with pytest.raises(ZooError, match="has learnt nothing yet"):
+        getattr(trainer, verb)(build(), loader(iris()))
+
+
 def begun(centroids: Tensor) -> KMeans:
-    model = KMeans(centroids.shape[1], len(centroids))
+    model = KMeans(centroids.shape[-1], len(centroids))
     model.begin(centroids)
     return model
 
@@ -300,6 +387,41 @@ class Stream(IterableDataset[Any]):
 
     def __iter__(self) -> Any:
         return ((row,) for row in self.rows)
+
+
+class FirstProcessOnly(IterableDataset[Any]):
+    """A user's own sharding, which leaves nothing to the processes behind the first, or the other way round."""
+
+    def __init__(self, rows: Tensor, rank: int) -> None:
+        self.rows, self.rank = rows, rank
+
+    def __iter__(self) -> Any:
+        return ((row,) for row in self.rows if dist.get_rank() == self.rank)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: PCA(6, 2),
+        lambda: PCA(6, 2, solver="randomized"),
+        lambda: KMeans(6, 5, restarts=3),
+        lambda: KMeans(6, 5, restarts=3, mini_batch=True),
+    ],
+    ids=["pca", "randomized", "kmeans", "mini_batch"],
+)
+def test_process_without_a_batch_lets_nobody_wait(build: Any, rank: int) -> None:
+    rows = blobs(500)
+    model = build()
+    settings: Any = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+    Trainer(max_epochs=2, accelerator="cpu", devices=2, strategy="ddp_fork", **settings).fit(
+        model, DataLoader(FirstProcessOnly(rows, rank), batch_size=100)
+    )
+    alone = build()
+    fit(alone, rows, 2, 100)
+    score = [float(found.explained_variance.sum()) if isinstance(found, PCA) else float(found(rows).amin(1).sum())
+             for found in (model, alone)]  # fmt: skip
+    assert score[0] == pytest.approx(score[1], rel=0.1)
 
 
 @pytest.mark.parametrize("kind", [Pairs, Stream])

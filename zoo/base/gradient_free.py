@@ -4,12 +4,13 @@ from typing import Any
 
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from zoo.base.loss_watch import LossWatch
 from zoo.base.module import ZooModule
-from zoo.base.processes import leave_unwrapped
+from zoo.base.processes import leave_unwrapped, let_steps_differ
 from zoo.errors import ZooError
 
 
@@ -40,13 +41,31 @@ class GradientFree(ZooModule):
         return super().take(inputs)
 
     def setup(self, stage: str) -> None:
-        """Keeps Lightning from wrapping the model for gradients, which refuses one without parameters.
+        """Keeps Lightning from wrapping the model for gradients, and processes from waiting for each other at steps.
 
         Raises:
             ZooError: The device has no float64, in which sums are exact enough.
         """
         self.need_float64(self.trainer.strategy.root_device)
         leave_unwrapped(self.trainer.strategy)
+        let_steps_differ(self.trainer)
+
+    def on_validation_start(self) -> None:
+        """Refuses to be measured before it has learnt; where training is under way, that may be yet to come.
+
+        Raises:
+            ZooError: It has not.
+        """
+        if self.trainer.state.fn != TrainerFn.FITTING:
+            self.check_fitted()
+
+    def on_test_start(self) -> None:
+        """Likewise.
+
+        Raises:
+            ZooError: It has learnt nothing.
+        """
+        self.check_fitted()
 
     def configure_callbacks(self) -> list[Callback]:
         """A watch over what is evaluated alone: there is no loss."""

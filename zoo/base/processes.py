@@ -32,6 +32,15 @@ def leave_unwrapped(strategy: Any) -> None:
         strategy.configure_ddp = lambda: None  # type: ignore[method-assign]
 
 
+def let_steps_differ(trainer: Any) -> None:
+    """Lets processes have different numbers of batches, or none, if the model joins what they found in the end.
+
+    Lightning has the first process tell the others before every step that it received no signal, for which one that has
+    no further step is waited for. Call it in the model's ``setup``.
+    """
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+
+
 def add_up(tensor: Tensor) -> Tensor:
     """The sum of the tensors that all processes have."""
     if in_company():

@@ -1,12 +1,16 @@
 """Rows of numbers out of whatever a data module delivers, for models that know only rows."""
 
+import math
+import sys
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from datamodules.tabular.sheet import Sheet, sheet_of
+from zoo.base.inputs import told
 from zoo.base.module import ZooModule
 from zoo.errors import ZooError
 from zoo.tabular.scaling import Standardisation
@@ -160,7 +164,7 @@ class ScaledInputs(FlatInputs):
 
 
 def rows(inputs: Tensor, in_features: int, dtype: torch.dtype, check: bool = True) -> Tensor:
-    """Flattens inputs to rows; uint8 images are scaled to 0..1.
+    """Flattens inputs to rows; uint8 images are scaled to 0..1, a table of such numbers is taken as it is.
 
     Args:
         inputs: Features ``(N, F)`` or images ``(N, C, H, W)``.
@@ -177,14 +181,14 @@ def rows(inputs: Tensor, in_features: int, dtype: torch.dtype, check: bool = Tru
     flat = _flattened(inputs, in_features)
     if check:
         check_finite(flat)
-    return _converted(flat, dtype)
+    return _converted(flat, inputs, dtype)
 
 
 def portions(inputs: Tensor, in_features: int, dtype: torch.dtype) -> Iterator[Tensor]:
     """The same as :func:`rows`, converted a portion at a time; see :func:`portion_size`."""
     flat = _flattened(inputs, in_features)
     check_finite(flat)
-    return (_converted(part, dtype) for part in flat.split(portion_size(flat.device, in_features)))
+    return (_converted(part, inputs, dtype) for part in flat.split(portion_size(flat.device, in_features)))
 
 
 def portion_size(device: torch.device, width: int) -> int:
@@ -192,8 +196,45 @@ def portion_size(device: torch.device, width: int) -> int:
     return max(_CACHED // width, 1) if device.type == "cpu" else 2**31
 
 
-def _converted(flat: Tensor, dtype: torch.dtype) -> Tensor:
-    return flat.to(dtype) / 255 if flat.dtype == torch.uint8 else flat.to(dtype)
+def check_whole(name: str, value: Any, most: int | None = None) -> None:
+    """Refuses what is no whole number from 1 on.
+
+    Raises:
+        ZooError: It is none, or larger than ``most``.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1 or (most is not None and value > most):
+        raise ZooError(
+            f"{name} is {value!r}, expected a whole number {'from 1 on' if most is None else f'1 to {most:,}'}"
+        )
+
+
+def precision(inputs: Tensor, least: torch.dtype) -> torch.dtype:
+    """The type in which distances of rows are computed: their own, if it is finer than ``least``.
+
+    Whole numbers, such as seconds since 1970, have more digits than float32; pixels do not.
+    """
+    own = inputs.dtype if inputs.is_floating_point() or inputs.dtype in (torch.uint8, torch.bool) else torch.float64
+    return torch.promote_types(own, least)
+
+
+def check_extent(rows: Tensor, dtype: torch.dtype) -> None:
+    """Refuses rows ``(N, F)`` whose squared distances would overflow, or vanish, though they differ.
+
+    Raises:
+        ZooError: They would, computed in ``dtype``.
+    """
+    extent = min(float((rows.amax(0).double() - rows.amin(0).double()).max()), sys.float_info.max)
+    limits = torch.finfo(dtype)
+    smallest, largest = math.sqrt(limits.tiny / limits.eps), math.sqrt(limits.max / rows.numel())
+    if extent and not smallest <= extent <= largest:
+        raise ZooError(
+            f"features differ by up to {extent:.3g}, expected {smallest:.0e} to {largest:.0e}, whose squares "
+            f"{str(dtype).removeprefix('torch.')} holds; divide all by {extent:.0e}"
+        )
+
+
+def _converted(flat: Tensor, inputs: Tensor, dtype: torch.dtype) -> Tensor:
+    return flat.to(dtype) / 255 if inputs.dtype == torch.uint8 and inputs.ndim > 2 else flat.to(dtype)
 
 
 def check_finite(flat: Tensor) -> None:
@@ -211,6 +252,8 @@ def check_finite(flat: Tensor) -> None:
 
 
 def _flattened(inputs: Tensor, in_features: int) -> Tensor:
+    if inputs.ndim < 2:
+        raise ZooError(f"rows are {told(inputs)}, expected numbers (N, {in_features})")
     flat = inputs.flatten(1)
     if flat.shape[1] != in_features:
         raise ZooError(f"rows have {flat.shape[1]} features, expected {in_features}")

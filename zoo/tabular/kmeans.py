@@ -9,13 +9,21 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.base.gradient_free import GradientFree
-from zoo.base.inputs import inputs_of
-from zoo.base.processes import add_up, broadcast, gather, shared_seed
+from zoo.base.inputs import inputs_of, to_tensor, told
+from zoo.base.processes import (
+    add_up,
+    broadcast,
+    gather,
+    gather_rows,
+    in_company,
+    number_of_processes,
+    shared_seed,
+)
 from zoo.base.processor import in_float64
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding
-from zoo.tabular.features import ScaledInputs, check_finite, portion_size
-from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances
+from zoo.tabular.features import ScaledInputs, check_extent, check_finite, check_whole, portion_size, precision
+from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances, squared_lengths
 
 # Rows that initial centroids are picked among; of more rows a random part.
 _MOST_TO_BEGIN_WITH = 20_000
@@ -27,13 +35,13 @@ class LloydStep:
     """What one pass over the rows needs to remember for the centroids of several restarts at once.
 
     Args:
-        centroids: ``(R, K, F)``.
+        centroids: Float64 ``(R, K, F)``.
     """
 
     def __init__(self, centroids: Tensor) -> None:
         self.centroids = centroids
         restarts, count, _ = centroids.shape
-        self.sums = torch.zeros_like(centroids, dtype=torch.float64)
+        self.sums = torch.zeros_like(centroids)
         self.members = torch.zeros(restarts, count, dtype=torch.float64, device=centroids.device)
         self.inertia = torch.zeros(restarts, dtype=torch.float64, device=centroids.device)
         # The rows farthest from their centroids, to begin clusters anew that have lost all rows.
@@ -42,34 +50,35 @@ class LloydStep:
         self.far_labels = torch.zeros(restarts, count, dtype=torch.long, device=centroids.device)
 
     def add(self, rows: Tensor) -> None:
-        """Assigns rows ``(N, F)`` to their nearest centroids."""
+        """Assigns rows ``(N, F)`` to their nearest centroids, in the precision of the rows."""
+        if not len(rows):
+            return
         restarts, count, width = self.centroids.shape
-        # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
-        flat = self.centroids.reshape(-1, width)
-        middle = flat.mean(0)
-        flat = flat - middle
+        flat, middle = centred(self.centroids.view(-1, width), rows.dtype)
         lengths, directions = flat.square().sum(1), flat.T.contiguous()
         size = min(portion_size(rows.device, max(len(flat), width)), len(rows))
-        centred, scores = rows.new_empty(size, width), rows.new_empty(size, len(flat))
+        moved, scores = rows.new_empty(size, width), rows.new_empty(size, len(flat))
         sums = torch.zeros_like(self.sums)
         found = []
         for part in rows.split(size):
-            here = torch.sub(part, middle, out=centred[: len(part)])
-            # Only what differs between centroids decides; what belongs to the row is added afterwards.
+            here = torch.sub(part, middle, out=moved[: len(part)])
+            # Only what differs between centroids decides.
             torch.addmm(lengths, here, directions, alpha=-2, out=scores[: len(part)])
-            nearest, labels = smallest(scores[: len(part)].view(len(part), restarts, count))
-            for restart in range(restarts):
-                sums[restart] += torch.zeros_like(flat[:count]).index_add_(0, labels[:, restart], here)
-            found.append((nearest + here.square_().sum(1, keepdim=True), labels))
-        distances, labels = (torch.cat(parts).T for parts in zip(*found, strict=True))
+            labels = smallest(scores[: len(part)].view(len(part), restarts, count))[1].T
+            distances = []
+            for mine, total, centroids in zip(labels, sums, flat.split(count), strict=True):
+                total += torch.zeros_like(centroids).index_add_(0, mine, here)
+                distances.append(squared_lengths(here, centroids, mine))
+            found.append((torch.stack(distances), labels))
+        distances, labels = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
         members = torch.stack([mine.bincount(minlength=count) for mine in labels])
         self.members += members
         self.sums += sums + members.unsqueeze(2) * middle.double()
-        distances = distances.clamp(min=0).double()
+        distances = distances.double()
         self.inertia += distances.sum(1)
         if (self.members == 0).any():  # a cluster that is empty in the end has been empty all the time
             best, at = distances.topk(min(count, len(rows)), 1)
-            self._keep_farthest(best, rows[at], labels.gather(1, at))
+            self._keep_farthest(best, rows[at].double(), labels.gather(1, at))
 
     def _keep_farthest(self, distances: Tensor, rows: Tensor, labels: Tensor) -> None:
         kept, at = torch.cat([self.far_distances, distances], 1).topk(self.far_distances.shape[1], 1)
@@ -90,7 +99,7 @@ class LloydStep:
             self._begin_anew(sums, members)
         means = sums / members.clamp(min=1).unsqueeze(2)
         # Where rows are fewer than clusters a centroid stays.
-        return torch.where(members.unsqueeze(2) > 0, means, self.centroids.double()), inertia
+        return torch.where(members.unsqueeze(2) > 0, means, self.centroids), inertia
 
     def _gather_farthest(self) -> None:
         parts = [gather(part.unsqueeze(0)) for part in (self.far_distances, self.far_rows, self.far_labels)]
@@ -104,7 +113,7 @@ class LloydStep:
             taken = int((members[restart] == -1).sum())
             if self.far_distances[restart, taken] <= 0:
                 continue
-            row, former = self.far_rows[restart, taken].double(), self.far_labels[restart, taken]
+            row, former = self.far_rows[restart, taken], self.far_labels[restart, taken]
             sums[restart, former] -= row
             members[restart, former] -= 1
             sums[restart, empty] = row
@@ -134,14 +143,15 @@ class KMeans(ScaledInputs, GradientFree):
     See :class:`~zoo.tabular.features.ScaledInputs` for the arguments not listed.
 
     Attributes:
-        centroids: Of rows as the model sees them, ``(K, F)``.
+        centroids: Of rows as the model sees them, float64 ``(K, F)``.
 
     Shape:
         - Input: ``(N, F)`` or images ``(N, C, H, W)`` of ``F`` values.
-        - Output: squared distances to the centroids, ``(N, K)``.
+        - Output: squared distances to the centroids, ``(N, K)``, float64 of float64 rows and of whole numbers that are
+          no images, else in the model's precision.
 
     Raises:
-        ZooError: There are fewer rows, or fewer different ones, than clusters.
+        ZooError: There are fewer rows, or fewer different ones, than clusters, or their squares overflow.
     """
 
     metric = "inertia"
@@ -158,13 +168,14 @@ class KMeans(ScaledInputs, GradientFree):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        for name, value in (("num_clusters", num_clusters), ("restarts", restarts)):
-            if not 1 <= value <= MOST_CLUSTERS:
-                raise ZooError(f"{name} is {value}, expected 1 to {MOST_CLUSTERS:,}")
+        check_whole("in_features", in_features)
+        check_whole("num_clusters", num_clusters, MOST_CLUSTERS)
+        check_whole("restarts", restarts, MOST_CLUSTERS)
         self.in_features, self.num_clusters, self.restarts = in_features, num_clusters, restarts
         self.init, self.mini_batch = init, mini_batch
         self.classes = list(classes) if classes else None
-        self.register_buffer("centroids", torch.zeros(num_clusters, in_features))
+        # Unknown is not zero, which the mean of centred rows may be.
+        self.register_buffer("centroids", torch.full((num_clusters, in_features), torch.nan, dtype=torch.float64))
         # How many rows of each class are in each cluster.
         self._contingency = torch.zeros(num_clusters, len(self.classes or ()), dtype=torch.float64)
         # Of the restarts: centroids (R, K, F) and, of mini-batches, how many rows each was nearest to (R, K).
@@ -177,7 +188,7 @@ class KMeans(ScaledInputs, GradientFree):
     @property
     def is_fitted(self) -> bool:
         """Whether there are centroids."""
-        return bool(self.centroids.any())
+        return not bool(self.centroids.isnan().any())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Squared distances of raw rows to the centroids, ``(N, K)``.
@@ -185,10 +196,19 @@ class KMeans(ScaledInputs, GradientFree):
         Raises:
             ZooError: The model has learnt nothing yet, or they are no rows of ``F`` finite numbers.
         """
-        rows = self.seen(self.take(inputs), self.centroids.dtype)
-        # Relative to the centroids' own mean, so that nothing cancels where values are large and alike.
-        middle = self.centroids.mean(0)
-        return squared_distances(rows - middle, self.centroids - middle)
+        rows = self._rows(self.take(inputs))
+        centroids, middle = centred(self.centroids, rows.dtype)
+        moved = rows - middle
+        found = squared_distances(moved, centroids)
+        nearest = found.argmin(1)
+        found = found.scatter(1, nearest.unsqueeze(1), squared_lengths(moved, centroids, nearest).unsqueeze(1))
+        if not torch.compiler.is_compiling() and not found.isfinite().all():
+            check_extent(torch.cat([rows, self.centroids.to(rows)]), rows.dtype)
+        return found
+
+    def _rows(self, inputs: Tensor, check: bool = True) -> Tensor:
+        """Rows as the model sees them, in the precision that their distances are computed in."""
+        return self.seen(inputs, precision(inputs, self.dtype), check)
 
     def cluster(self, inputs: Any) -> Tensor:
         """Number of the nearest centroid of each raw row, ``(N,)``."""
@@ -213,32 +233,49 @@ class KMeans(ScaledInputs, GradientFree):
             self._seen = None if self._seen is None else self._seen.to(self.device)
             return
         generator = torch.Generator().manual_seed(shared_seed(self.device))
-        rows = self.seen(self._first_rows(generator).to(self.device), self.centroids.dtype)
-        if not (rows != rows[0]).any():
+        rows = self._first_rows(generator)
+        if self.num_clusters > 1 and not (rows != rows[0]).any():
             raise ZooError(f"all features are constant over {len(rows)} rows; there is nothing to find")
         picked = torch.stack([self._pick(rows, generator) for _ in range(self.restarts)])
         broadcast(picked)
         self.begin(picked)
 
     def _first_rows(self, generator: torch.Generator) -> Tensor:
-        """Some of the training data: at random where it can be indexed a batch at a time, else the first batches."""
+        """Some of the training data of all processes, float64 ``(N, F)``.
+
+        At random where it can be indexed a batch at a time, else the first batches.
+        """
         loader: Any = self.trainer.train_dataloader
-        if hasattr(loader.dataset, "tensors"):  # as of the zoo's data modules and torch's TensorDataset
+        is_whole = hasattr(loader.dataset, "tensors")  # as of the zoo's data modules and torch's TensorDataset
+        if is_whole:
             at = torch.randperm(len(loader.dataset), generator=generator)[:_MOST_TO_BEGIN_WITH]
-            return loader.dataset[at.sort().values][0]
-        parts: list[Tensor] = []
-        for batch in loader:
-            parts.append(batch[0])
-            if sum(map(len, parts)) >= _MOST_TO_BEGIN_WITH:
-                break
-        return torch.cat(parts)[:_MOST_TO_BEGIN_WITH]
+            found = loader.dataset[at.sort().values][0]
+        else:
+            found = _first_of(loader, -(-_MOST_TO_BEGIN_WITH // number_of_processes()))
+        rows = torch.zeros(0, self.in_features, dtype=torch.float64, device=self.device)
+        if len(found):
+            rows = self.seen(found.to(self.device), torch.float64)
+            check_extent(rows, precision(found, self.dtype))
+        counts = gather(torch.tensor([len(rows)], device=self.device))
+        if not counts.any():
+            raise ZooError("there are no rows to learn from")
+        return rows if is_whole and counts.all() else gather_rows(rows)
 
     def _pick(self, rows: Tensor, generator: torch.Generator) -> Tensor:
         return initial_centroids(rows, self.num_clusters, self.init, generator)
 
-    def begin(self, candidates: Tensor) -> None:
-        """Begins with given centroids, ``(R, K, F)`` or ``(K, F)`` for one restart; call it before training."""
-        shaped = candidates.to(self.centroids).view(-1, self.num_clusters, self.in_features)
+    def begin(self, candidates: Any) -> None:
+        """Begins with given centroids, ``(R, K, F)`` or ``(K, F)`` for one restart; call it before training.
+
+        Raises:
+            ZooError: They are no such numbers, or not finite.
+        """
+        given, shape = to_tensor(candidates), (self.num_clusters, self.in_features)
+        if given is None or given.ndim not in (2, 3) or given.shape[-2:] != shape or not len(given):
+            raise ZooError(f"centroids to begin with are {told(candidates)}, expected numbers {shape}")
+        if not given.isfinite().all():
+            raise ZooError("centroids to begin with hold NaN or infinite values, expected finite numbers")
+        shaped = given.to(self.centroids).view(-1, *shape)
         self._candidates, self._seen = shaped, shaped.new_zeros(shaped.shape[:2])
         self.centroids = shaped[0].clone()
 
@@ -251,26 +288,37 @@ class KMeans(ScaledInputs, GradientFree):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Assigns a batch; of mini-batches, also moves the centroids."""
         assert self._step is not None
-        rows = self.seen(batch[0], self.centroids.dtype, check=False)
+        inputs = inputs_of(batch)
+        rows = self._rows(inputs, check=False)
         if self.mini_batch:
             self._move(rows)
         else:
             self._step.add(rows)
         if not self._step.inertia.isfinite().all():
             check_finite(rows)
+            check_extent(torch.cat([rows, self.centroids.to(rows)]), rows.dtype)
         return self.no_loss()
 
-    def _move(self, rows: Tensor) -> None:
+    def _move(self, rows: Tensor | None) -> bool:
+        """Moves the centroids by a batch of every process that has one left; those that have not take part, too.
+
+        Returns:
+            Whether any had.
+        """
         assert self._candidates is not None
         assert self._seen is not None
         assert self._step is not None
+        if not add_up(torch.tensor(int(rows is not None), device=self.device)):
+            return False
         step = LloydStep(self._candidates)
-        step.add(rows)
+        if rows is not None:
+            step.add(rows)
         sums, members = add_up(step.sums), add_up(step.members)
         self._step.inertia += step.inertia
-        self._seen = self._seen + members.to(self._seen)
+        self._seen = self._seen + members
         share = (sums - members.unsqueeze(2) * self._candidates) / self._seen.clamp(min=1).unsqueeze(2)
-        self._candidates = (self._candidates + share).to(self._candidates)
+        self._candidates = self._candidates + share
+        return True
 
     def on_validation_epoch_start(self) -> None:
         """Moves the centroids to the middle of what was assigned to them."""
@@ -296,10 +344,11 @@ class KMeans(ScaledInputs, GradientFree):
         if self._step is None:
             return
         if self.mini_batch:
+            while in_company() and self._move(None):
+                pass
             self._restart_inertia = add_up(self._step.inertia)
         else:
-            found, self._restart_inertia = self._step.finish()
-            self._candidates = found.to(self.centroids)
+            self._candidates, self._restart_inertia = self._step.finish()
         assert self._candidates is not None
         self.centroids = self._candidates[int(self._restart_inertia.argmin())].clone()
         self._step = None
@@ -335,7 +384,9 @@ class KMeans(ScaledInputs, GradientFree):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes up the restarts."""
-        self._candidates, self._seen = (checkpoint["restarts"][name] for name in ("candidates", "seen"))
+        # Those of version 0.1.0 are float32.
+        kept = (checkpoint["restarts"][name] for name in ("candidates", "seen"))
+        self._candidates, self._seen = (None if one is None else one.double() for one in kept)
 
     def example_input(self) -> Tensor:
         """One row of zeros."""
@@ -361,6 +412,25 @@ class KMeans(ScaledInputs, GradientFree):
         _, vectors = torch.linalg.eigh((points - middle).T @ (points - middle))
         plane = vectors[:, -2:].flip(1)
         return (points - middle) @ plane, (self.centroids.to(middle) - middle) @ plane
+
+
+def centred(centroids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Float64 centroids ``(K, F)`` less their mean ``(F,)``, and that, for nothing to cancel where rows are far away.
+
+    Both are of a type in which the mean, as it is rounded there, can be taken off rows without a loss.
+    """
+    middle = centroids.mean(0).to(dtype)
+    return (centroids - middle.to(centroids)).to(dtype), middle
+
+
+def _first_of(loader: Any, count: int) -> Tensor:
+    """The first ``count`` rows that a loader gives; fewer where it has fewer."""
+    parts: list[Tensor] = []
+    for batch in loader:
+        parts.append(inputs_of(batch))
+        if sum(map(len, parts)) >= count:
+            break
+    return torch.cat(parts)[:count] if parts else torch.zeros(0)
 
 
 def smallest(scores: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Literal
 
 import torch
@@ -10,14 +11,16 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from zoo.base.gradient_free import GradientFree
-from zoo.base.inputs import to_tensor, told
+from zoo.base.inputs import inputs_of, to_tensor, told
 from zoo.base.processes import add_up, shared_seed
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_embedding, draw_loadings, draw_spectrum
-from zoo.tabular.features import ScaledInputs, portions
+from zoo.tabular.features import ScaledInputs, check_extent, check_whole, portions
 
 Solver = Literal["covariance", "randomized"]
 
+# What numbers are divided by that are too large to be squared.
+_FAR = 1e150
 # More directions than asked for make a random subspace hold those that are (Halko et al., 2011).
 _OVERSAMPLING = 10
 
@@ -28,23 +31,32 @@ class Moments:
     Rows are taken relative to the mean of the first ones, so that nothing cancels where values are large and alike.
 
     Args:
-        first: The first rows, float64 ``(N, F)``; they are not added yet.
+        like: A float64 tensor ``(F,)``, for its length and place.
         basis: None to keep the whole scatter matrix ``(F, F)``; else an orthonormal basis ``(F, S)``, of which only the
             product with the scatter matrix is kept.
     """
 
-    def __init__(self, first: Tensor, basis: Tensor | None = None) -> None:
+    def __init__(self, like: Tensor, basis: Tensor | None = None) -> None:
         self.basis = basis
         self.count = 0
-        self.offset = first.mean(0)
-        width = len(self.offset) if basis is None else basis.shape[1]
-        self.sum = torch.zeros_like(self.offset)
-        self.squares = first.new_zeros(len(self.offset))
-        self.product = first.new_zeros(len(self.offset), width)
-        self.step = max(-(-len(self.offset) // 4), 64)
+        self.offset = torch.zeros_like(like)
+        width = len(like) if basis is None else basis.shape[1]
+        self.sum = torch.zeros_like(like)
+        self.squares = torch.zeros_like(like)
+        self.product = like.new_zeros(len(like), width)
+        self.step = max(-(-len(like) // 4), 64)
 
     def add(self, rows: Tensor) -> None:
-        """Adds float64 rows, ``(N, F)``."""
+        """Adds float64 rows, ``(N, F)``.
+
+        Raises:
+            ZooError: The first ones are so large, or differ by so little, that nothing can be told of their squares.
+        """
+        if not len(rows):
+            return
+        if not self.count:
+            check_extent(rows, rows.dtype)
+            self.offset = rows.mean(0)
         rows = rows - self.offset
         self.count += len(rows)
         self.sum += rows.sum(0)
@@ -64,7 +76,7 @@ class Moments:
             Number of rows, their mean ``(F,)``, the scatter matrix about the mean, or its product with the basis, and
             its trace.
         """
-        shift = self.sum / self.count
+        shift = self.sum / max(self.count, 1)  # a process without a batch takes part, too
         product, squares = self.product, self.squares
         if self.basis is None:
             product = product.tril() + product.tril(-1).T
@@ -72,7 +84,7 @@ class Moments:
         product = product - self.count * torch.outer(shift, self._seen(shift))
         trace = squares.sum() - self.count * shift.square().sum()
         count = int(add_up(torch.tensor(self.count, device=shift.device)))
-        mean = add_up((self.offset + shift) * self.count) / count
+        mean = add_up((self.offset + shift) * self.count) / max(count, 1)
         apart = self.offset + shift - mean
         product = add_up(product + self.count * torch.outer(apart, self._seen(apart)))
         return count, mean, product, add_up(trace + self.count * apart.square().sum())
@@ -125,9 +137,11 @@ class PCA(ScaledInputs, GradientFree):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        whole = num_components >= 1
-        if not num_components > 0 or (whole and (num_components != int(num_components))):
-            raise ZooError(f"num_components is {num_components}; expected a number from 1 on, or a share below 1")
+        check_whole("in_features", in_features)
+        is_number = isinstance(num_components, Real) and not isinstance(num_components, bool) and num_components > 0
+        whole = is_number and num_components >= 1
+        if not is_number or (whole and num_components != int(num_components)):
+            raise ZooError(f"num_components is {num_components!r}; expected a number from 1 on, or a share below 1")
         if num_components > in_features:
             raise ZooError(
                 f"{int(num_components)} components of {in_features} features; expected at most {in_features}"
@@ -197,7 +211,7 @@ class PCA(ScaledInputs, GradientFree):
 
     def on_train_epoch_start(self) -> None:
         """Begins to add up."""
-        self._moments = None
+        self._moments = Moments(self.mean, self._basis() if self.solver == "randomized" else None)
 
     def _basis(self) -> Tensor:
         """The subspace that the last epoch found, or a random one, orthonormal, ``(F, S)``."""
@@ -210,9 +224,8 @@ class PCA(ScaledInputs, GradientFree):
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Adds a batch to the sums."""
-        for rows in map(self.scaled, portions(batch[0], self.in_features, torch.float64)):
-            if self._moments is None:
-                self._moments = Moments(rows, self._basis() if self.solver == "randomized" else None)
+        assert self._moments is not None
+        for rows in map(self.scaled, portions(inputs_of(batch), self.in_features, torch.float64)):
             self._moments.add(rows)
         return self.no_loss()
 
@@ -235,6 +248,8 @@ class PCA(ScaledInputs, GradientFree):
         if moments is None:
             return
         count, mean, product, trace = moments.gathered()
+        if not trace.isfinite():
+            raise ZooError(f"features are so large that float64 does not hold their squares; divide all by {_FAR:.0e}")
         if count < 2 or not float(trace) > 0:
             raise ZooError(f"all features are constant over {count} rows; there is nothing to find")
         if self.num_components > count:

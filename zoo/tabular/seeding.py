@@ -55,6 +55,11 @@ def squared_distances(rows: Tensor, centroids: Tensor) -> Tensor:
     return products.add_(rows.square().sum(1, keepdim=True)).clamp_(min=0)
 
 
+def squared_lengths(rows: Tensor, centroids: Tensor, labels: Tensor) -> Tensor:
+    """Squared distance of each row to the centroid of its label, ``(N,)``, from differences, of which none cancels."""
+    return centroids.index_select(0, labels).sub_(rows).square_().sum(1)
+
+
 def _one_by_one(rows: Tensor, count: int, weights: Tensor | None, generator: Generator) -> Tensor:
     """Picks rows one after the other: the farthest without weights, else drawn by weight times squared distance."""
     # Distances are those of centred rows, which lose fewer digits.
