@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
+from zoo.series.trained import TrainedForecaster
 
 
 class CausalConv1d(nn.Conv1d):

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.series.causal_conv import CausalConv1d
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
 from zoo.series.recurrent import RecurrentNet
+from zoo.series.trained import TrainedForecaster
 
 
 class ConvLSTMNet(nn.Module):

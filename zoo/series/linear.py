@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.series.forecaster import TrainedForecaster
 from zoo.series.initialisation import keras_initialise
+from zoo.series.trained import TrainedForecaster
 
 
 class MLP(nn.Sequential):

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from zoo.base.optimization import one_of
 from zoo.errors import ZooError
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
 from zoo.series.rolling import STEPS_AT_ONCE
+from zoo.series.trained import TrainedForecaster
 
 Cell = Literal["rnn", "lstm", "gru"]
 Activation = Literal["tanh", "relu"]
