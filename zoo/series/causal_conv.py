@@ -218,8 +218,8 @@ class CausalConv(TrainedForecaster):
     ) -> None:
         super().__init__(window=window, **options)
         self.network = CausalConvNet(
-            self.num_series, self.horizon, channels, kernel_size, receptive_field or window, gated, stride, self.output,
-            self.in_features,
+            self.out_features, self.horizon, channels, kernel_size, receptive_field or window, gated, stride,
+            self.output, self.in_features,
         )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -93,6 +93,6 @@ class ConvLSTM(TrainedForecaster):
     ) -> None:
         super().__init__(output=output, **options)
         self.network = ConvLSTMNet(
-            self.num_series, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout,
+            self.out_features, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout,
             self.in_features,
         )  # fmt: skip

@@ -62,6 +62,8 @@ class Forecaster(Rolling, ZooModule):
         output: ``vector`` or ``sequence``; see :class:`~zoo.series.trained.TrainedForecaster`.
         looks_beside: Whether covariates make a difference to it.
         metric: ``mae``; of several series ``mase``, or one in thousands would drown one in tenths.
+        quantiles: Those that are forecast beside each other, if any; see
+            :class:`~zoo.series.trained.TrainedForecaster`.
         can_pool: Whether it learns anything that several series could share.
 
     Raises:
@@ -70,6 +72,7 @@ class Forecaster(Rolling, ZooModule):
 
     metric = "mae"
     output: Output = "vector"
+    quantiles: tuple[float, ...] = ()
     can_pool = True
     looks_beside = True
     network: nn.Module

@@ -179,8 +179,8 @@ class Recurrent(Carrying):
     ) -> None:
         super().__init__(**options)
         self.network = RecurrentNet(
-            self.in_features, self.num_series, self.horizon, hidden_size, num_layers, cell, bidirectional, self.output,
-            activation, dropout,
+            self.in_features, self.out_features, self.horizon, hidden_size, num_layers, cell, bidirectional,
+            self.output, activation, dropout,
         )  # fmt: skip
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:

@@ -1,11 +1,14 @@
 """What those forecasters share that learn by gradients: what the network is shown, what is made of it, the loss."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from datamodules.frames import is_frame
 from datamodules.series.transform import difference
 from zoo.base.optimization import Optimized, one_of
 from zoo.base.rows import Rows, last_layer, rows_of
@@ -13,6 +16,7 @@ from zoo.errors import ZooError
 from zoo.series.covariates import Beside, Effect
 from zoo.series.forecaster import Forecaster, Output
 from zoo.series.metrics import seasons_back
+from zoo.series.quantiles import ascending_from, check_quantiles, pinball
 
 Residual = Literal["none", "last", "season", "auto"]
 Loss = Literal["huber", "mse", "mae"]
@@ -39,6 +43,12 @@ class TrainedForecaster(Forecaster, Optimized):
         delta: Where the Huber loss turns from square to straight, in standard deviations.
         effect_hidden_size: Width of the hidden layer by which covariates known ahead act together on the series; 0
             makes their effect a weighted sum.
+        quantiles: Of what may happen, such as ``[0.1, 0.5, 0.9]``, forecast beside each other by one network with
+            output ``vector``. The pinball loss takes the place of ``loss``, and the median is the forecast, of which
+            evaluations tell. See :meth:`forecast_quantiles`.
+
+    Attributes:
+        out_features: Numbers that the network puts out for a step.
 
     Raises:
         ZooError: The arguments contradict each other.
@@ -56,6 +66,7 @@ class TrainedForecaster(Forecaster, Optimized):
         loss: Loss = "huber",
         delta: float = 1.0,
         effect_hidden_size: int = 16,
+        quantiles: list[float] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -81,6 +92,11 @@ class TrainedForecaster(Forecaster, Optimized):
         if output == "sequence" and self.beside:
             raise ZooError("covariates need output 'vector'; leave out --data.known, --data.past, --data.calendar")
         self.in_features = self.num_series + self.beside.num_past
+        self.quantiles = tuple(quantiles or ())
+        self.out_features = self.num_series * max(len(self.quantiles), 1)
+        if quantiles is not None:
+            self._check_quantiles()
+            self._shown = self._median = self.quantiles.index(0.5)
         if self.beside.num_known:
             self.effect = Effect(self.beside.num_known, self.num_series, effect_hidden_size)
         if residual == "season":
@@ -91,13 +107,35 @@ class TrainedForecaster(Forecaster, Optimized):
                 )
             self.shortest = self.period
 
+    def _check_quantiles(self) -> None:
+        check_quantiles(self.quantiles)
+        if self.output == "sequence":
+            raise ZooError("quantiles need output 'vector'; leave them out, or use another output")
+        # Behind that values are sums of several changes, and quantiles of a sum are no sums of quantiles.
+        if self.differences and self.horizon > (reach := min(self.differences)):
+            raise ZooError(
+                f"quantiles of differences of lag {reach} tell those of values {reach} steps ahead at most, and "
+                f"horizon is {self.horizon}; use a shorter --data.horizon, or leave out the differences or quantiles"
+            )
+
     def rows(self) -> dict[str, Rows]:
-        """A row of the last layer for each step ahead of each series."""
-        names = [f"{step} of {series}" for step in range(self.horizon) for series in range(self.num_series)]
+        """A row of the last layer for each step ahead of each series; that of the median stands for the forecast."""
+        suffixes = ["" if one == 0.5 else f" at {one}" for one in self.quantiles or (0.5,)]
+        names = [
+            f"{step} of {series}{suffix}"
+            for step in range(self.horizon)
+            for series in range(self.num_series)
+            for suffix in suffixes
+        ]
         return rows_of(self, last_layer(self.network), Rows("steps", names))
 
     def predict(self, inputs: Tensor, beside: Beside | None = None) -> Tensor:
         """Normalised forecasts from normalised inputs."""
+        found = self._predict_all(inputs, beside)
+        return found[self._shown] if self.quantiles else found
+
+    def _predict_all(self, inputs: Tensor, beside: Beside | None = None) -> Tensor:
+        """Likewise, but all quantiles, if any were asked for, ``(Q, N, H, C)``."""
         self._check_steps(inputs, self.shortest)
         if beside is None:
             return self._go_on_from(inputs)
@@ -113,7 +151,63 @@ class TrainedForecaster(Forecaster, Optimized):
         anchor = None if self.residual == "none" else self.anchor(inputs)
         shown = inputs - anchor[:, :1] if self.relative and anchor is not None else inputs
         found = self.network(shown if past is None else torch.cat([shown, past], 2))
+        if self.quantiles:
+            found = ascending_from(found.unflatten(2, (self.num_series, -1)), self._median)
         return found if anchor is None else anchor + found
+
+    @contextmanager
+    def at(self, quantile: float) -> Iterator[None]:
+        """Inside, forecasts are those of another quantile than the median.
+
+        Args:
+            quantile: One of those that the network forecasts.
+
+        Raises:
+            ZooError: It is none of them.
+        """
+        if quantile not in self.quantiles:
+            told = ", ".join(map(str, self.quantiles)) or "none"
+            raise ZooError(f"quantile {quantile} is not forecast; there are {told}; train with --model.quantiles")
+        self._shown, before = self.quantiles.index(quantile), self._shown
+        try:
+            yield
+        finally:
+            self._shown = before
+
+    def forecast_quantiles(self, history: Any, horizon: int) -> Any:
+        """How a series may go on: the value that it stays below with each of the probabilities ``quantiles``.
+
+        They are as right as what the network has learnt; ``zoo forecast`` corrects them by what came true later
+        (conformalised quantile regression; Romano et al., 2019).
+
+        Args:
+            history: As :meth:`forecast` takes it.
+            horizon: Steps to forecast, as many as the network forecasts at once or fewer: further ones would take the
+                medians before them for true.
+
+        Returns:
+            A tensor ``(horizon, C, Q)``, ``(N, horizon, C, Q)`` or ``(horizon, Q)``; of a frame one with the quantiles
+            in its columns, each with the series beneath.
+
+        Raises:
+            ZooError: The model forecasts no quantiles, or not so far ahead, or the history is refused.
+        """
+        if not self.quantiles:
+            raise ZooError("the model forecasts no quantiles; train one with --model.quantiles='[0.1, 0.5, 0.9]'")
+        if horizon > self.horizon:
+            raise ZooError(
+                f"horizon is {horizon}, and quantiles are forecast {self.horizon} steps ahead; ask for {self.horizon} "
+                "at most, or train with a longer --data.horizon"
+            )
+        found = []
+        for quantile in self.quantiles:
+            with self.at(quantile):
+                found.append(self.forecast(history, horizon))
+        if is_frame(history):
+            import pandas as pd
+
+            return pd.concat(found, axis=1, keys=self.quantiles)
+        return torch.stack(found, -1)
 
     def anchor(self, inputs: Tensor) -> Tensor:
         """What the network's output is added to."""
@@ -124,6 +218,9 @@ class TrainedForecaster(Forecaster, Optimized):
     def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
         """The loss of normalised forecasts."""
         forecasts = forecasts.float()
+        if self.quantiles:
+            losses = pinball(forecasts[None], targets, [0.5])
+            return losses.mean() if reduction == "mean" else losses
         if self.loss == "huber":
             return F.huber_loss(forecasts, targets, delta=self.delta, reduction=reduction)
         return (F.mse_loss if self.loss == "mse" else F.l1_loss)(forecasts, targets, reduction=reduction)
@@ -132,7 +229,11 @@ class TrainedForecaster(Forecaster, Optimized):
         """Loss of a batch."""
         inputs, beside = self.apart(batch[0])
         inputs, targets = self.disturb(*self.normalise_pair(inputs, batch[1]))
-        return self.error(self.agree(self.predict(inputs, beside), targets), targets)
+        forecasts = self._predict_all(inputs, beside)
+        if not self.quantiles:
+            return self.error(self.agree(forecasts, targets), targets)
+        self.agree(forecasts[self._median], targets)
+        return pinball(forecasts.float(), targets, self.quantiles).mean()
 
     def disturb(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Adds the noise that training asks for to normalised values."""
