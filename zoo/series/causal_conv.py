@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
+from zoo.series.trained import TrainedForecaster
 
 
 class CausalConv1d(nn.Conv1d):
@@ -217,8 +218,8 @@ class CausalConv(TrainedForecaster):
     ) -> None:
         super().__init__(window=window, **options)
         self.network = CausalConvNet(
-            self.num_series, self.horizon, channels, kernel_size, receptive_field or window, gated, stride, self.output,
-            self.in_features,
+            self.out_features, self.horizon, channels, kernel_size, receptive_field or window, gated, stride,
+            self.output, self.in_features,
         )  # fmt: skip
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError
 from zoo.series.causal_conv import CausalConv1d
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
 from zoo.series.recurrent import RecurrentNet
+from zoo.series.trained import TrainedForecaster
 
 
 class ConvLSTMNet(nn.Module):
@@ -92,6 +93,6 @@ class ConvLSTM(TrainedForecaster):
     ) -> None:
         super().__init__(output=output, **options)
         self.network = ConvLSTMNet(
-            self.num_series, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout,
+            self.out_features, self.horizon, channels, kernel_size, stride, hidden_size, num_layers, output, dropout,
             self.in_features,
         )  # fmt: skip

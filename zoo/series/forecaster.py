@@ -1,8 +1,8 @@
-"""What every forecaster shares: normalisation, metrics, pictures; and what those share that are trained."""
+"""What every forecaster shares: normalisation, metrics, pictures."""
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,10 @@ from torch.utils.data import Dataset
 from datamodules.series.transform import difference, integrate, power, unpower
 from zoo.base.inputs import inputs_of
 from zoo.base.module import ZooModule
-from zoo.base.optimization import Optimized, one_of
-from zoo.base.rows import Rows, last_layer, rows_of
 from zoo.errors import ZooError
-from zoo.series.covariates import Beside, Covariates, Effect
+from zoo.series.covariates import Beside, Covariates
 from zoo.series.drawing import draw_forecasts, draw_residuals
-from zoo.series.metrics import Errors, naive_errors, seasons_back
+from zoo.series.metrics import Errors, naive_errors
 from zoo.series.pooling import as_columns, as_rows, moments
 from zoo.series.rolling import Rolling
 
@@ -26,8 +24,6 @@ from zoo.series.rolling import Rolling
 log = logging.getLogger("datamodules")
 
 Output = Literal["vector", "sequence"]
-Residual = Literal["none", "last", "season", "auto"]
-Loss = Literal["huber", "mse", "mae"]
 
 
 class Forecaster(Rolling, ZooModule):
@@ -63,9 +59,11 @@ class Forecaster(Rolling, ZooModule):
         - Output: ``(N, H, C)`` for a vector, ``(N, T, C)`` for a sequence; NaN where an input is.
 
     Attributes:
-        output: ``vector`` or ``sequence``; see :class:`TrainedForecaster`.
+        output: ``vector`` or ``sequence``; see :class:`~zoo.series.trained.TrainedForecaster`.
         looks_beside: Whether covariates make a difference to it.
         metric: ``mae``; of several series ``mase``, or one in thousands would drown one in tenths.
+        quantiles: Those that are forecast beside each other, if any; see
+            :class:`~zoo.series.trained.TrainedForecaster`.
         can_pool: Whether it learns anything that several series could share.
 
     Raises:
@@ -74,6 +72,7 @@ class Forecaster(Rolling, ZooModule):
 
     metric = "mae"
     output: Output = "vector"
+    quantiles: tuple[float, ...] = ()
     can_pool = True
     looks_beside = True
     network: nn.Module
@@ -371,133 +370,3 @@ class Forecaster(Rolling, ZooModule):
             "forecasts": draw_forecasts(targets, forecasts, times, names),
             "residuals": draw_residuals(targets[:, 0] - forecasts[:, 0], times, names),
         }
-
-
-class TrainedForecaster(Forecaster, Optimized):
-    """Base of the forecasters that learn by gradients. See :class:`Forecaster` for the arguments not listed.
-
-    A series is taken to be the sum of what the covariates known ahead do to it at each step and of what the network
-    forecasts (dynamic regression; Hyndman and Athanasopoulos, 2021, chapter 10): the network is shown the window less
-    these effects, and those of the steps ahead are added to its forecast. Covariates of the past are more inputs of it.
-
-    Args:
-        output: ``vector`` forecasts the ``horizon`` steps after the window; ``sequence`` forecasts, at every step of
-            the window, the next one.
-        residual: What the network's output is added to: ``none``, the ``last`` value, or the value one ``season`` back;
-            ``auto`` is the season, if there is one that the window holds, or the last value.
-        relative: Show the network the window less what its output is added to first, so that levels it was never
-            trained on change nothing (NLinear; Zeng et al., 2023). For a residual and output ``vector``.
-        input_noise: Standard deviation of noise added to the inputs in training, in those of the series; it keeps small
-            data from being learnt by heart (Bishop, 1995).
-        level_noise: Likewise of an offset that all values of a window share, inputs and targets.
-        loss: ``huber`` (Huber, 1964), ``mse`` or ``mae``, of normalised values.
-        delta: Where the Huber loss turns from square to straight, in standard deviations.
-        effect_hidden_size: Width of the hidden layer by which covariates known ahead act together on the series; 0
-            makes their effect a weighted sum.
-
-    Raises:
-        ZooError: The arguments contradict each other.
-    """
-
-    learnt = ("network.", "effect.")
-
-    def __init__(
-        self,
-        output: Output = "vector",
-        residual: Residual = "none",
-        relative: bool = False,
-        input_noise: float = 0.0,
-        level_noise: float = 0.0,
-        loss: Loss = "huber",
-        delta: float = 1.0,
-        effect_hidden_size: int = 16,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        for name, choice, known in (("output", output, Output), ("residual", residual, Residual), ("loss", loss, Loss)):
-            one_of(name, choice, get_args(known))
-        for name, noise in (("input_noise", input_noise), ("level_noise", level_noise)):
-            if not noise >= 0:
-                raise ZooError(f"{name} is {noise}, expected at least 0")
-        if residual == "auto":
-            fits = output == "vector" and 1 < self.period <= self.window - self.reach
-            residual = "season" if fits else "last"
-        if output == "sequence" and self.differences:
-            raise ZooError("differences need output 'vector'; leave out --data.transform")
-        if relative and (residual == "none" or output == "sequence"):
-            raise ZooError(
-                f"relative needs residual 'last' or 'season' and output 'vector'; "
-                f"found residual {residual!r}, output {output!r}"
-            )
-        if output == "sequence" and self.horizon > 1:
-            raise ZooError(f"output 'sequence' forecasts one step, not horizon {self.horizon}; use output 'vector'")
-        self.output, self.residual, self.relative, self.loss, self.delta = output, residual, relative, loss, delta
-        self.input_noise, self.level_noise = input_noise, level_noise
-        if output == "sequence" and self.beside:
-            raise ZooError("covariates need output 'vector'; leave out --data.known, --data.past, --data.calendar")
-        self.in_features = self.num_series + self.beside.num_past
-        if self.beside.num_known:
-            self.effect = Effect(self.beside.num_known, self.num_series, effect_hidden_size)
-        if residual == "season":
-            if output == "sequence" or not 1 < self.period <= self.window - self.reach:
-                raise ZooError(
-                    f"residual 'season' needs output 'vector' and a window that holds a season; "
-                    f"found output {output!r}, window {self.window}, period {self.period}"
-                )
-            self.shortest = self.period
-
-    def rows(self) -> dict[str, Rows]:
-        """A row of the last layer for each step ahead of each series."""
-        names = [f"{step} of {series}" for step in range(self.horizon) for series in range(self.num_series)]
-        return rows_of(self, last_layer(self.network), Rows("steps", names))
-
-    def predict(self, inputs: Tensor, beside: Beside | None = None) -> Tensor:
-        """Normalised forecasts from normalised inputs."""
-        self._check_steps(inputs, self.shortest)
-        if beside is None:
-            return self._go_on_from(inputs)
-        steps = inputs.shape[1]
-        past = beside.past[:, -steps:]
-        if not self.beside.num_known:
-            return self._go_on_from(inputs, past)
-        effects = difference(self.effect(beside.known), self.differences)
-        return self._go_on_from(inputs - effects[:, :steps], past) + effects[:, steps:]
-
-    def _go_on_from(self, inputs: Tensor, past: Tensor | None = None) -> Tensor:
-        """What the network makes of a window and the covariates of its past, on top of the anchor."""
-        anchor = None if self.residual == "none" else self.anchor(inputs)
-        shown = inputs - anchor[:, :1] if self.relative and anchor is not None else inputs
-        found = self.network(shown if past is None else torch.cat([shown, past], 2))
-        return found if anchor is None else anchor + found
-
-    def anchor(self, inputs: Tensor) -> Tensor:
-        """What the network's output is added to."""
-        if self.residual == "season":
-            return inputs[:, [-back for back in seasons_back(self.horizon, self.period)]]
-        return inputs if self.output == "sequence" else inputs[:, -1:]
-
-    def error(self, forecasts: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """The loss of normalised forecasts."""
-        forecasts = forecasts.float()
-        if self.loss == "huber":
-            return F.huber_loss(forecasts, targets, delta=self.delta, reduction=reduction)
-        return (F.mse_loss if self.loss == "mse" else F.l1_loss)(forecasts, targets, reduction=reduction)
-
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
-        """Loss of a batch."""
-        inputs, beside = self.apart(batch[0])
-        inputs, targets = self.disturb(*self.normalise_pair(inputs, batch[1]))
-        return self.error(self.agree(self.predict(inputs, beside), targets), targets)
-
-    def disturb(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Adds the noise that training asks for to normalised values."""
-        if self.level_noise:
-            levels = self.levels(targets)
-            inputs, targets = inputs + levels, targets + levels
-        if self.input_noise:
-            inputs = inputs + self.input_noise * torch.randn_like(inputs)
-        return inputs, targets
-
-    def levels(self, targets: Tensor) -> Tensor:
-        """Random offsets of the windows of a batch, ``(N, 1, C)``."""
-        return self.level_noise * torch.randn_like(targets[:, :1])

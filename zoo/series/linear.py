@@ -5,8 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.series.forecaster import TrainedForecaster
 from zoo.series.initialisation import keras_initialise
+from zoo.series.trained import TrainedForecaster
 
 
 class MLP(nn.Sequential):
@@ -59,7 +59,7 @@ class Linear(TrainedForecaster):
     def __init__(self, **options: Any) -> None:
         super().__init__(output="vector", **options)
         self.shortest = self.window - self.reach
-        self.network = MLP(self.num_series, self.shortest, self.horizon, in_features=self.in_features)
+        self.network = MLP(self.out_features, self.shortest, self.horizon, in_features=self.in_features)
 
 
 class DenseForecaster(TrainedForecaster):
@@ -76,4 +76,4 @@ class DenseForecaster(TrainedForecaster):
     def __init__(self, hidden_sizes: Sequence[int] = (10, 10), **options: Any) -> None:
         super().__init__(output="vector", **options)
         self.shortest = self.window - self.reach
-        self.network = MLP(self.num_series, self.shortest, self.horizon, hidden_sizes, self.in_features)
+        self.network = MLP(self.out_features, self.shortest, self.horizon, hidden_sizes, self.in_features)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from zoo.base.optimization import one_of
 from zoo.errors import ZooError
-from zoo.series.forecaster import Output, TrainedForecaster
+from zoo.series.forecaster import Output
 from zoo.series.initialisation import keras_initialise
 from zoo.series.rolling import STEPS_AT_ONCE
+from zoo.series.trained import TrainedForecaster
 
 Cell = Literal["rnn", "lstm", "gru"]
 Activation = Literal["tanh", "relu"]
@@ -178,8 +179,8 @@ class Recurrent(Carrying):
     ) -> None:
         super().__init__(**options)
         self.network = RecurrentNet(
-            self.in_features, self.num_series, self.horizon, hidden_size, num_layers, cell, bidirectional, self.output,
-            activation, dropout,
+            self.in_features, self.out_features, self.horizon, hidden_size, num_layers, cell, bidirectional,
+            self.output, activation, dropout,
         )  # fmt: skip
 
     def extend(self, known: Tensor, horizon: int) -> Tensor:
