@@ -220,12 +220,14 @@ def _by_peer(kind: Any, values: np.ndarray, series: Measured) -> np.ndarray:
 def page_of(figures: dict[str, Any]) -> str:
     """What the page tells: the series by which settings were chosen, and those by which none was."""
     lines = [
-        f"Budget {figures['budget']} each, seed 0; {figures['machine']}. An error is the mean absolute one over all "
-        "origins, divided by that of the best peer *of that series*, which nobody knows beforehand.",
+        f"Seed 0; {figures['machine']}. An error is the mean absolute one over all origins, divided by that of the best "
+        "peer *of that series*, which nobody knows beforehand.",
     ]
     for unseen, title in ((False, "Series by which settings were chosen, too"), (True, "Series that chose nothing")):
         found = {name: one for name, one in figures["series"].items() if SERIES[name].unseen == unseen}
-        lines += ["", f"### {title}", "", table(found) if found else "None has been measured yet."]
+        budgets = " and ".join(sorted({one["budget"] for one in found.values()}))
+        told = [f"`--budget {budgets}`.", "", table(found)] if found else ["None has been measured yet."]
+        lines += ["", f"### {title}", "", *told]
     return "\n".join(lines)
 
 
@@ -291,8 +293,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         found = measure(SERIES[name], options.origins, options.budget, not options.without_peers)
         print(name, json.dumps(found), flush=True)
         if not options.without_peers:
-            figures["series"][name] = found
-            figures |= {"budget": options.budget, "machine": f"{os.cpu_count()} processor cores"}
+            figures["series"][name] = {**found, "budget": options.budget}
+            figures |= {"machine": f"{os.cpu_count()} processor cores"}
             FIGURES.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if not options.without_peers:
         page = written(PAGE.read_text(encoding="utf-8"), "series", page_of(figures), "series_benchmark")

@@ -22,12 +22,12 @@ def figures(**errors: float) -> dict[str, object]:
     peers = {"ETS": 2.0, "Theta": 3.0, "AutoARIMA": 4.0, "seasonal naive": 8.0}
     return {
         "points": 100, "origins": 5, "mae": {**peers, **errors}, "seconds": {"zoo auto": 31.2}, "winners": ["ensemble"],
+        "budget": "60s",
     }  # fmt: skip
 
 
 def test_errors_are_told_beside_the_best_peer() -> None:
     measured = {
-        "budget": "60s",
         "machine": "2 processor cores",
         "series": {"lynx": figures(**{"zoo auto": 1.0}), "nile": figures(**{"zoo auto": 9.0, "ETS": 5.0})},
     }

@@ -10,6 +10,7 @@ import pytest
 from conftest import Zoo
 
 import zoo
+from zoo.series import Forecaster
 
 from .shop import fit
 
@@ -57,7 +58,7 @@ def test_those_that_go_on_are_continued_by_name(
         rows = list(csv.DictReader(file))
     rows.sort(key=lambda row: (row["series"], int(row["step"])))
     assert [row["series"] for row in rows] == [name for name in "ABD" for _ in range(9)]
-    ahead = zoo.load(str(folder)).forecast(frame[["A", "B", "D"]], horizon=9)
+    ahead = zoo.load(str(folder), kind=Forecaster).forecast(frame[["A", "B", "D"]], horizon=9)
     assert [float(row["forecast"]) for row in rows] == pytest.approx(ahead.to_numpy().T.ravel().tolist(), rel=1e-4)
     for row in rows:
         expected = 10.0 ** "ABCD".index(row["series"])

@@ -202,7 +202,7 @@ def check_whole(name: str, value: Any, most: int | None = None) -> None:
     Raises:
         ZooError: It is none, or larger than ``most``.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1 or (most is not None and value > most):
+    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= (most or value):
         raise ZooError(
             f"{name} is {value!r}, expected a whole number {'from 1 on' if most is None else f'1 to {most:,}'}"
         )

@@ -1,7 +1,7 @@
 """k-means clustering, one Lloyd iteration an epoch, over any data (Lloyd, 1982)."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from matplotlib.figure import Figure
@@ -65,11 +65,11 @@ class LloydStep:
             # Only what differs between centroids decides.
             torch.addmm(lengths, here, directions, alpha=-2, out=scores[: len(part)])
             labels = smallest(scores[: len(part)].view(len(part), restarts, count))[1].T
-            distances = []
+            lengths_of = []
             for mine, total, centroids in zip(labels, sums, flat.split(count), strict=True):
                 total += torch.zeros_like(centroids).index_add_(0, mine, here)
-                distances.append(squared_lengths(here, centroids, mine))
-            found.append((torch.stack(distances), labels))
+                lengths_of.append(squared_lengths(here, centroids, mine))
+            found.append((torch.stack(lengths_of), labels))
         distances, labels = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
         members = torch.stack([mine.bincount(minlength=count) for mine in labels])
         self.members += members
@@ -208,7 +208,7 @@ class KMeans(ScaledInputs, GradientFree):
 
     def _rows(self, inputs: Tensor, check: bool = True) -> Tensor:
         """Rows as the model sees them, in the precision that their distances are computed in."""
-        return self.seen(inputs, precision(inputs, self.dtype), check)
+        return self.seen(inputs, precision(inputs, cast(torch.dtype, self.dtype)), check)
 
     def cluster(self, inputs: Any) -> Tensor:
         """Number of the nearest centroid of each raw row, ``(N,)``."""
@@ -255,7 +255,7 @@ class KMeans(ScaledInputs, GradientFree):
         rows = torch.zeros(0, self.in_features, dtype=torch.float64, device=self.device)
         if len(found):
             rows = self.seen(found.to(self.device), torch.float64)
-            check_extent(rows, precision(found, self.dtype))
+            check_extent(rows, precision(found, cast(torch.dtype, self.dtype)))
         counts = gather(torch.tensor([len(rows)], device=self.device))
         if not counts.any():
             raise ZooError("there are no rows to learn from")
