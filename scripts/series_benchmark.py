@@ -220,8 +220,8 @@ def _by_peer(kind: Any, values: np.ndarray, series: Measured) -> np.ndarray:
 def page_of(figures: dict[str, Any]) -> str:
     """What the page tells: the series by which settings were chosen, and those by which none was."""
     lines = [
-        f"Seed 0; {figures['machine']}. An error is the mean absolute one over all origins, divided by that of the best "
-        "peer *of that series*, which nobody knows beforehand.",
+        f"Seed 0; {figures['machine']}. An error is the mean absolute one over all origins, divided by that of the "
+        "best peer *of that series*, which nobody knows beforehand.",
     ]
     for unseen, title in ((False, "Series by which settings were chosen, too"), (True, "Series that chose nothing")):
         found = {name: one for name, one in figures["series"].items() if SERIES[name].unseen == unseen}

@@ -202,7 +202,8 @@ def check_whole(name: str, value: Any, most: int | None = None) -> None:
     Raises:
         ZooError: It is none, or larger than ``most``.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= (most or value):
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or int(value) < 1 or (most is not None and int(value) > most):
         raise ZooError(
             f"{name} is {value!r}, expected a whole number {'from 1 on' if most is None else f'1 to {most:,}'}"
         )
