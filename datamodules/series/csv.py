@@ -12,6 +12,7 @@ from datamodules.notes import tell
 from datamodules.series.divided import DividedSeries
 from datamodules.series.recording import Recording, Repair, read_csv
 from datamodules.series.season import find_period
+from datamodules.series.transform import words
 
 # Of more series so many tell the season.
 _TYPICAL = 32
@@ -73,6 +74,7 @@ class CsvSeries(DividedSeries):
         if isinstance(pool, str) and pool != "auto":
             raise DataError(f"pool is {pool!r}, expected true, false or auto")
         pool = id is not None and options.get("mode", "vector") == "vector" if isinstance(pool, str) else pool
+        words(options.get("transform"))  # before a large file is read
         recording = _read(
             path, value=value, time=time, time_format=time_format, repair=repair or (), id=id, series=series,
             decimal=decimal, thousands=thousands, ragged=pool, past=past, known=known, future=future,

@@ -86,7 +86,7 @@ def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_
         (["lstm_synthetic", "--model.window=10"], "--model.window is for the data to say, which says 64; use --data.w"),
         (["ets_csv", "--model.lr=1"], "ExponentialSmoothing takes no 'lr'; it takes nothing but what the data says"),
         (["causal_conv_synthetic", "--data.window=1"], "receptive_field 1, expected at least 2 each; use a longer"),
-        (["ets_csv", "--data.transform", "logs"], "--data.transform is 'logs', expected 'none' or 'log' or 'box_cox'"),
+        (["ets_csv", "--data.transform", "logs"], "no transform 'logs'; there are none, log, box_cox"),
         (["lstm_synthetic", "--model.init_args.num_series", "2"], "which says 1; leave it out"),
     ],
 )

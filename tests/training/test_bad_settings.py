@@ -14,6 +14,7 @@ FLAGS = {
     "--trainer.devices=1e999": "`devices`",
     "--trainer.accelerator=tpu": "torch_xla",
     "--trainer.val_check_interval=0": "--trainer.val_check_interval is 0, expected more than 0",
+    "--trainer.barebones=true": "--trainer.barebones keeps neither figures nor checkpoints",
     "--trainer.check_val_every_n_epoch=0": "--trainer.check_val_every_n_epoch is 0",
     "--trainer.accumulate_grad_batches=0": "--trainer.accumulate_grad_batches is 0",
     "--seed_everything=123456789012345678901234567890": "expected 0 to 4294967295",

@@ -346,6 +346,10 @@ class ZooCLI(LightningCLI):
             return self._accompanied(super().instantiate_trainer(**kwargs))
         if self.verb == "fit":
             _check_intervals(settings)
+            if settings["barebones"]:
+                raise ZooError(
+                    "--trainer.barebones keeps neither figures nor checkpoints, so no run is left; leave it out"
+                )
             kind = type(self.datamodule)
             if settings["overfit_batches"] and kind.__module__.startswith("datamodules."):
                 raise ZooError(
