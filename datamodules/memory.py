@@ -194,9 +194,9 @@ class InMemory(DataModule):
         """Shuffled batches of the training split."""
         return self._loader("train", self.batch_size, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Split]:
-        """Batches of the validation split, in order."""
-        return self._loader("val", self.eval_batch_size, shuffle=False)
+    def val_dataloader(self) -> DataLoader[Split] | list[DataLoader[Split]]:
+        """Batches of the validation split, in order; no loader where there is none, as it was trained on."""
+        return self._loader("val", self.eval_batch_size, shuffle=False) if "val" in self.splits else []
 
     def test_dataloader(self) -> DataLoader[Split]:
         """Batches of the test split, in order."""

@@ -349,6 +349,13 @@ def write_checkpoint(checkpoint: dict[str, Any], path: Path) -> None:
     write_whole(path, bytes(content + _seal(content)))
 
 
+def recalibrate(path: Path, model: ZooModule) -> None:
+    """Writes into a checkpoint what an evaluation has left in the model's state; see :attr:`ZooModule.calibrated`."""
+    checkpoint, state = read_checkpoint(path), model.state_dict()
+    checkpoint["state_dict"] |= {key: state[key].cpu() for key in model.calibrated}
+    write_checkpoint(checkpoint, path)
+
+
 def _seal(content: bytes | bytearray) -> bytes:
     return _SEAL + hashlib.sha256(content).hexdigest().encode()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from datamodules.errors import DataError, listed
 from datamodules.memory import stratified_split
 
 Division = dict[str, np.ndarray]
+# What a model learns from: the training rows, those of validation, too, or all.
+FitOn = Literal["train", "known", "all"]
 
 # What a column may call the splits.
 _CALLED = {
@@ -29,6 +32,15 @@ def check_shares(val: float, test: float) -> None:
     """
     if not (val > 0 and test > 0 and val + test < 1):
         raise DataError(f"val is {val} and test {test}, expected shares above 0 that leave some rows to train on")
+
+
+def fitted_on(division: Division, fit_on: FitOn) -> Division:
+    """Rows that are trained on and validated on, or all, put together for training; what is left is as it was."""
+    if fit_on == "train":
+        return division
+    kept = {"test": division["test"]} if fit_on == "known" else {}
+    others = [rows for split, rows in division.items() if split not in kept]
+    return {"train": np.sort(np.concatenate(others)), **kept}
 
 
 def by_share(count: int, val: float, test: float, seed: int, labels: np.ndarray | None = None) -> Division:

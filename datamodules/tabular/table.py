@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from datamodules.cells.numbers import name_lines
 from datamodules.checksums import of_file
@@ -15,7 +16,16 @@ from datamodules.errors import DataError, listed, shortened
 from datamodules.memory import InMemory, Split
 from datamodules.notes import tell
 from datamodules.paths import expanded
-from datamodules.tabular.division import Division, by_column, by_group, by_share, by_time, check_shares
+from datamodules.tabular.division import (
+    Division,
+    FitOn,
+    by_column,
+    by_group,
+    by_share,
+    by_time,
+    check_shares,
+    fitted_on,
+)
 from datamodules.tabular.kinds import (
     Missing,
     Predicts,
@@ -67,6 +77,8 @@ class Table(InMemory):
         group: Column whose rows of equal value stay together, such as those of one person.
         time: Column of times: the last rows are tested on, those before them validated on.
         whole: All rows in every split, for what learns without a target and is asked about these rows.
+        fit_on: ``known`` trains on the rows of validation, too, ``all`` on those of the test as well, for models that
+            validation chooses nothing of, or for as long as another run says (``--epochs_of``).
         categories: Columns, or patterns, to be taken for categories although they hold numbers.
         dates: Columns, or patterns, to be taken for dates, such as ``2024Q1``.
         time_format: How dates are written, if not like 2024-01-31, as for ``strptime``: ``%d.%m.%Y``.
@@ -102,6 +114,7 @@ class Table(InMemory):
         group: str | None = None,
         time: str | None = None,
         whole: bool = False,
+        fit_on: FitOn = "train",
         categories: list[str] | str | None = None,
         dates: list[str] | str | None = None,
         time_format: str | None = None,
@@ -125,7 +138,7 @@ class Table(InMemory):
         self.path = expanded(path, "--data.path")
         self.target, self.features_asked, self.left_out = target, as_names(features), as_names(leave_out)
         self.predicts_asked, self.class_names = predicts, class_names
-        self.val, self.test, self.whole = val, test, whole
+        self.val, self.test, self.whole, self.fit_on = val, test, whole, fit_on
         self.split, self.group, self.time, self.weights = split, group, time, weights
         self.categories, self.dates, self.time_format = as_names(categories), as_names(dates), time_format
         self.missing, self.most_values = missing, most_values
@@ -139,6 +152,10 @@ class Table(InMemory):
         if len(given) > 1 or (given and self.whole):
             named = [f"{name} {column}" for name, column in given.items()] + ["whole"] * self.whole
             raise DataError(f"{' and '.join(named)} each say how rows are split; expected one of them")
+        if self.fit_on not in get_args(FitOn):
+            raise DataError(f"fit_on is {self.fit_on!r}; there are {', '.join(get_args(FitOn))}")
+        if self.whole and self.fit_on != "train":
+            raise DataError(f"whole trains on all rows by itself; leave out fit_on {self.fit_on}, or whole")
         if self.target is None and (self.predicts_asked is not None or self.class_names is not None):
             raise DataError("predicts and class_names are about a target; name its column with --data.target")
         if self.most_values < 2:
@@ -158,7 +175,7 @@ class Table(InMemory):
         said = self._said(list(sheet.columns))
         drafts = [draft(sheet, name, said.get(name), self.time_format, self.most_values) for name in chosen]
         values = read_values(sheet, drafts, self.decimal, self.thousands)
-        division = self._division(sheet, goal)
+        division = fitted_on(self._division(sheet, goal), self.fit_on)
         train = division["train"]
         columns = [learnt(column, values[column.name][train], self.missing) for column in drafts]
         schema = Schema(columns, self.target)
@@ -172,6 +189,16 @@ class Table(InMemory):
             self.batch_size = _batch_size(len(train))
         parts = [features, *([] if goal is None else [goal.values]), *self._weights(sheet)]
         return {split: tuple(torch.from_numpy(part[rows]) for part in parts) for split, rows in division.items()}
+
+    def test_dataloader(self) -> DataLoader[Split]:
+        """Batches of the test split, in order.
+
+        Raises:
+            DataError: It was trained on.
+        """
+        if self.fit_on == "all":
+            raise DataError("fit_on all trains on every row, none is left to test on; use --data.fit_on train or known")
+        return super().test_dataloader()
 
     def _features(self, header: list[str]) -> list[str]:
         """The columns to learn from."""

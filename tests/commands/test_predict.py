@@ -11,6 +11,7 @@ import sklearn.datasets
 from conftest import Zoo
 
 import zoo
+from zoo.registry import read_results, read_yaml
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_what_knows_no_columns_is_told(runs: Path, zoo_command: Zoo) -> None:
     code, _, error = zoo_command("predict", runs / "pca", runs / "wine.csv", "--level", "90")
     assert (code, "--level is for models that predict a number, and this is a PCA" in error) == (2, True)
     code, _, error = zoo_command("predict", runs / "linear", runs / "wine.csv", "--level", "99")
-    assert (code, "99 % intervals need 99 rows to validate on, and there were 27" in error) == (2, True)
+    assert (code, "99 % intervals need 99 rows that were held out, and there were 27" in error) == (2, True)
 
 
 def test_auto_finds_out_what_is_predicted_and_sets_boosting_beside(runs: Path, zoo_command: Zoo) -> None:
@@ -127,6 +128,9 @@ def test_auto_finds_out_what_is_predicted_and_sets_boosting_beside(runs: Path, z
         "majority class",
     }
     assert rows["scikit-learn's HistGradientBoostingClassifier"]["note"] == "only to compare with"
-    assert "use it    zoo predict board/" in out
+    assert "use it    zoo predict board/winner" in out
+    assert read_yaml(Path("board/winner/config.yaml"))["data"]["init_args"]["fit_on"] == "known"
+    accuracy = read_results(Path("board/winner"))["test"]["accuracy"]
+    assert f"run       board/winner, trained on training and validation rows: test accuracy {accuracy:.5g}\n" in out
     code, _, error = zoo_command("auto", "tabular", path)
     assert (code, "needs to know which column to predict: --data.target" in error) == (2, True)

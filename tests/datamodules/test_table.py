@@ -60,6 +60,27 @@ def test_shares_are_drawn_by_the_seed_and_leave_nothing_out(path: Path) -> None:
     assert len(prices[0].unique()) == 100
 
 
+@pytest.mark.parametrize("fit_on", ["known", "all"])
+def test_rows_of_validation_and_test_are_trained_on_and_learnt_from(tmp_path: Path, fit_on: Any) -> None:
+    parts = ("train", "val", "test")
+    file = write(
+        tmp_path / "t.csv", [f"{number},city {number % 3},{parts[number % 3]}" for number in range(60)], "x,c,part"
+    )
+    table = Table(str(file), split="part", fit_on=fit_on)
+    seen = [number for number in range(60) if fit_on == "all" or number % 3 < 2]
+    assert table.splits["train"][0][:, 0].tolist() == seen
+    assert table.mean[0] == pytest.approx(np.mean(seen))
+    assert schema_of(table).features == ["x", "c=city 0", "c=city 1", "c=city 2"][: 1 + len(seen) // 20]
+    assert set(table.checksums()) == ({"train", "test"} if fit_on == "known" else {"train"})
+    assert table.val_dataloader() == []
+    if fit_on == "known":
+        (batch,) = table.test_dataloader()
+        assert batch[0][:, 0].tolist() == list(range(2, 60, 3))
+    else:
+        with pytest.raises(DataError, match="fit_on all trains on every row, none is left to test on"):
+            table.test_dataloader()
+
+
 def test_classes_keep_their_shares_and_their_order(tmp_path: Path) -> None:
     rows = [f"{number},{(10, 9)[number % 4 == 0]}" for number in range(80)]
     table = Table(str(write(tmp_path / "t.csv", rows, "x,kind")), target="kind", predicts="classes")
@@ -170,6 +191,8 @@ FAULTS: list[tuple[list[str], dict[str, Any], str]] = [
     (["1,a"] * 9, {"val": 0.5, "test": 0.5}, "expected shares above 0 that leave some rows to train on"),
     (["-1,a"] * 9, {"weights": "x", "whole": True}, "weights in column 'x' must be 0 or more"),
     (["1,a"] * 9, {"predicts": "number"}, "are about a target; name its column with --data.target"),
+    (["1,a"] * 9, {"fit_on": "some"}, "fit_on is 'some'; there are train, known, all"),
+    (["1,a"] * 9, {"fit_on": "all", "whole": True}, "whole trains on all rows by itself; leave out fit_on all"),
     (["1,a"] * 9, {"batch_size": "many"}, "batch_size is 'many', expected a number of rows, or auto"),
     (["1,a"] * 9, {"batch_size": 0}, "batch_size is 0, expected at least 1"),
     (["1,1e400"] * 9, {}, "infinite in column 'kind'"),

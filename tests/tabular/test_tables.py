@@ -16,6 +16,7 @@ from statsmodels.regression.linear_model import OLS, WLS
 from statsmodels.tools import add_constant
 
 import zoo
+from datamodules import Table
 from datamodules.errors import DataError
 
 QUIET: dict[str, Any] = {"quiet": True, "figures": False}
@@ -157,6 +158,36 @@ def test_intervals_hold_what_they_promise() -> None:
     for level in (80, 95):
         _, low, high = model.intervals(new, level)
         assert ((low <= truth) & (truth <= high)).float().mean() == pytest.approx(level / 100, abs=0.02)
+
+
+@pytest.mark.parametrize(("recipe", "name"), [("linear_table", "diabetes"), ("logistic_table", "wine")])
+def test_what_validation_does_not_choose_learns_from_its_rows_too(recipe: str, name: str) -> None:
+    frame_of(name).to_csv("t.csv", index=False)
+    said: dict[str, Any] = {"path": "t.csv", "target": "target", "predicts": "classes" if name == "wine" else "number"}
+    run, model = fit(recipe, {**said, "fit_on": "known"}, test=True)
+    table = Table(**said)
+    known = torch.cat([table.splits[split][0] for split in ("train", "val")])
+    torch.testing.assert_close(model.scaling.mean, known.mean(0))
+    assert "validate" not in run.results
+    inputs, targets = table.splits["test"]
+    if name == "wine":
+        assert run.results["test"]["accuracy"] == (model.probabilities(inputs).argmax(1) == targets).float().mean()
+        return
+    # Intervals are by the errors on the test rows, which are all that the model has not learnt from.
+    errors = (model.predict(inputs) - targets.squeeze(1)).abs()
+    torch.testing.assert_close(model.residuals, errors.float().sort().values)
+    assert run.results["test"]["mse"] == pytest.approx(float(errors.square().mean()))
+
+
+def test_network_on_known_rows_learns_as_long_as_another_run_says() -> None:
+    frame = frame_of("wine")
+    first, _ = fit("dense_table", frame, trainer={"max_epochs": 4})
+    data = {"path": frame, "target": "target", "predicts": "classes", "fit_on": "known"}
+    run, _ = fit("dense_table", data, epochs_of=first.folder, test=True)
+    assert run.results["fit"]["epochs"] == first.results["fit"]["best_epoch"]
+    assert run.results["test"]["accuracy"] > 0.8
+    with pytest.raises(zoo.ZooError, match="say how long with --epochs_of RUN"):
+        fit("dense_table", data)
 
 
 def test_weighted_rows_count_more_for_a_network() -> None:

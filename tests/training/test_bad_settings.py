@@ -181,7 +181,7 @@ def _is_one_line(told: tuple[int, str, str], expected: str) -> None:
     [
         ("validate", ("cnn_digits", "--trainer.limit_val_batches=0"), "--trainer.limit_val_batches leaves none"),
         ("test", ("cnn_digits", "--trainer.limit_test_batches=0"), "--trainer.limit_test_batches leaves none"),
-        ("validate", ("runs/on/all",), "--data.fit_on all trains on every point"),
+        ("validate", ("runs/on/all",), "--data.fit_on all trains on everything"),
     ],
 )
 def test_split_of_which_nothing_is_left_is_told(verb: str, flags: tuple[str, ...], told: str, zoo_command: Zoo) -> None:

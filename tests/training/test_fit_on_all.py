@@ -161,7 +161,7 @@ def test_file_that_plans_it_all_needs_nobody_to_tell(zoo_command: Zoo, tmp_path:
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
-        (["--data.fit_on=all", "--trainer.max_epochs=1", "--test"], "leaves none for --test; leave one of them out"),
+        (["--data.fit_on=all", "--trainer.max_epochs=1", "--test"], "leaves nothing for --test; leave one of them out"),
         (["--data.fit_on=all"], "say how long with --epochs_of RUN or --trainer.max_epochs N"),
         (["--data.fit_on=all", "--epochs_of=dense_synthetik"], "nothing published of 'dense_synthetik' tells how long"),
         (["--data.fit_on=all", "--epochs_of=runs/gone"], "runs/gone is no run folder: it holds no config.yaml"),

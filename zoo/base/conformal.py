@@ -44,8 +44,8 @@ def half_width(errors: Tensor, level: int) -> float:
     check_level(level)
     if len(errors) < fewest_errors(level):
         raise ZooError(
-            f"{level} % intervals need {fewest_errors(level)} rows to validate on, and there were {len(errors)}; train "
-            "with a larger --data.val, or ask for a lower level"
+            f"{level} % intervals need {fewest_errors(level)} rows that were held out, and there were {len(errors)}; "
+            "train with a larger --data.val, or ask for a lower level"
         )
     return float(errors[int(rank(len(errors), level)) - 1])
 

@@ -59,6 +59,7 @@ class ZooModule(KeepsArguments, LightningModule):
         chooses: Whether validation chooses anything of it, such as when to stop.
         takes_tf32: Whether training bears float32 products of 10 bits, as networks do that are large enough to gain.
         learnt: Beginnings of the keys of what training makes; the others hold facts of the data.
+        calibrated: Keys of what an evaluation leaves in the state, such as how far the model was off.
     """
 
     metric: str
@@ -68,6 +69,7 @@ class ZooModule(KeepsArguments, LightningModule):
     chooses = True
     takes_tf32 = False
     learnt: tuple[str, ...] = ("network.",)
+    calibrated: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keeps the signature of a training step, which Lightning would have Python work out at every step."""

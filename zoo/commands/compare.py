@@ -37,6 +37,8 @@ from zoo.training.target import ONE_DEVICE, resolve
 
 # Pieces that a series is cut into, if it is long enough.
 _FOLDS = 3
+# What the winner of a family is trained on in the end; of tables the test rows are left, to tell how good it is.
+_FIT_ON = {"series": "all", "tabular": "known"}
 
 
 def compare(argv: list[str]) -> int:
@@ -85,7 +87,8 @@ def auto(argv: list[str]) -> int:
 
     The cheapest recipe comes first; each may take an equal part of the time that is left. The winner is the best in
     validation; of a series the mean of the best three, unless a single one is better beyond noise, trained once more,
-    on everything. Every flag of 'zoo fit' may follow, such as --data.root photos or --data.path sales.csv.
+    on everything; of a table trained once more on training and validation rows. Every flag of 'zoo fit' may follow,
+    such as --data.root photos or --data.path sales.csv.
     """
     names, rest = split(argv)
     parser = Arguments("auto", auto.__doc__)
@@ -110,22 +113,27 @@ def auto(argv: list[str]) -> int:
     _show(board, folder)
     best, reference = _to_use(board, names[0]), board.best_reference
     run = best.run
-    if names[0] == "series":
+    if fit_on := _FIT_ON.get(names[0]):
         winners = [recipes[name] for name in best.recipes or (best.name,)]
-        run = _on_everything(best, winners, folder / "winner", flags, command)
+        run = _on_everything(best, winners, folder / "winner", flags, command, fit_on)
     alike = [entry.name for entry in board.ranked if (gap := board.from_best(entry)) is not None and gap.is_noise]
     alike = [name for name in dict.fromkeys([board.best.name, *alike]) if name != best.name]
     within = f"; not told apart from {', '.join(alike)}" if alike and len(board.ranked) > 1 else ""
     say(f"best      {best.name}, {board.split} {board.metric} {best.figure:.5g}{within}")
     if reference is not None and not board.is_better(best.figure, board.references[reference][0]):
         say(f"          {reference} reaches {board.references[reference][0]:.5g} and costs nothing: nothing was learnt")
-    say(f"run       {run}")
+    say(f"run       {run}{_measured(run, board.metric) if fit_on == 'known' else ''}")
     if draws is None:
-        say(f"pictures  zoo test {shlex.quote(str(best.run))}")
+        say(f"pictures  zoo test {shlex.quote(str(best.run if fit_on == 'all' else run))}")
     horizon = registry.read_yaml(run / "config.yaml")["data"]["init_args"].get("horizon")
     use = field.use.format(run=shlex.quote(str(run)), horizon=horizon, intervals=_intervals(best.run, horizon))
     say(f"use it    {use}")
     return 0
+
+
+def _measured(run: Path, metric: str) -> str:
+    """What to say of a run that was trained on training and validation rows."""
+    return f", trained on training and validation rows: test {metric} {read_results(run)['test'][metric]:.5g}"
 
 
 def _intervals(tested: Path, horizon: int | None) -> str:
@@ -201,7 +209,8 @@ def _trained(
             to_come -= recipe.trainings
             if finishes and entries:
                 board = Leaderboard(first.metric, split, entries, first.references)
-                clock.reserved = _to_finish(board, recipe.folds + 1, options.ensemble, clock.spent - prepared)
+                each, spent = recipe.trainings // recipe.seeds, clock.spent - prepared
+                clock.reserved = _to_finish(board, each, options.ensemble, spent)
         if not entries:
             raise ZooError("the budget did not suffice for a single training; give more with --budget")
         board = Leaderboard(first.metric, split, entries, first.references)
@@ -348,9 +357,9 @@ def _to_use(board: Leaderboard, family: str) -> Entry:
 
 
 def _on_everything(
-    best: Entry, recipes: Sequence[Recipe], folder: Path, flags: Sequence[str], command: Sequence[str]
+    best: Entry, recipes: Sequence[Recipe], folder: Path, flags: Sequence[str], command: Sequence[str], fit_on: str
 ) -> Path:
-    """Trains the winner on everything, for as long as was best.
+    """Trains the winner on everything, for as long as was best; measures it if test rows are left.
 
     Args:
         best: The winner.
@@ -358,12 +367,15 @@ def _on_everything(
         folder: Of the run to be.
         flags: Those of ``zoo fit``.
         command: What was typed after ``zoo``.
+        fit_on: What everything is: ``all``, or ``known``, which leaves test rows.
     """
     if "fit" in read_results(folder):
         return folder
     if len(recipes) == 1:
         one = recipes[0].one
-        more = ["--data.fit_on=all", f"--epochs_of={best.run}", "--figures=false"]
+        seed = registry.read_yaml(best.run / "config.yaml")["seed_everything"]
+        more = [f"--data.fit_on={fit_on}", f"--seed_everything={seed}", "--figures=false"]
+        more += [f"--epochs_of={best.run}"] if recipes[0].facts.chooses else []
         target = resolve("auto", [one.recipe, *ONE_DEVICE, *without(flags, *DURATION), *one.flags, *more])
         cli = ZooCLI(target.args, "fit", target.recipe, folder, quiet=True)
     else:
@@ -371,11 +383,11 @@ def _on_everything(
         runs = []
         for recipe in recipes:
             entry = dataclasses.replace(best, name=recipe.name, run=place / recipe.name / best.run.name)
-            runs.append(_on_everything(entry, [recipe], folder / "members" / recipe.name, flags, command))
+            runs.append(_on_everything(entry, [recipe], folder / "members" / recipe.name, flags, command, fit_on))
         cli = ensemble_of(runs, folder, recipes[0].facts, command)
     folder.mkdir(parents=True, exist_ok=True)
     write_results(folder, cli.recipe, {"command": shlex.join(["zoo", *command])})
-    write_results(folder, cli.recipe, cli.run())
+    write_results(folder, cli.recipe, cli.run(then_test=fit_on == "known"))
     return folder
 
 

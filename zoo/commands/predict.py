@@ -119,7 +119,8 @@ def _level(model: RowInputs, asked: int | None) -> int | None:
         return asked or None
     levels = [level for level in (95, 80) if len(model.residuals) >= fewest_errors(level)]
     if not levels:
-        warn(f"no intervals: only {len(model.residuals)} rows were validated on, and they take {fewest_errors(80)}")
+        held = f"only {len(model.residuals)} rows were" if len(model.residuals) else "no row was"
+        warn(f"no intervals: {held} held out to measure errors on, and they take {fewest_errors(80)}")
     return levels[0] if levels else None
 
 

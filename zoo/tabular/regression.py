@@ -19,7 +19,8 @@ from zoo.tabular.scaling import Standardisation
 class Regression(RowInputs):
     """Base of the models that predict a number; a subclass adds :meth:`forward`, in the unit of the targets.
 
-    How far the last validation was off goes with the weights, and tells how wide :meth:`intervals` must be.
+    How far the last validation was off, or the test where there was none, goes with the weights, and tells how wide
+    :meth:`intervals` must be.
 
     Args:
         in_features: Length of a row.
@@ -29,7 +30,7 @@ class Regression(RowInputs):
         target_std: Standard deviation of the targets.
 
     Attributes:
-        residuals: Absolute errors of the last validation, ascending, float32 ``(V,)``.
+        residuals: Absolute errors on rows that were not learnt from, ascending, float32 ``(V,)``.
 
     Shape:
         - Input: ``(N, in_features)``, raw features.
@@ -37,6 +38,7 @@ class Regression(RowInputs):
     """
 
     metric = "mse"
+    calibrated = ("residuals",)
     residuals: Tensor
 
     def __init__(
@@ -75,10 +77,10 @@ class Regression(RowInputs):
         Args:
             inputs: Rows, or a table.
             level: Wanted probability of holding the truth, in whole per cent: split conformal prediction from the
-                errors of the last validation.
+                errors on rows that were not learnt from.
 
         Raises:
-            ZooError: Too few rows were validated on.
+            ZooError: There were too few of these.
         """
         predicted, half = self.predict(inputs), half_width(self.residuals, level)
         return predicted, predicted - half, predicted + half
@@ -119,14 +121,15 @@ class Regression(RowInputs):
     test_step = validation_step
 
     def log_evaluation(self, split: str) -> None:
-        """Logs ``mse``, ``mae`` and ``r2`` of a split; keeps how far validation was off."""
+        """Logs ``mse``, ``mae`` and ``r2`` of a split; keeps how far off rows were that nothing was learnt from."""
         squares, absolute, about, spread, count = add_up(self._sums)
         self.log(f"{split}_mse", squares / count, prog_bar=True)
         self.log(f"{split}_mae", absolute / count)
         whole = spread - about.square() / count
         if whole > 0:
             self.log(f"{split}_r2", 1 - squares / whole)
-        if split == "val" and not self.trainer.sanity_checking:
+        fit_on = getattr(getattr(self.trainer, "datamodule", None), "fit_on", "train")
+        if split == ("test" if fit_on == "known" else "val") and not self.trainer.sanity_checking:
             # Processes that share a model write into its buffers, which they may not into what inference made.
             with torch.inference_mode(False):
                 self.residuals = ascending(gather_rows(torch.cat(self._errors)))

@@ -27,13 +27,19 @@ def settle_choosers(callbacks: Sequence[Callback], on_all: bool) -> list[Callbac
 
     Args:
         callbacks: Those of the recipe.
-        on_all: Whether everything is trained on, so that nothing is left to choose by: the weights of the last epoch
-            are those to use, and what would choose is left out.
+        on_all: Whether everything is trained on, so that nothing is left to validate on: what would choose by that is
+            left out, and the weights of the last epoch are those to use.
     """
     for callback in callbacks:
         if isinstance(callback, ModelCheckpoint):
             callback._enable_version_counter = False
-    return [one for one in callbacks if not (on_all and isinstance(one, EarlyStopping | ModelCheckpoint))]
+    return [one for one in callbacks if not (on_all and _chooses_by_validation(one))]
+
+
+def _chooses_by_validation(callback: Callback) -> bool:
+    if not isinstance(callback, EarlyStopping | ModelCheckpoint):
+        return False
+    return not (callback.monitor or "").startswith("train_")
 
 
 def resumed_from(checkpoint: Path) -> Path:

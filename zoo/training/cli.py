@@ -181,7 +181,7 @@ class ZooCLI(LightningCLI):
             "--epochs_of",
             type=str | None,
             default=None,
-            help="With --data.fit_on all: train as many epochs as this run, or published model, had at its best "
+            help="With --data.fit_on all or known: as many epochs as this run, or published model, had at its best "
             "checkpoint, on the same learning-rate schedule; by default the weights published of the recipe tell.",
         )
         parser.add_argument(
@@ -272,7 +272,8 @@ class ZooCLI(LightningCLI):
             told = f"{said[0]} says already how long" if said else "it is for zoo fit with --data.fit_on all"
             raise ZooError(f"--epochs_of {source} has nothing to tell: {told}; leave it out")
         settings = self.config["trainer"]
-        settled = said or settings["max_epochs"] == 1 or plans_to_fit_on_all(self.args_given)
+        kind: Any = names.find(self.config["model"]["class_path"])
+        settled = said or settings["max_epochs"] == 1 or not kind.chooses or plans_to_fit_on_all(self.args_given)
         if self.verb != "fit" or not on_all or (settled and source is None):
             return None
         if self.checkpoint is not None:
@@ -540,19 +541,27 @@ class ZooCLI(LightningCLI):
                 **({"out_of_time": True} if _is_out_of_time(self.trainer) else {}),
             }
         }
-        best = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        best, fit_on = self._best_checkpoint(), getattr(self.datamodule, "fit_on", "train")
         if best:
             # A checkpoint counts the epochs that were complete when it was written in the course of the next one.
             results["fit"]["max_epochs"] = self.trainer.max_epochs
-            results["fit"]["best_epoch"] = weights.read_checkpoint(Path(best))["epoch"] + 1
+            results["fit"]["best_epoch"] = weights.read_checkpoint(best)["epoch"] + 1
         if best and self.trainer.world_size == 1:
             self.trainer.loggers = []
-            if self.trainer.limit_val_batches:
-                results.update(self._evaluate("validate", Path(best)))
-        if then_test and (best or getattr(self.datamodule, "fit_on", "train") == "known"):
+            if self.trainer.limit_val_batches and fit_on not in UNVALIDATED:
+                results.update(self._evaluate("validate", best))
+        if then_test and (best or fit_on == "known"):
             self.trainer.loggers = []
-            results.update(self._evaluate("test", Path(best) if best else self._last_checkpoint()))
+            best = best or self._last_checkpoint()
+            results.update(self._evaluate("test", best))
+            if fit_on == "known" and self.model.calibrated:
+                weights.recalibrate(best, self.model)
         return results
+
+    def _best_checkpoint(self) -> Path | None:
+        """The checkpoint that was chosen, if any was."""
+        path = getattr(self.trainer.checkpoint_callback, "best_model_path", "")
+        return Path(path) if path else None
 
     def _last_checkpoint(self) -> Path:
         """The checkpoint of the end of a training that chose nothing."""
@@ -581,7 +590,7 @@ class ZooCLI(LightningCLI):
             split = "val" if verb == "validate" else "test"
             fit_on = getattr(self.datamodule, "fit_on", "train")
             why = {
-                "all": "--data.fit_on all trains on every point",
+                "all": "--data.fit_on all trains on everything",
                 "known": "--data.fit_on known trains on what would be validated on",
             }.get(fit_on, f"--trainer.limit_{split}_batches leaves none")
             raise ZooError(f"nothing is left to {verb} on: {why}")

@@ -73,7 +73,7 @@ def train(cli: ZooCLI, command: str, then_test: bool = False) -> dict[str, Any]:
     """
     if then_test and getattr(cli.datamodule, "fit_on", "train") == "all":
         cli.leave_no_trace()
-        raise ZooError("--data.fit_on all trains on every point and leaves none for --test; leave one of them out")
+        raise ZooError("--data.fit_on all trains on everything and leaves nothing for --test; leave one of them out")
     _announce(cli, command)
     results = cli.run(then_test)
     _keep(cli, results)
