@@ -18,7 +18,7 @@ from PIL import Image
 import zoo
 from datamodules import CsvSeries, Series, SyntheticSeries
 from zoo import weights
-from zoo.commands import forecast
+from zoo.commands import forecast, intervals
 from zoo.series import Forecaster
 from zoo.series.baselines import Naive
 from zoo.series.conformal import drifting_half_widths, rolled_errors, spreads
@@ -183,7 +183,7 @@ def test_longest_horizon_is_told_and_works(zoo_command: Zoo, naive: Path) -> Non
 def test_only_the_latest_of_a_long_file_is_calibrated_on(
     zoo_command: Zoo, naive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forecast, "_CALIBRATION", 50)
+    monkeypatch.setattr(intervals, "_CALIBRATION", 50)
     (tmp_path / "long.csv").write_text("x\n" + "1\n2\n" * 200)
     _, out, _ = zoo_command("forecast", naive, "--data", "long.csv", "--horizon", 1)
     assert "intervals from 50 forecasts of long.csv from 350 to 399" in out

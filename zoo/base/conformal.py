@@ -21,14 +21,20 @@ def check_level(level: int) -> None:
         raise ZooError(f"level is {level}, expected whole per cent from 1 to 99")
 
 
-def rank(count: int | Tensor, level: int) -> int | Tensor:
-    """Which of so many errors, the smallest being 1, an interval reaches to: in whole numbers, as 0.95 is not exact."""
-    return -((count + 1) * -level // 100)
+def rank(count: int | Tensor, level: int, ends: int = 1) -> int | Tensor:
+    """Which of so many errors, the smallest being 1, an interval reaches to: in whole numbers, as 0.95 is not exact.
+
+    Args:
+        count: Of errors.
+        level: Wanted probability of holding the truth, in whole per cent.
+        ends: 2 if the errors are those of one end alone, and each end may miss half of what both may.
+    """
+    return -((count + 1) * -(100 * (ends - 1) + level) // (100 * ends))
 
 
-def fewest_errors(level: int) -> int:
-    """How many errors a level takes: with fewer, no finite interval covers as much."""
-    return -(-level // (100 - level))
+def fewest_errors(level: int, ends: int = 1) -> int:
+    """How many errors a level takes: with fewer, no finite interval covers as much; see :func:`rank`."""
+    return -(-(100 * (ends - 1) + level) // (100 - level))
 
 
 def half_width(errors: Tensor, level: int) -> float:

@@ -21,8 +21,8 @@ from zoo.commands.contenders import (
     ensemble_of,
     measured_run,
 )
-from zoo.commands.forecast import LEVELS
 from zoo.commands.going_on import DURATION, folder_of, seconds, split, with_out, without
+from zoo.commands.intervals import LEVELS
 from zoo.commands.outputs import write_csv, write_figure
 from zoo.commands.tables import show_table
 from zoo.comparison.leaderboard import COLUMNS, Entry, Leaderboard

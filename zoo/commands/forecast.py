@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from rich.table import Table
 from torch import Tensor
@@ -16,30 +15,18 @@ from torch import Tensor
 from datamodules.series.series import Series
 from zoo import weights
 from zoo.commands.arguments import Arguments
+from zoo.commands.intervals import Bounds, Reach, calibrate, ends
 from zoo.commands.likeness import tell_unlike
 from zoo.commands.outputs import add_csv_flags, check_outputs, write_csv, write_figure
 from zoo.commands.pooled import going_on
 from zoo.commands.tables import show_table
-from zoo.commands.unseen import FILE_OPTIONS, Source, find_series
+from zoo.commands.unseen import FILE_OPTIONS, find_series
 from zoo.ensemble import Ensemble
 from zoo.errors import ZooError
-from zoo.series.conformal import (
-    drifting_half_widths,
-    fewest_errors,
-    pooled_half_widths,
-    rolled_errors,
-    spreads,
-)
 from zoo.series.drawing import draw_future
 from zoo.series.forecaster import Forecaster
 from zoo.terminal import say, warn
 
-# Of the intervals, in per cent.
-LEVELS = (80, 95)
-# More forecasts than the latest so many change no interval that one would notice.
-_CALIBRATION = 10_000
-# Changes of a series that tell how much it changes now, unless two seasons are more.
-_LATELY = 30
 # Of more than twice as many series, so many are shown.
 _SHOWN = 10
 # More steps than anybody reads.
@@ -49,9 +36,6 @@ _TRAINING = {"loss", "delta", "optimizer", "lr", "weight_decay", "momentum", "sc
 _FACTS = {"mean", "std", "naive_mae"}
 # What to do where a covariate is not known so far ahead.
 _AHEAD = "add a row for it behind the last value, whose cell is left empty, or name a file that has it with --future"
-
-
-Bounds = tuple[np.ndarray, np.ndarray]
 
 
 class Row(NamedTuple):
@@ -140,31 +124,31 @@ def forecast(argv: list[str]) -> None:
         )
     if options.plot is not None:
         _check_dates(data, horizon)
-    widths: dict[int, Tensor] = {}
+    reaches: dict[int, Reach] = {}
     if not options.no_intervals:
         judge, judged = model, source
         if options.calibrate is not None:
             judge = load_forecaster(options.calibrate, options.device)
             judged = find_series(options.calibrate, options.trust, pooled=model.pooled)
             _check_alike(options, model, data, judge, judged.data)
-        widths, told = calibrate(options.calibrate or options.name, judge, judged, horizon, data.values)
+        reaches, told = calibrate(options.calibrate or options.name, judge, judged, horizon, data.values)
         told += f"; made by {options.calibrate}" if options.calibrate is not None else ""
     ahead = model.forecast(known, horizon).cpu()
     if not ahead.isfinite().all():
         raise ZooError(f"the forecasts of '{options.name}' grow beyond all bounds; use a shorter --horizon")
 
     future = data.future_times(horizon)
-    bounds = {level: _bounds(ahead, half, data) for level, half in widths.items()}
+    bounds = {level: ends(model, known, ahead, reach, data.values) for level, reach in reaches.items()}
     rows = list(_rows(data.recording.timeline.write(future), data.names, ahead, bounds))
     picture = None if options.plot is None else _draw(options.name, model, data, ahead, bounds)
     if options.csv is not None:
-        ends = [f"{end}_{level}" for level in widths for end in ("lower", "upper")]
+        heads = [f"{end}_{level}" for level in bounds for end in ("lower", "upper")]
         cells = ((row.time, row.series, row.step, row.forecast, *row.bounds) for row in rows)
-        write_csv(options.csv, ("time", "series", "step", "forecast", *ends), cells, options.csv_safe)
+        write_csv(options.csv, ("time", "series", "step", "forecast", *heads), cells, options.csv_safe)
     if picture is not None:
         write_figure(options.plot, picture)
-    _print(rows, data, widths)
-    if widths:
+    _print(rows, data, list(bounds))
+    if bounds:
         say(told)
 
 
@@ -241,65 +225,12 @@ def _architecture(model: Any, settled: set[str]) -> dict[str, Any]:
     return {"class": type(model).__name__, **found}
 
 
-def calibrate(
-    name: str, model: Forecaster, source: Source, horizon: int, known: Tensor
-) -> tuple[dict[int, Tensor], str]:
-    """How far the intervals of each level reach to either side, ``(H, C)``, and a line that says what tells so.
-
-    Args:
-        name: What the user calls the model whose errors tell.
-        model: That model.
-        source: What it is to be wrong about.
-        horizon: Steps ahead.
-        known: The series that is to go on, ``(T, C)``.
-
-    Raises:
-        ZooError: The model was trained on everything, or too little is left for intervals so far ahead.
-    """
-    if source.unseen is None:
-        raise ZooError(
-            f"'{name}' was trained on every point (fit_on all), so nothing tells how far it may be off; take intervals "
-            "from a run that kept a validation period with --calibrate RUN, or add --no-intervals"
-        )
-    data = source.data
-    count = data.values.shape[1] if model.pooled else 1
-    latest = _CALIBRATION if count == 1 else horizon - 1 + max(_LATELY, _CALIBRATION // count)
-    period = range(max(source.unseen.start, model.window), source.unseen.stop)[-latest:]
-    levels = [level for level in LEVELS if (len(period) - horizon + 1) * count >= fewest_errors(level)]
-    if not levels:
-        fewest = fewest_errors(min(LEVELS))
-        longest = len(period) + 1 + -fewest // count
-        found = f"{data.recording.name} has {len(period)} points that '{name}' can forecast and was not trained on"
-        need = f"every step ahead takes {fewest} to calibrate {min(LEVELS)} %"
-        advice = f"use --horizon {longest} at most, or" if longest > 0 else "use a longer series, or"
-        raise ZooError(f"--horizon is {horizon}, but {found}, and {need}; {advice} --no-intervals")
-    errors = rolled_errors(model, data.inputs, period, horizon).cpu()
-    first, last = data.recording.timeline.write(data.times[[period.start, period.stop - 1]])
-    told = f"intervals from {len(period):,} forecasts of {data.recording.name} from {first} to {last}, {source.told}"
-    if model.pooled:
-        told += f"; the errors of all {count:,} series are pooled, each in its own scale"
-    if horizon > 1:
-        told += f"; {len(period) - horizon + 1:,} of them reach {horizon} steps"
-    span = max(2 * data.period, _LATELY)
-    before, now = spreads(data.values, period, span), spreads(known, [len(known)], span)[0]
-    told += "".join(f"; too few for {level} %" for level in LEVELS if level not in levels)
-    widths = pooled_half_widths if model.pooled else drifting_half_widths
-    return {level: widths(errors, before, now, level) for level in levels}, told
-
-
-def _bounds(ahead: Tensor, half: Tensor, data: Series) -> Bounds:
-    """Lower and upper ends of intervals, ``(H, C)``; a series that never was negative will not be."""
-    least = torch.where(data.values.isnan(), torch.inf, data.values).min(0).values.cpu()
-    floor = torch.where(least >= 0, ahead.clamp_max(0), -torch.inf)
-    return torch.maximum(ahead - half, floor).numpy(), (ahead + half).numpy()
-
-
 def _rows(times: list[str], names: list[str], ahead: Tensor, bounds: dict[int, Bounds]) -> Iterator[Row]:
     values = ahead.numpy()
-    ends = [end for both in bounds.values() for end in both]
+    borders = [end for both in bounds.values() for end in both]
     for place, name in enumerate(names):
         for step, time in enumerate(times):
-            yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in ends])
+            yield Row(time, name, step + 1, values[step, place], [end[step, place] for end in borders])
 
 
 def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, bounds: dict[int, Bounds]) -> Figure:
@@ -312,13 +243,13 @@ def _draw(name: str, model: Forecaster, data: Series, ahead: Tensor, bounds: dic
     return figure
 
 
-def _print(rows: list[Row], data: Series, widths: dict[int, Tensor]) -> None:
+def _print(rows: list[Row], data: Series, levels: list[int]) -> None:
     shown = set(data.names if len(data.names) <= 2 * _SHOWN else data.names[:_SHOWN])
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("time", no_wrap=True)
     if len(data.names) > 1:
         table.add_column("series")
-    for name in ("forecast", *(f"{level} % {end}" for level in widths for end in ("low", "high"))):
+    for name in ("forecast", *(f"{level} % {end}" for level in levels for end in ("low", "high"))):
         table.add_column(name, justify="right", no_wrap=True)
     decimals = dict(zip(data.names, _decimals(data), strict=True))
     for row in (row for row in rows if row.series in shown):
