@@ -294,6 +294,17 @@ class ZooModule(KeepsArguments, LightningModule):
         """
         return {}
 
+    def tested_figures(self, data: LightningDataModule) -> dict[str, Figure]:
+        """Draws after a test what its outputs alone do not show.
+
+        Args:
+            data: What the model learns from.
+
+        Returns:
+            Name and picture.
+        """
+        return {}
+
     def tables(self) -> dict[str, dict[str, list[Any]]]:
         """What training has found, for people to read: tables by name, a list for each column."""
         return {}

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from zoo.drawing import COLOURS
@@ -124,6 +125,44 @@ def draw_future(
     _label_times(axes, after, times)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def draw_coverage(found: Sequence[tuple[int, str, np.ndarray, float]], points: int) -> Figure:
+    """Draws how often intervals held what came, at each step ahead, beside how often they should.
+
+    Args:
+        found: Of each kind of intervals its level in per cent, its name, the shares ``(H,)``, and the mean width.
+        points: Number of test points.
+    """
+    kinds = list(dict.fromkeys(kind for _, kind, _, _ in found))
+    levels = sorted({level for level, *_ in found})
+    steps = np.arange(1, len(found[0][2]) + 1)
+    figure = Figure(figsize=(10, 4.6), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    for level in levels:
+        axes.axhline(level / 100, color="black", linewidth=1, linestyle="--")
+        axes.annotate(
+            f"{level} % wanted", (1, level / 100), (4, 0), ("axes fraction", "data"), "offset points", va="center"
+        )
+    for level, kind, shares, width in found:
+        axes.plot(
+            steps,
+            shares,
+            color=COLOURS[kinds.index(kind)],
+            marker="os"[levels.index(level) % 2],
+            linewidth=1.6,
+            label=f"{level} % by {kind}: {shares.mean():.2f} inside, mean width {width:.4g}",
+        )
+    axes.set_title(f"Share of {points:,} test points inside intervals that the validation period calibrated")
+    axes.set_xlabel("steps ahead")
+    axes.set_ylabel("share inside")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(steps[0] - 0.5, steps[-1] + 0.5)
+    axes.set_ylim(min(0.6, *(float(shares.min()) - 0.05 for _, _, shares, _ in found)), 1.02)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

@@ -15,7 +15,7 @@ from zoo.base.inputs import inputs_of
 from zoo.base.module import ZooModule
 from zoo.errors import ZooError
 from zoo.series.covariates import Beside, Covariates
-from zoo.series.drawing import draw_forecasts, draw_residuals
+from zoo.series.drawing import draw_coverage, draw_forecasts, draw_residuals
 from zoo.series.metrics import Errors, naive_errors
 from zoo.series.pooling import as_columns, as_rows, moments
 from zoo.series.rolling import Rolling
@@ -370,3 +370,18 @@ class Forecaster(Rolling, ZooModule):
             "forecasts": draw_forecasts(targets, forecasts, times, names),
             "residuals": draw_residuals(targets[:, 0] - forecasts[:, 0], times, names),
         }
+
+    def tested_figures(self, data: Any) -> dict[str, Figure]:
+        """Draws how often intervals that the validation period calibrates hold the test points."""
+        # Calibration forecasts, so it knows forecasters.
+        from zoo.series.coverage import coverages
+
+        if not {"val", "test"} <= {*getattr(data, "periods", ())}:
+            return {}
+        try:
+            found = coverages(self, data)
+        except ZooError as error:
+            log.warning("coverage of intervals is not drawn: %s", error)
+            return {}
+        shown = [(one.level, one.kind, one.shares.numpy(), one.width) for one in found]
+        return {"coverage": draw_coverage(shown, len(data.periods["test"]))} if shown else {}

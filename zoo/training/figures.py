@@ -117,8 +117,12 @@ class Figures(Callback):
             self._draw(trainer, pl_module, "validation", trainer.val_dataloaders)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws what the model shows of the test split."""
+        """Draws what the model shows of the test split, and beside it."""
         self._draw(trainer, pl_module, "test", trainer.test_dataloaders)
+        data = getattr(trainer, "datamodule", None)
+        if trainer.world_size == 1 and isinstance(pl_module, ZooModule) and data is not None:
+            for name, figure in pl_module.tested_figures(data).items():
+                self._write(f"test_{name}", figure)
 
     def _keep(self, trainer: Trainer, outputs: Any) -> None:
         # Only one process sees all rows in order.
