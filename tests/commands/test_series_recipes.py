@@ -69,7 +69,9 @@ def test_several_series_are_told_each_and_judged_by_what_one_scale_does_not_drow
 def test_run_draws_forecasts_and_residuals_of_both_splits(zoo_command: Zoo, tmp_path: Path) -> None:
     zoo_command("fit", "naive_synthetic", "--test", "--quiet")
     pictures = {path.stem for path in tmp_path.rglob("*.png")}
-    drawn = {f"{split}_{kind}" for split in ("validation", "test") for kind in ("forecasts", "residuals")}
+    drawn = {f"{split}_{kind}" for split in ("validation", "test") for kind in ("forecasts", "residuals")} | {
+        "test_coverage"
+    }
     assert pictures == {"learning_curves", *drawn}
 
 
