@@ -11,6 +11,7 @@ from datamodules.checksums import Checksum
 from datamodules.errors import DataError
 from zoo import names, registry
 from zoo.errors import ZooError
+from zoo.training.beside import load_beside
 from zoo.training.handed import saved_in
 
 
@@ -78,6 +79,8 @@ def find_class(origin: Path, class_path: str, trust: bool = False) -> Any:
     if not path.startswith("datamodules.") and not trust:
         raise ZooError(f"{origin} names {class_path!r}, which may run any code; add --trust if the run is yours")
     module, _, name = path.rpartition(".")
+    if trust:
+        load_beside(path)
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -298,6 +298,8 @@ class ZooCLI(LightningCLI):
                 super().instantiate_classes()
             if self.given_data is not None:
                 self.config["data"] = None
+            # Lightning would refuse a data module of one's own whose arguments are called as those of the model are.
+            self.datamodule._log_hyperparams = False
             self._begin()
         except Exception as error:  # libraries raise anything for an argument that they did not expect
             self.leave_no_trace()

@@ -17,6 +17,7 @@ from datamodules.errors import UserError
 from zoo import names, registry
 from zoo.docstrings import plain
 from zoo.errors import ZooError, did_you_mean, lack_of_memory, shortened
+from zoo.training import beside
 from zoo.training.facts import FACTS
 from zoo.training.processes import ONE_PROCESS
 
@@ -43,8 +44,10 @@ class ZooParser(LightningArgumentParser):
     parsed: list[str] = []
 
     def parse_args(self, args: Any = None, *rest: Any, **options: Any) -> Any:
-        """Brings names up to date, and remembers what is parsed, for the sake of :meth:`error`."""
+        """Brings names up to date, loads what lies beside, and keeps what is parsed, for the sake of :meth:`error`."""
         ZooParser.parsed = in_full(list(args or []))
+        for class_path in beside.named(ZooParser.parsed, sections("data", ZooParser.parsed)):
+            beside.load_beside(class_path)
         return super().parse_args(ZooParser.parsed, *rest, **options)
 
     def format_help(self, *rest: Any) -> str:
@@ -206,7 +209,18 @@ def reason(error: BaseException) -> str:
     # Below is where in its own code a library of C++ failed.
     text = str(error).partition("\nException raised from")[0]
     inner = [line.strip() for line in re.findall(r"^ +- (.*)", text, re.MULTILINE) if "NoneType" not in line]
-    return " ".join((inner[-1] if "Union subtypes" in text and inner else text).split())
+    found = " ".join((inner[-1] if "Union subtypes" in text and inner else text).split())
+    if path := _first(r"^Problem with given class_path '([^']+)':$", found):  # what its constructor said is left out
+        first = _first_cause(error)
+        return f"{path} cannot be made ({type(first).__name__}: {first})"
+    return found
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """The error that led to all others."""
+    while (earlier := error.__cause__ or error.__context__) is not None:
+        error = earlier
+    return error
 
 
 def told(error: BaseException) -> BaseException | None:
