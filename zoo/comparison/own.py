@@ -33,7 +33,8 @@ class Field(NamedTuple):
         suffix: What the file's name ends in; nothing if that does not matter.
         recipes: The recipes.
         logged: Those of them that are tried on the logarithm of the data, too, unless a transformation is asked for.
-        ridged: Those of them that are tried with a penalty on coefficients, too, chosen by the data.
+        ridged: Those of them that are tried with a penalty on coefficients, chosen by the data, before without: of two
+            that cannot be told apart the first is used, and on other rows the penalty helps more often than it harms.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
         predicts: Of a table, whether it is for ``classes``, for a ``number`` or for ``nothing``.
         use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
@@ -59,11 +60,11 @@ class Field(NamedTuple):
         for recipe in self.recipes:
             if recipe in self.one_step and value_of("--data.horizon", flags) != "1":
                 continue
+            if recipe in self.ridged and value_of("--model.penalty", flags) is None:
+                found.append(Try(recipe, ("--model.penalty=auto",), "-ridge"))
             found.append(Try(recipe))
             if recipe in self.logged and value_of("--data.transform", flags) is None:
                 found.append(Try(recipe, ("--data.transform=log",), "-log"))
-            if recipe in self.ridged and value_of("--model.penalty", flags) is None:
-                found.append(Try(recipe, ("--model.penalty=auto",), "-ridge"))
         return found
 
 
@@ -133,7 +134,7 @@ def field_of(family: str, flags: Sequence[str]) -> Field:
     needs = FAMILIES[family][0].needs
     named = value_of(needs, flags)
     if named is not None:
-        fields = [one for one in FAMILIES[family] if named.lower().endswith(one.suffix)]
+        fields = [one for one in FAMILIES[family] if named.lower().removesuffix(".gz").endswith(one.suffix)]
         predicts = _predicts(named, flags) if fields[0].predicts is not None else None
         return next(one for one in fields if one.predicts == predicts)
     raise ZooError(f"'zoo auto {family}' needs to know your data: {needs} ...")
