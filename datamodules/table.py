@@ -3,8 +3,11 @@
 import codecs
 import csv
 import difflib
+import gzip
 import io
 import re
+import shlex
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
@@ -17,6 +20,8 @@ from datamodules.errors import DataError, listed
 
 # Bytes from which a file is worth the time that it takes to import pyarrow.
 LARGE = 1 << 22
+# What a file packed by gzip begins with, and how many bytes it may unpack to: a few may stand for any number.
+_PACKED, _MOST_UNPACKED = b"\x1f\x8b", 1 << 28
 
 
 class Coded(NamedTuple):
@@ -98,7 +103,7 @@ def read_table(
 
     if path.suffix.lower() in (".parquet", ".pq"):
         return arrow.joined(arrow.parquet_pieces(path, choose, labels))
-    if path.is_file() and path.stat().st_size >= LARGE and arrow.is_installed():
+    if path.is_file() and path.stat().st_size >= LARGE and not _is_packed(path) and arrow.is_installed():
         with suppress(UnclearError):
             try:
                 return arrow.joined(arrow.csv_pieces(path, choose, labels, missing, decimal))
@@ -114,8 +119,8 @@ def read_columns(
 ) -> Columns:
     """Reads columns of a file whose first line names them; commas, tabs, semicolons or bars stand between cells.
 
-    It is UTF-8, or UTF-16 that says so. Above the names there may be ``sep=;``, by which Excel is told what stands
-    between cells.
+    It is UTF-8, or UTF-16 that says so, and may be packed by gzip. Above the names there may be ``sep=;``, by which
+    Excel is told what stands between cells.
 
     Args:
         path: The file.
@@ -197,6 +202,8 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}; expected a CSV file") from error
+    if content.startswith(_PACKED):
+        content = _unpacked(path, content)
     if not content.strip():
         raise DataError(f"{path} is empty; expected a CSV file whose first line names the columns")
     # Excel's "Unicode text" is UTF-16.
@@ -210,3 +217,27 @@ def _read_text(path: Path) -> str:
             f"{path} line {line}: byte 0x{content[error.start]:02x} is not {encoding[:6].strip('-').upper()}; save the "
             "file in UTF-8"
         ) from error
+
+
+def _is_packed(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_PACKED)) == _PACKED
+
+
+def _unpacked(path: Path, content: bytes) -> bytes:
+    """What gzip has packed.
+
+    Raises:
+        DataError: It is damaged, or unpacks to more than fits.
+    """
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            unpacked = file.read(_MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: gzip cannot unpack it ({error}); expected a whole .csv.gz file") from error
+    if len(unpacked) > _MOST_UNPACKED:
+        raise DataError(
+            f"{path} unpacks to more than {_MOST_UNPACKED >> 20} MiB; unpack it first: gunzip --keep "
+            f"{shlex.quote(str(path))}"
+        )
+    return unpacked

@@ -1,5 +1,7 @@
 """A table of one's own: what its columns hold, how it is split, what is learnt of its training rows, its faults."""
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 import torch
 
 from datamodules import Table
+from datamodules import table as reading
 from datamodules.errors import DataError
 from datamodules.tabular.schema import Schema
 from datamodules.tabular.sheet import sheet_of
@@ -89,6 +92,35 @@ def test_classes_keep_their_shares_and_their_order(tmp_path: Path) -> None:
     assert not hasattr(table, "target_mean")
     named = Table(table.path.as_posix(), target="kind", predicts="classes", class_names=["nine", "ten"])
     assert named.classes == ["nine", "ten"]
+
+
+@pytest.mark.parametrize("large", [1 << 22, 10])
+def test_packed_file_is_read_whatever_its_size(path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(reading, "LARGE", large)
+    packed = path.with_name("flats.csv.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    ours, theirs = (Table(str(one), target="price").splits for one in (packed, path))
+    assert all(torch.equal(ours[split][0], theirs[split][0]) for split in theirs)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda packed: packed[:-20], "flats.csv.gz is damaged: gzip cannot unpack it"),
+        (lambda packed: packed[:12] + b"????" + packed[16:], "flats.csv.gz is damaged: gzip cannot unpack it"),
+        (lambda packed: gzip.compress(b"a" * 2000), "unpacks to more than 0 MiB; unpack it first: gunzip --keep"),
+    ],
+)
+def test_packed_file_that_cannot_be_unpacked_is_one_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[bytes], bytes], says: str
+) -> None:
+    packed = path.with_name("flats.csv.gz")
+    packed.write_bytes(change(gzip.compress(path.read_bytes()[:1000])))
+    monkeypatch.setattr(reading, "_MOST_UNPACKED", 1500)
+    with pytest.raises(DataError) as error:
+        _ = Table(str(packed), target="price").splits
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_class_of_one_row_is_trained_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
