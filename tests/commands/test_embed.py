@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn.decomposition
+import sklearn.neighbors
 import torch
 from conftest import Zoo
 
 import zoo
 from datamodules import Iris
 from zoo import weights
+from zoo.commands import tsne
 from zoo.tabular.pca import PCA
 
 
@@ -40,9 +42,61 @@ def test_clusters_are_drawn_and_written(zoo_command: Zoo, tmp_path: Path) -> Non
     assert (tmp_path / "plane.png").stat().st_size > 10_000
 
 
+def test_tsne_keeps_neighbours_together_and_is_seeded(zoo_command: Zoo) -> None:
+    for out in ("a", "b"):
+        asked = ["--method", "tsne", "--plot", f"{out}.png", "--csv", f"{out}.csv"]
+        assert zoo_command("embed", "pca_iris", *asked)[0] == 0
+    assert Path("a.csv").read_bytes() == Path("b.csv").read_bytes()
+    assert Path("a.png").stat().st_size > 10_000
+    rows = read_table(Path("a.csv"))
+    plane = np.array([[float(row["tsne_1"]), float(row["tsne_2"])] for row in rows])
+    found = sklearn.neighbors.KNeighborsClassifier(5).fit(plane, [row["class"] for row in rows])
+    assert np.mean(found.predict(plane) == [row["class"] for row in rows]) > 0.9
+
+
+@pytest.mark.parametrize("name", ["cnn_digits", "dense_iris", "kmeans_iris"])
+def test_tsne_of_what_a_model_sees(zoo_command: Zoo, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsne, "MOST_ROWS", 60)
+    code, _, error = zoo_command("embed", name, "--method=tsne", "--csv=out.csv", "--split=train", "--seed=1")
+    assert (code, "t-SNE arranges 60 of " in error) == (0, True)
+    rows = read_table(Path("out.csv"))
+    assert len({(row["tsne_1"], row["tsne_2"]) for row in rows}) > 50
+    assert ("cluster" in rows[0]) == (name == "kmeans_iris")
+    assert int(rows[-1]["row"]) > 60  # spread over all
+
+
+def test_tsne_of_words_puts_good_ones_near_good_ones(zoo_command: Zoo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsne, "MOST_ROWS", 600)
+    code, _, error = zoo_command("embed", "sentiment_average_reviews", "--method=tsne", "--csv=out.csv")
+    assert (code, error) == (0, "")
+    at = {row["token"]: np.array([float(row["tsne_1"]), float(row["tsne_2"])]) for row in read_table(Path("out.csv"))}
+    assert np.linalg.norm(at["best"] - at["love"]) < np.linalg.norm(at["best"] - at["too"])
+
+
+@pytest.mark.parametrize(
+    ("points", "told"),
+    [
+        (torch.zeros(20, 3), "all 20 rows are the same"),
+        (torch.rand(5, 3), "t-SNE was given 5 rows of 3 features; expected 10 rows of 2 at least"),
+        (torch.rand(20, 1), "t-SNE was given 20 rows of 1 features"),
+    ],
+)
+def test_what_tsne_cannot_arrange_is_told(points: torch.Tensor, told: str) -> None:
+    with pytest.raises(zoo.ZooError, match=told):
+        tsne.arrange(points)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (
+            ["lstm_co2", "--method", "tsne"],
+            "'lstm_co2' has nothing for t-SNE to arrange: Recurrent has neither rows of a",
+        ),
+        (["pca_iris", "--perplexity", "5"], "--perplexity is for --method tsne; name that, or leave --perplexity out"),
+        (["pca_iris", "--method", "tsne", "--perplexity", "500"], "less than the 150 rows"),
+        (["pca_iris", "--method", "umap"], "invalid choice: 'umap'"),
+        (["sentiment_average_reviews", "--method", "tsne", "--split", "val"], "has words, whose embedding t-SNE draws"),
         (["cnn_digits", "--plot", "p.png"], "'cnn_digits' has no plane to draw in: CNN is neither PCA nor k-means"),
         (["pca_irs", "--plot", "p.png"], "did you mean 'pca_iris'?"),
         (["pca_iris", "--plot", "p.pdf"], "expected a name that ends in .png"),

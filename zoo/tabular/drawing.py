@@ -26,6 +26,8 @@ def draw_embedding(
     classes: Sequence[str] | None,
     shares: Sequence[float] = (),
     centroids: Tensor | None = None,
+    axis: str = "component",
+    words: Sequence[str] = (),
 ) -> Figure:
     """Draws points in the plane, coloured by class.
 
@@ -35,8 +37,10 @@ def draw_embedding(
         classes: Their names; numbers if left out.
         shares: Share of the variance along each axis.
         centroids: Further points to mark, ``(K, 2)``.
+        axis: What the axes are called, in front of their numbers.
+        words: What each point is; the first ones are written beside theirs, as far as there is room.
     """
-    figure = Figure(figsize=(6.5, 5), layout="constrained", dpi=110)
+    figure = Figure(figsize=(9, 8) if words else (6.5, 5), layout="constrained", dpi=110)
     axes = figure.add_subplot()
     shown = torch.linspace(0, len(labels) - 1, min(len(labels), _MOST_POINTS)).long()
     x, y = coordinates[shown].double().cpu().unbind(1)
@@ -50,15 +54,29 @@ def draw_embedding(
     if centroids is not None:
         across, up = centroids.double().cpu().unbind(1)
         axes.scatter(across, up, s=90, marker="X", color="black", label="centroids")
-    for axis, number in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
+    _write_words(axes, coordinates.double().cpu(), words)
+    for set_label, number in ((axes.set_xlabel, 0), (axes.set_ylabel, 1)):
         share = f" ({shares[number]:.1%} of the variance)" if len(shares) > number else ""
-        axis(f"component {number + 1}{share}")
+        set_label(f"{axis} {number + 1}{share}")
     if members.unique().numel() > 1 or centroids is not None:
         axes.legend(
             frameon=False, markerscale=2 if len(shown) > 1000 else 1, loc="center left", bbox_to_anchor=(1, 0.5)
         )
     axes.grid(alpha=0.25)
     return figure
+
+
+def _write_words(axes: Axes, coordinates: Tensor, words: Sequence[str]) -> None:
+    """Writes words beside their points, but none over another."""
+    low, high = (coordinates.amin(0), coordinates.amax(0)) if words else (torch.zeros(2), torch.ones(2))
+    taken: list[tuple[float, float, float]] = []
+    for word, place in zip(words, ((coordinates - low) / (high - low)).tolist(), strict=False):
+        text, (x, y) = shorten(word.strip(), 16), place
+        width = 0.011 * len(text)
+        if text and all(abs(y - up) > 0.02 or x > right or x + width < left for left, right, up in taken):
+            taken.append((x, x + width, y))
+            across, up = (low + torch.tensor(place) * (high - low)).tolist()
+            axes.annotate(text, (across, up), fontsize=7, parse_math=False, xytext=(2, 1), textcoords="offset points")
 
 
 def draw_spectrum(ratios: Tensor) -> Figure:
