@@ -16,6 +16,7 @@ from datamodules.series.timeline import Timeline
 from zoo.errors import ZooError
 from zoo.series import CausalConv, DirectLinear, ExponentialSmoothing, Linear, Naive, Recurrent, Stateful
 from zoo.series.conformal import pooled_half_widths, rolled_errors, spreads
+from zoo.series.coverage import coverages
 from zoo.series.forecaster import Forecaster
 
 WINDOW, HORIZON = 14, 5
@@ -156,6 +157,24 @@ def test_intervals_of_pooled_errors_hold_the_truth_as_often_as_they_say() -> Non
         truth: Tensor = values[origin : origin + HORIZON]
         held.append(((model.forecast(known, HORIZON) - truth).abs() <= half).double().mean())
     assert 0.75 < float(torch.stack(held).mean()) < 0.87
+
+
+def test_coverage_is_told_by_some_of_many_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pool(weekly(60)[:, 4:])
+    model = trained(data)
+    looked_at: list[int] = []
+    forecast = Forecaster.forecast_from
+
+    def noted(self: Forecaster, series: Tensor, *rest: Any) -> Tensor:
+        looked_at.append(series.shape[1])
+        return forecast(self, series, *rest)
+
+    monkeypatch.setattr(Forecaster, "forecast_from", noted)
+    monkeypatch.setattr("zoo.series.coverage._SERIES", 20)
+    found = {one.level: float(one.shares.mean()) for one in coverages(model, data)}
+    assert set(looked_at) == {19}
+    assert 0.72 < found[80] < 0.88
+    assert 0.9 < found[95] < 0.99
 
 
 @pytest.mark.parametrize(("make", "words"), [

@@ -23,6 +23,8 @@ from zoo.series.trained import TrainedForecaster
 _LEVELS = (80, 95)
 # More points than the latest so many change no share that one would notice.
 _LATEST = 10_000
+# Of more pooled series so many are looked at, from the first to the last.
+_SERIES = 100
 
 
 class Coverage(NamedTuple):
@@ -62,6 +64,9 @@ def coverages(model: Forecaster, data: Any) -> list[Coverage]:
         ZooError: The forecasts grow beyond all bounds.
     """
     found = []
+    if model.pooled:
+        count = data.values.shape[1]
+        data = data.only(range(0, count, -(-count // _SERIES)))
     calibrate, judge = (
         range(max(points.start, model.window), points.stop)[-_LATEST:]
         for points in (data.periods["val"], data.periods["test"])

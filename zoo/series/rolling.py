@@ -45,7 +45,7 @@ class Rolling(LightningModule):
     @property
     def reach(self) -> int:
         """Steps of a window that its differences use up."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say whether it takes differences")
 
     def check(self, inputs: Tensor) -> None:
         """Refuses inputs of a wrong shape."""
