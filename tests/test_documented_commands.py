@@ -50,6 +50,8 @@ RUNS = {
     "runs/sentiment_csv/2026-11-27_12-00-00": "sentiment_csv --data.path opinions.csv --data.text review "
     "--data.label verdict",
     "runs/lstm_csv/FIRST": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7",
+    "runs/lstm_csv/SHOPS": "lstm_csv --data.path shops.csv --data.time day --data.id shop --data.value sold",
+    "runs/kmeans_table/FIRST": "kmeans_table --data.path flats.csv",
     "runs/linear_table/FIRST": "linear_table --data.path flats.csv --data.target price",
     "runs/lstm_csv/ALL": "lstm_csv --data.path sales.csv --data.value bread --data.time day --data.period 7 "
     "--data.fit_on all",
@@ -107,6 +109,9 @@ def _furnished(folder: Path) -> Path:
     sales = "\n".join(["day,bread", *(f"{day},{100 + number % 7 * 5}" for number, day in enumerate(days))]) + "\n"
     for name in ("sales.csv", "sales-of-today.csv"):
         (folder / name).write_text(sales)
+    for name, kinds in (("shops.csv", ("north", "south")), ("new-shops.csv", ("west",))):
+        sold = [f"{day},{shop},{100 + number % 7 * 5}" for shop in kinds for number, day in enumerate(days)]
+        (folder / name).write_text("\n".join(["day,shop,sold", *sold]) + "\n")
     priced = [f"{day},{'' if number > 1180 else 100 + number % 7 * 5},{number % 3}" for number, day in enumerate(days)]
     (folder / "priced.csv").write_text("\n".join(["day,bread,price", *priced]) + "\n")
     (folder / "offers.csv").write_text("\n".join(["day,price", *(f"{day},2" for day in days[1181:])]) + "\n")

@@ -178,14 +178,16 @@ def test_other_files_are_no_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 SERIES, POINTS = 10_000, 1000
-CAPPED = """
-import resource, sys
+# The peak is that of this program alone; what `resource` tells begins with that of whoever started it. No limit is set:
+# how much address space threads and allocators reserve, which they never touch, differs between machines.
+MEASURED = """
+import re, sys
+from pathlib import Path
 import numpy as np
 from datamodules.series.recording import read_csv
-resource.setrlimit(resource.RLIMIT_DATA, (1_200_000_000,) * 2)
 recording = read_csv(sys.argv[1], "sales", "date", id="store", ragged=True)
 print(recording.values.shape, np.nansum(recording.values), np.isnan(recording.values).sum(), recording.names[12])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) / 1024)
 """
 
 
@@ -205,11 +207,11 @@ def write_many(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems limit memory otherwise")
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell memory otherwise")
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_ten_thousand_series_are_read_within_a_gigabyte_or_so(tmp_path: Path, kind: str) -> None:
     path = write_many(tmp_path, kind)
-    done = subprocess.run([sys.executable, "-c", CAPPED, path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", MEASURED, path], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     values, peak = done.stdout.splitlines()
     assert values == f"(1000, 10000) {SERIES * POINTS * (POINTS - 1) / 2} 5000 00012"
