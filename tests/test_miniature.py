@@ -51,6 +51,6 @@ def test_runs_without_pictures_are_like_others(zoo_command: Zoo, tmp_path: Path)
             assert code == 0
         drawn = {path.stem for path in run.rglob("*.png")}
         splits = {f"{split}_{kind}" for split in ("validation", "test") for kind in ("forecasts", "residuals")}
-        assert drawn == ({"learning_curves", *splits} if figures == "true" else set())
+        assert drawn == ({"learning_curves", "test_coverage", *splits} if figures == "true" else set())
     assert shown["validate", "true"] == shown["validate", "false"]
     assert shown["test", "true"] == shown["test", "false"]
