@@ -12,6 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 COLOURS = ("#1f6fb2", "#d1495b", "#3c8d5a", "#8a5fb5")
+# Of confidence, in the picture of how well a classifier knows what it knows.
+_BINS = 10
 _SPLIT_COLOURS = {"train": COLOURS[0], "val": COLOURS[1], "learning": COLOURS[2]}
 
 
@@ -49,6 +51,49 @@ def draw_confusion_matrix(labels: Tensor, predicted: Tensor, classes: Sequence[s
         number = axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
         number.set_in_layout(False)  # stands inside anyway, and hundreds take long to measure
     return figure
+
+
+def draw_reliability(confidence: Tensor, right: Tensor) -> Figure:
+    """Draws how often a classifier is right beside how sure it is (DeGroot and Fienberg, 1983), and how often it is so.
+
+    Whiskers are 95 % intervals of the shares (Wilson, 1927). The title tells the expected calibration error: how far
+    confidence and share are apart in the mean over all rows (Guo et al., 2017).
+
+    Args:
+        confidence: Probability of the class that each row was taken for, 0 to 1, ``(N,)``.
+        right: Whether it was that class, ``(N,)``.
+    """
+    sure, hits = confidence.double().numpy(), right.double().numpy()
+    bins = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    counts = np.bincount(bins, minlength=_BINS)
+    filled = counts > 0
+    sums = (np.bincount(bins, weights=one, minlength=_BINS)[filled] for one in (sure, hits))
+    told, shares = (one / counts[filled] for one in sums)
+    error = (np.abs(told - shares) * counts[filled]).sum() / max(counts.sum(), 1)
+    low, high = _wilson(shares, counts[filled])
+    figure = Figure(figsize=(5, 5.6), layout="constrained", dpi=110)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    above.plot([0, 1], [0, 1], color="black", linewidth=0.8, label="as sure as right")
+    above.errorbar(
+        told, shares, yerr=(shares - low, high - shares), fmt="o", markersize=4, capsize=3, color=COLOURS[0],
+        label="rows of like confidence",
+    )  # fmt: skip
+    above.set(ylabel="share that is right", ylim=(-0.02, 1.02), xlim=(-0.02, 1.02))
+    above.set_title(f"expected calibration error {error:.3f} over {counts.sum():,} rows")
+    above.legend(frameon=False, loc="upper left")
+    below.bar((np.arange(_BINS) + 0.5) / _BINS, counts, width=0.9 / _BINS, color=COLOURS[0])
+    below.set(xlabel="probability of the class that was named", ylabel="rows")
+    for axes in (above, below):
+        axes.grid(alpha=0.25)
+    return figure
+
+
+def _wilson(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of 95 % intervals of shares, each of so many, ``(N,)``."""
+    spread = 1.96**2 / counts
+    middle = (shares + spread / 2) / (1 + spread)
+    half = np.sqrt(spread * (shares * (1 - shares) + spread / 4)) / (1 + spread)
+    return np.minimum(middle - half, shares), np.maximum(middle + half, shares)
 
 
 # In inches: the side of a picture with the gap beside it, that gap, and a line of the text that is with it.

@@ -16,7 +16,7 @@ from zoo.base.module import ZooModule
 from zoo.base.optimization import Optimized
 from zoo.base.processor import in_float64
 from zoo.base.rows import Rows, last_layer, rows_of
-from zoo.drawing import draw_confusion_matrix
+from zoo.drawing import draw_confusion_matrix, draw_reliability
 from zoo.errors import ZooError
 
 
@@ -68,7 +68,10 @@ class Classifying(ZooModule):
     @torch.inference_mode()
     def probabilities(self, inputs: Any) -> Tensor:
         """Class probabilities of raw inputs, ``(N, num_classes)``, rows summing to one, on the model's device."""
-        logits = self(inputs).float()
+        return self._chances(self(inputs).float())
+
+    def _chances(self, logits: Tensor) -> Tensor:
+        """Class probabilities of logits."""
         if self.num_logits == 1:
             positive = logits.sigmoid()
             return torch.cat([1 - positive, positive], dim=1)
@@ -116,9 +119,13 @@ class Classifying(ZooModule):
         self.evaluation_loss.reset()
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the confusion matrix."""
-        predicted = self.labels(outputs["logits"].float().cpu())
-        return {"confusion_matrix": draw_confusion_matrix(outputs["labels"].cpu(), predicted, self.classes)}
+        """Draws the confusion matrix, and how sure the model is beside how often it is right."""
+        logits, labels = outputs["logits"].float().cpu(), outputs["labels"].cpu()
+        predicted = self.labels(logits)
+        return {
+            "confusion_matrix": draw_confusion_matrix(labels, predicted, self.classes),
+            "calibration": draw_reliability(self._chances(logits).amax(1), predicted == labels),
+        }
 
     def worst(self, outputs: dict[str, Tensor], count: int) -> tuple[Tensor, list[int]]:
         """The most confident mistakes of an evaluation: their rows and the classes they were taken for."""

@@ -4,11 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from zoo.base.classification import Classifying
 from zoo.errors import ZooError
 from zoo.tabular.features import RowInputs
+from zoo.tabular.importance import importance_figures
 from zoo.tabular.scaling import Standardisation
 
 
@@ -53,6 +56,15 @@ class RowClassifier(RowInputs, Classifying):
         named = [self.classes[number] for number in chances.argmax(1).tolist()]
         each = {f"probability of {name}": one.tolist() for name, one in zip(self.classes, chances.T, strict=True)}
         return {(schema.target if schema is not None else None) or "class": named, **each}
+
+    def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
+        """Draws what other classifiers do, and what the columns are worth."""
+        worth = importance_figures(self, rows, self._likelihood, "the mean log-likelihood")
+        return {**super().figures(outputs, rows), **worth}
+
+    def _likelihood(self, inputs: Tensor, labels: Tensor) -> float:
+        """Mean log-likelihood of the labels, which moves with every row, as a count of hits does not."""
+        return -float(self.loss(self(inputs), labels))
 
     def example_input(self) -> Tensor:
         """One row of zeros."""

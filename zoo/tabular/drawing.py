@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -160,6 +161,58 @@ def draw_coefficients(names: Sequence[str], values: Tensor, errors: Tensor) -> F
     axes.invert_yaxis()
     axes.set_xlabel("coefficient of the standardised feature")
     axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_importance(names: Sequence[str], drops: Tensor, score: str) -> Figure:
+    """Draws how much a score falls without each column, those that count most first, each deal of its values a point.
+
+    Args:
+        names: Of the columns.
+        drops: ``(columns, repeats)``.
+        score: What falls.
+    """
+    means = drops.mean(1)
+    order = means.argsort(descending=True)[:_MOST_FEATURES]
+    places = range(len(order))
+    figure = Figure(figsize=(7.5, 1.2 + 0.26 * len(order)), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    axes.barh(places, means[order].tolist(), color=COLOURS[0], alpha=0.5)
+    axes.plot(drops[order].T, [list(places)] * drops.shape[1], ".", color=COLOURS[0], markersize=4)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(places, [shorten(names[place], 40) for place in order.tolist()], fontsize=8, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"drop of {score} when the column's values are dealt anew")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def draw_silhouettes(widths: np.ndarray, clusters: np.ndarray, num_clusters: int) -> Figure:
+    """Draws how much nearer each row is to its own cluster than to the next (Rousseeuw, 1987), cluster by cluster.
+
+    Args:
+        widths: Of the rows, -1 to 1, ``(N,)``.
+        clusters: Number of the cluster of each, ``(N,)``.
+        num_clusters: How many there are.
+    """
+    figure = Figure(figsize=(6.5, 4.6), layout="constrained", dpi=110)
+    axes = figure.add_subplot()
+    gap = len(widths) / 50
+    start, middles = 0.0, []
+    for number in range(num_clusters):
+        own = np.sort(widths[clusters == number])[::-1]
+        places = start + np.arange(len(own) + 1)
+        axes.fill_betweenx(places, 0, np.append(own, own[-1:]), step="post", color=COLOURS[number % len(COLOURS)])
+        middles.append(start + len(own) / 2)
+        start += len(own) + gap
+    mean = float(widths.mean())
+    axes.axvline(mean, color="black", linestyle="--", linewidth=0.8)
+    shown = range(0, num_clusters, -(-num_clusters // 20))
+    axes.set_yticks([middles[number] for number in shown], [str(number) for number in shown])
+    axes.invert_yaxis()
+    axes.set(xlabel="silhouette: 1 well inside its cluster, below 0 nearer to another", ylabel="cluster")
+    axes.set_title(f"mean silhouette {mean:.3f} over {len(widths):,} rows")
+    axes.grid(alpha=0.25, axis="x")
     return figure
 
 

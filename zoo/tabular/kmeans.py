@@ -21,12 +21,14 @@ from zoo.base.processes import (
 )
 from zoo.base.processor import in_float64
 from zoo.errors import ZooError
-from zoo.tabular.drawing import draw_embedding
+from zoo.tabular.drawing import draw_embedding, draw_silhouettes
 from zoo.tabular.features import ScaledInputs, check_extent, check_finite, check_whole, portion_size, precision
 from zoo.tabular.seeding import Initialisation, initial_centroids, squared_distances, squared_lengths
 
 # Rows that initial centroids are picked among; of more rows a random part.
 _MOST_TO_BEGIN_WITH = 20_000
+# Silhouettes compare every row with every other.
+_MOST_COMPARED = 3000
 # Restarts, and clusters, by far more than anything has use for; each takes its time.
 MOST_CLUSTERS = 100_000
 
@@ -393,12 +395,25 @@ class KMeans(ScaledInputs, GradientFree):
         return torch.zeros(1, self.in_features)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the clusters along their first two principal components."""
-        if self.in_features < 2:
+        """Draws the clusters along their first two principal components, and how well each row fits into its own."""
+        drawn = self._silhouettes(outputs["rows"], outputs["clusters"])
+        if self.in_features > 1:
+            coordinates, centroids = self.in_plane(outputs["rows"])
+            names = [f"cluster {number}" for number in range(self.num_clusters)]
+            drawn["clusters"] = draw_embedding(coordinates, outputs["clusters"], names, (), centroids)
+        return drawn
+
+    def _silhouettes(self, given: Tensor, clusters: Tensor) -> dict[str, Figure]:
+        """The silhouettes, where there is something to compare; of many rows, of some from everywhere."""
+        chosen = torch.linspace(0, len(given) - 1, min(len(given), _MOST_COMPARED), dtype=torch.float64).long()
+        numbers = clusters[chosen].cpu()
+        if not 1 < len(numbers.unique()) < len(numbers):
             return {}
-        coordinates, centroids = self.in_plane(outputs["rows"])
-        names = [f"cluster {number}" for number in range(self.num_clusters)]
-        return {"clusters": draw_embedding(coordinates, outputs["clusters"], names, (), centroids)}
+        from sklearn.metrics import silhouette_samples  # takes a second to import, which only pictures need
+
+        rows = self._rows(given[chosen].to(self.device)).cpu()
+        widths = silhouette_samples((rows - rows.mean(0)).numpy(), numbers.numpy())
+        return {"silhouettes": draw_silhouettes(widths, numbers.numpy(), self.num_clusters)}
 
     def in_plane(self, rows: Any) -> tuple[Tensor, Tensor]:
         """Coordinates of rows ``(N, F)``, ``F`` at least 2, along the first two principal components of these rows.

@@ -13,6 +13,7 @@ from zoo.base.processes import add_up, gather_rows
 from zoo.errors import ZooError
 from zoo.tabular.drawing import draw_predictions
 from zoo.tabular.features import RowInputs
+from zoo.tabular.importance import importance_figures
 from zoo.tabular.scaling import Standardisation
 
 
@@ -148,6 +149,12 @@ class Regression(RowInputs):
         return torch.zeros(1, self.in_features)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws what was predicted against the truth, and what is left."""
+        """Draws what was predicted against the truth, what is left, and what the columns are worth."""
         predicted, truth = (outputs[name].double().flatten().cpu() for name in ("outputs", "targets"))
-        return {"predictions": draw_predictions(truth, predicted)}
+        worth = importance_figures(self, rows, self._determination, "R²")
+        return {"predictions": draw_predictions(truth, predicted), **worth}
+
+    def _determination(self, inputs: Tensor, targets: Tensor) -> float:
+        """Share of the variance of targets ``(N, 1)`` that is explained, if they vary."""
+        errors, about = (one.double() for one in (self(inputs) - targets, targets - targets.mean()))
+        return 1 - float(errors.square().sum() / about.square().sum().clamp(min=torch.finfo(torch.float64).tiny))
