@@ -427,6 +427,7 @@ def create(
     name: Literal[
         "backprop_iris",
         "backprop_sine",
+        "backprop_table",
     ],
     *,
     init_from: str | PathLike[str] | None = ...,

@@ -98,7 +98,7 @@ def test_print_config_shows_overridden_settings_and_writes_nothing(
         (["fit", "cnn_digits", "--ckpt_path=gone.ckpt"], "no checkpoint at gone.ckpt"),
         (["fit", "cnn_digits", "--trainer.max_epochs=-1"], "set --trainer.max_epochs"),
         (["fit", "backprop_iris", "--model.architecture=[4,3]"], "no hidden layer"),
-        (["fit", "backprop_iris", "--model.architecture=[4,5,2]"], "the last size must be 3"),
+        (["fit", "backprop_iris", "--model.architecture=[4,5,2]"], "the last size must be 3, or 0"),
         (["fit", "--trainer.max_epochs=1", "dense_iris"], "the recipe comes first: zoo fit dense_iris"),
         (["fit", "dense_iris", "--trainer.strategy=dpp"], "dpp"),
         (["fit", "dense_iris", "--trainer.accelerator=cuda"], "CUDA"),

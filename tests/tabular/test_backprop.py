@@ -69,3 +69,11 @@ def test_architecture_without_a_hidden_layer_is_refused(architecture: list[int])
 def test_a_model_of_numbers_does_not_classify() -> None:
     with pytest.raises(ZooError, match="has no classes"):
         Backprop([1, 2, 1]).classify(torch.zeros(1, 1))
+
+
+def test_ends_of_the_architecture_follow_the_data() -> None:
+    model = Backprop(architecture=[0, 5, 0], in_features=7, classes=["a", "b", "c"])
+    assert [tuple(one.shape) for one in model.network.weights] == [(5, 7), (3, 5)]
+    assert Backprop(architecture=[0, 5, 0], mean=[0.0, 1.0])(torch.zeros(3, 2)).shape == (3, 1)
+    with pytest.raises(ZooError, match="takes 4 features, and the data has 7; the first size must be 7, or 0"):
+        Backprop(architecture=[4, 5, 3], in_features=7)

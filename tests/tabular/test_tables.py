@@ -140,7 +140,8 @@ def test_large_offsets_cost_no_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "name", "least"), [("dense_table", "wine", 0.95), ("dense_regression_table", "diabetes", 0.3)]
+    ("recipe", "name", "least"),
+    [("dense_table", "wine", 0.95), ("backprop_table", "wine", 0.95), ("dense_regression_table", "diabetes", 0.3)],
 )
 def test_network_learns_a_table(recipe: str, name: str, least: float) -> None:
     run, model = fit(recipe, frame_of(name), test=True)
@@ -197,11 +198,13 @@ def test_weighted_rows_count_more_for_a_network() -> None:
     assert float(model.predict(frame)[0]) == pytest.approx(0, abs=0.15)
 
 
-@pytest.mark.parametrize("recipe", ["pca_table", "kmeans_table"])
+@pytest.mark.parametrize("recipe", ["pca_table", "kmeans_table", "backprop_table"])
 def test_what_takes_no_weights_says_so(recipe: str) -> None:
     frame = pandas.DataFrame({"x": np.arange(60.0), "y": np.arange(60.0) % 7, "weight": 1.0})
+    frame["target"] = np.where(frame["y"] > 3, "high", "low")
+    data = {"path": frame, "weights": "weight"} | ({} if recipe == "backprop_table" else {"leave_out": "target"})
     with pytest.raises(zoo.ZooError, match=r"takes every row for one; leave out --data\.weights"):
-        fit(recipe, {"path": frame, "weights": "weight"})
+        fit(recipe, data)
 
 
 def test_strings_of_a_frame_are_taken_by_name_and_faults_are_told() -> None:

@@ -17,6 +17,7 @@ from zoo.base.rows import Rows
 from zoo.drawing import draw_confusion_matrix, draw_curve
 from zoo.errors import ZooError
 from zoo.tabular.features import RowInputs
+from zoo.tabular.importance import importance_figures
 
 Activation = Literal["sigmoid", "relu"]
 
@@ -101,11 +102,13 @@ class Backprop(RowInputs, Optimized):
     """Trains :class:`BackpropNet` by gradient descent; classifies when it has classes, else fits numbers.
 
     Args:
-        architecture: Sizes of the layers, such as ``[4, 5, 3]``.
+        architecture: Sizes of the layers, such as ``[4, 5, 3]``; 0 at an end for as many as the data has features, or
+            classes (one, if it has none).
         activation: ``sigmoid`` or ``relu``.
         classes: Names of the classes, one for each output; none for regression.
         mean: Mean of each input feature.
         std: Standard deviation of each input feature.
+        in_features: How many features the data has.
 
     Shape:
         - Input: ``(N, architecture[0])``, raw features.
@@ -130,13 +133,24 @@ class Backprop(RowInputs, Optimized):
         optimizer: OptimizerName = "sgd",
         lr: float = 0.1,
         momentum: float = 0.0,
+        in_features: int | None = None,
         **options: Any,
     ) -> None:
         super().__init__(optimizer=optimizer, lr=lr, weight_decay=0.0, momentum=momentum, **options)
+        architecture = list(architecture)
+        if architecture[:1] == [0]:
+            architecture[0] = in_features or len(mean)
+        if architecture[-1:] == [0]:
+            architecture[-1] = len(classes or [""])
+        if in_features not in (None, *architecture[:1]):
+            raise ZooError(
+                f"architecture {architecture} takes {architecture[0]} features, and the data has {in_features}; the "
+                f"first size must be {in_features}, or 0"
+            )
         if classes is not None and len(classes) != architecture[-1]:
             raise ZooError(
                 f"architecture {list(architecture)} has {architecture[-1]} outputs for {len(classes)} classes "
-                f"({', '.join(classes)}); the last size must be {len(classes)}"
+                f"({', '.join(classes)}); the last size must be {len(classes)}, or 0"
             )
         self.metric = "mae" if classes is None else "accuracy"
         self.classes = list(classes) if classes else None
@@ -147,6 +161,16 @@ class Backprop(RowInputs, Optimized):
         self.evaluation_loss = MeanMetric(nan_strategy="disable")
         self.evaluation_metric = MeanMetric(nan_strategy="disable")
         self._gradients: list[Tensor] = []
+
+    def setup(self, stage: str) -> None:
+        """Refuses rows that count more or less than one.
+
+        Raises:
+            ZooError: Some do.
+        """
+        super().setup(stage)
+        if getattr(getattr(self.trainer, "datamodule", None), "weights", None) is not None:
+            raise ZooError("Backprop takes every row for one; leave out --data.weights, or use the recipe dense_table")
 
     def rows(self) -> dict[str, Rows]:
         """A row of the last layer for each class."""
@@ -176,6 +200,18 @@ class Backprop(RowInputs, Optimized):
             raise ZooError("this model fits numbers and has no classes; call it instead")
         with torch.inference_mode():
             return [self.classes[index] for index in self(features).argmax(1).tolist()]
+
+    def answers(self, inputs: Any, level: int | None = None) -> dict[str, list[Any]]:
+        """The class of each row under the target's name, and the output for every class; else the outputs."""
+        with torch.inference_mode():
+            outputs = self(inputs)
+        schema = self.schema.found
+        target = (schema.target if schema is not None else None) or ("prediction" if self.classes is None else "class")
+        if self.classes is None:
+            several = outputs.shape[1] > 1
+            return {f"{target}_{number}" if several else target: one.tolist() for number, one in enumerate(outputs.T)}
+        each = {f"output for {name}": one.tolist() for name, one in zip(self.classes, outputs.T, strict=True)}
+        return {target: [self.classes[number] for number in outputs.argmax(1).tolist()], **each}
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The squared error of a batch; works the gradients out on the way."""
@@ -240,11 +276,17 @@ class Backprop(RowInputs, Optimized):
         return torch.zeros(1, self.in_features)
 
     def figures(self, outputs: dict[str, Tensor], rows: Dataset[Any]) -> dict[str, Figure]:
-        """Draws the confusion matrix, or the fitted curve of a function of one variable."""
+        """Draws the confusion matrix and what the columns are worth, or the fitted curve of one variable."""
         if self.classes is not None:
             predicted = outputs["outputs"].argmax(1).cpu()
-            return {"confusion_matrix": draw_confusion_matrix(outputs["labels"].cpu(), predicted, self.classes)}
+            matrix = draw_confusion_matrix(outputs["labels"].cpu(), predicted, self.classes)
+            worth = importance_figures(self, rows, self._closeness, "minus the squared error")
+            return {"confusion_matrix": matrix, **worth}
         if self.in_features == 1:
             inputs = rows[torch.arange(len(outputs["labels"]))][0]
             return {"curve": draw_curve(inputs, outputs["labels"].cpu(), outputs["outputs"].cpu())}
         return {}
+
+    def _closeness(self, inputs: Tensor, labels: Tensor) -> float:
+        """Minus the squared error of rows."""
+        return -float((self(inputs) - self.targets(labels)).square().sum(1).mean())
