@@ -2,7 +2,8 @@
 
 import importlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from importlib.util import find_spec
@@ -13,10 +14,12 @@ import numpy as np
 
 from datamodules.errors import DataError
 from datamodules.plain import NoNumberError, PlainText, UnclearError
-from datamodules.table import Coded, Table, check_columns
+from datamodules.table import Coded, Table, check_columns, no_column, usual_decimal
 
 # Bytes of CSV, and rows of Parquet, that are read at a time.
 _BLOCK, _ROWS = 1 << 22, 1 << 18
+# How pyarrow says in which column, counted from 0, something is wrong.
+_COLUMN = re.compile(r"In CSV column #(\d+)")
 
 
 def is_installed() -> bool:
@@ -27,7 +30,7 @@ def is_installed() -> bool:
 def csv_pieces(
     path: Path,
     choose: Callable[[list[str]], list[str]],
-    labels: Collection[str] | None = None,
+    is_numeric: Callable[[str], bool] = no_column,
     missing: Sequence[str] = (),
     decimal: str | None = None,
 ) -> Iterator[Table]:
@@ -38,7 +41,7 @@ def csv_pieces(
     Args:
         path: The file, in UTF-8.
         choose: Tells which of all columns to read.
-        labels: Those of them that are no numbers; all if left out.
+        is_numeric: Tells of a column whether its cells are numbers.
         missing: Cells that say that there is no number.
         decimal: The decimal sign; if left out a comma where semicolons stand between cells, otherwise a point.
 
@@ -57,17 +60,16 @@ def csv_pieces(
         places = {name: str(place) for place, name in enumerate(text.header) if name in wished}
         coded = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
         kinds = {
-            place: coded if labels is None or name in labels else pyarrow.float64() for name, place in places.items()
+            place: pyarrow.float64() if is_numeric(name) else coded for name, place in places.items()
         }  # fmt: skip
         count = 0
         try:
             stream = reader.open_csv(
                 pyarrow.PythonFile(text, mode="r"),
-                reader.ReadOptions(column_names=[str(place) for place in range(len(text.header))], block_size=_BLOCK),
-                reader.ParseOptions(delimiter=text.delimiter, ignore_empty_lines=False),
+                *_options(text),
                 reader.ConvertOptions(
                     include_columns=list(kinds) or ["0"], column_types=kinds, null_values=list(missing),
-                    decimal_point=decimal or ("," if text.delimiter == ";" else "."),
+                    decimal_point=decimal or usual_decimal(text.delimiter),
                 ),
             )  # fmt: skip
             for batch in stream:
@@ -76,7 +78,10 @@ def csv_pieces(
                 count += batch.num_rows
                 yield Table(columns, lines, text.delimiter)
         except pyarrow.ArrowInvalid as error:
-            raise (NoNumberError if "conversion error to double" in str(error) else UnclearError)(str(error)) from error
+            if "conversion error to double" not in str(error):
+                raise UnclearError(str(error)) from error
+            told = _COLUMN.match(str(error))
+            raise NoNumberError(str(error), text.header[int(told[1])] if told else None) from error
         if not count or count != text.lines:
             raise UnclearError(f"{count} rows in {text.lines} lines")
         if all(map(_ends_empty, columns.values())):
@@ -84,14 +89,14 @@ def csv_pieces(
 
 
 def parquet_pieces(
-    path: Path, choose: Callable[[list[str]], list[str]], labels: Collection[str] | None = None
+    path: Path, choose: Callable[[list[str]], list[str]], is_numeric: Callable[[str], bool] = no_column
 ) -> Iterator[Table]:
     """Reads columns of a Parquet file, piece by piece; times are written as those of ISO 8601.
 
     Args:
         path: The file.
         choose: Tells which of all columns to read.
-        labels: Those of them that are no numbers; all if left out. Texts are never taken for numbers.
+        is_numeric: Tells of a column whether its cells are numbers; texts are never taken for any.
 
     Raises:
         DataError: The file cannot be read, or a column is not there, or holds something else.
@@ -109,10 +114,7 @@ def parquet_pieces(
             wanted = choose(header)
             check_columns(path, header, wanted)
             for batch in file.iter_batches(_ROWS, columns=wanted):
-                columns = {
-                    name: _of_parquet(path, name, batch.column(name), labels is not None and name not in labels)
-                    for name in wanted
-                }
+                columns = {name: _of_parquet(path, name, batch.column(name), is_numeric(name)) for name in wanted}
                 yield Table(columns, np.arange(batch.num_rows, dtype=np.int32) + count + 1, ",")
                 count += batch.num_rows
     except pyarrow.ArrowException as error:
@@ -121,6 +123,40 @@ def parquet_pieces(
         raise DataError(f"cannot read {path}: {error.strerror or error}; expected a Parquet file") from error
     if not count:
         raise DataError(f"{path} has no rows; expected some")
+
+
+def numeric_at_first(path: Path, missing: Sequence[str] = (), decimal: str | None = None) -> set[str]:
+    """Names of the columns of a CSV file that hold numbers, or nothing, in the first piece; see :func:`csv_pieces`.
+
+    Raises:
+        UnclearError: Something is not as plain as pyarrow takes it.
+    """
+    _import_frugally()
+    import pyarrow
+    from pyarrow import csv as reader
+    from pyarrow.types import is_floating, is_integer, is_null
+
+    with _frugal(), PlainText(path) as text:
+        convert = reader.ConvertOptions(
+            null_values=list(missing), decimal_point=decimal or usual_decimal(text.delimiter)
+        )
+        try:
+            schema = reader.open_csv(pyarrow.PythonFile(text, mode="r"), *_options(text), convert).schema
+        except pyarrow.ArrowInvalid as error:
+            raise UnclearError(str(error)) from error
+        kinds = zip(text.header, schema.types, strict=True)
+        return {name for name, kind in kinds if is_integer(kind) or is_floating(kind) or is_null(kind)}
+
+
+def _options(text: PlainText) -> tuple[Any, Any]:
+    """How pyarrow reads and parses a text; columns are named by their places, since titles may be equal."""
+    from pyarrow import csv as reader
+
+    named = [str(place) for place in range(len(text.header))]
+    return (
+        reader.ReadOptions(column_names=named, block_size=_BLOCK),
+        reader.ParseOptions(delimiter=text.delimiter, ignore_empty_lines=False),
+    )
 
 
 def joined(pieces: Iterable[Table]) -> Table:

@@ -19,7 +19,16 @@ class UnclearError(Exception):
 
 
 class NoNumberError(UnclearError):
-    """A cell that is no number as programs write them."""
+    """A cell that is no number as programs write them.
+
+    Args:
+        message: What is wrong.
+        column: Name of its column, if that is known.
+    """
+
+    def __init__(self, message: str, column: str | None = None) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 class PlainText(io.RawIOBase):

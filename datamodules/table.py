@@ -9,7 +9,7 @@ import re
 import shlex
 import zlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -76,42 +76,81 @@ class Columns(NamedTuple):
     delimiter: str
 
 
+def no_column(name: str) -> bool:
+    """Of no column that it is one of numbers."""
+    return False
+
+
+def usual_decimal(delimiter: str) -> str:
+    """The decimal sign that goes with what stands between cells."""
+    return "," if delimiter == ";" else "."
+
+
 def read_table(
     path: Path,
     choose: Callable[[list[str]], list[str]],
     comma_hint: str = "",
-    labels: Collection[str] | None = None,
+    is_numeric: Callable[[str], bool] = no_column,
     missing: Sequence[str] = (),
     decimal: str | None = None,
+    sniff: bool = False,
 ) -> Table:
     """Reads columns of a Parquet file, or of one as :func:`read_columns` reads it; large ones through pyarrow.
 
     Args:
         path: The file.
-        choose: Tells which of all columns to read.
+        choose: Tells which of all columns to read; may be asked more than once.
         comma_hint: What to do about a row that a comma within a cell has torn apart.
-        labels: Columns that are no numbers; all if left out.
+        is_numeric: Tells of a column whether it should be one of numbers, which a large file may give as such.
         missing: Cells that say that there is no number.
         decimal: The decimal sign, if it is known.
+        sniff: Columns may be no numbers after all, each for itself; else all are texts as soon as a cell is one.
 
     Raises:
         DataError: The file is missing or malformed, or a column is not there.
     """
     # They need this file.
     from datamodules import arrow
-    from datamodules.plain import NoNumberError, UnclearError
+    from datamodules.plain import UnclearError
 
     if path.suffix.lower() in (".parquet", ".pq"):
-        return arrow.joined(arrow.parquet_pieces(path, choose, labels))
+        return arrow.joined(arrow.parquet_pieces(path, choose, is_numeric))
     if path.is_file() and path.stat().st_size >= LARGE and not _is_packed(path) and arrow.is_installed():
         with suppress(UnclearError):
-            try:
-                return arrow.joined(arrow.csv_pieces(path, choose, labels, missing, decimal))
-            except NoNumberError:
-                # Then cells are looked at one by one, equal ones once.
-                return arrow.joined(arrow.csv_pieces(path, choose))
+            return _read_large(path, choose, is_numeric, missing, decimal, sniff)
     cells, lines, delimiter = read_columns(path, choose, comma_hint)
     return Table({name: Coded.of(column) for name, column in cells.items()}, lines, delimiter)
+
+
+def _read_large(
+    path: Path,
+    choose: Callable[[list[str]], list[str]],
+    is_numeric: Callable[[str], bool],
+    missing: Sequence[str],
+    decimal: str | None,
+    sniff: bool,
+) -> Table:
+    """Reads a CSV file through pyarrow, as :func:`read_table` does.
+
+    Raises:
+        UnclearError: Something is not as plain as pyarrow takes it.
+    """
+    from datamodules import arrow
+    from datamodules.plain import NoNumberError
+
+    numeric = arrow.numeric_at_first(path, missing, decimal) if sniff else None
+    while True:
+
+        def kept(name: str, among: set[str] | None = numeric) -> bool:
+            return is_numeric(name) and (among is None or name in among)
+
+        try:
+            return arrow.joined(arrow.csv_pieces(path, choose, kept, missing, decimal))
+        except NoNumberError as error:
+            if numeric is None or error.column not in numeric:
+                # Then cells are looked at one by one, equal ones once.
+                return arrow.joined(arrow.csv_pieces(path, choose))
+            numeric = numeric - {error.column}
 
 
 def read_columns(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.errors import DataError, listed
-from datamodules.table import Coded
+from datamodules.table import Coded, usual_decimal
 
 # What people and programs write where there is no number, in lower case: pandas, R, SQL, statistics offices.
 _MISSING = {
@@ -74,7 +74,20 @@ def read_numbers(
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> np.ndarray:
-    """The numbers of columns, ``(T, C)``, NaN where a cell says that there is none.
+    """The numbers of columns, ``(T, C)``; see :func:`read_each`."""
+    numbers = [one[:, None] for one in read_each(path, columns, lines, delimiter, decimal, thousands).values()]
+    return np.concatenate(numbers, axis=1) if len(numbers) > 1 else numbers[0]
+
+
+def read_each(
+    path: Path,
+    columns: Mapping[str, Coded | np.ndarray],
+    lines: np.ndarray,
+    delimiter: str,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> dict[str, np.ndarray]:
+    """The numbers of columns, each ``(T,)``, NaN where a cell says that there is none.
 
     Which sign is the decimal one is told by the cells: ``1.234,56`` can be read in one way only, ``9.932`` in two.
     Where no cell tells, the other columns may; semicolons between cells speak for decimal commas, other signs against.
@@ -91,11 +104,15 @@ def read_numbers(
         DataError: A cell is no number, or may be one of two.
     """
     texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
-    read = _read_texts(path, texts, lines, delimiter, decimal, thousands)
     known = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
-    read |= {name: _finite(path, name, column[:, None], lines) for name, column in known.items()}
-    numbers = [read[name] for name in columns]
-    return np.concatenate(numbers, axis=1) if len(numbers) > 1 else numbers[0]
+    if texts and decimal is None and any((column % 1 > 0).any() for column in known.values()):
+        # They were written with the sign that is usual there.
+        told = {usual_decimal(delimiter)}
+    else:
+        told = set()
+    read = _read_texts(path, texts, lines, delimiter, decimal, thousands, told)
+    read |= {name: _finite(path, name, column, lines) for name, column in known.items()}
+    return {name: read[name] for name in columns}
 
 
 def _read_texts(
@@ -105,8 +122,9 @@ def _read_texts(
     delimiter: str,
     decimal: str | None,
     thousands: str | None,
+    told: set[str],
 ) -> dict[str, np.ndarray]:
-    """The numbers of columns of texts, each ``(T, 1)``."""
+    """The numbers of columns of texts, each ``(T,)``; of other columns some decimal signs are known."""
     if delimiter != ";" and decimal != "," and thousands is None:
         with suppress(ValueError):
             return {name: _by_programs(path, name, cells, cells.distinct, lines) for name, cells in columns.items()}
@@ -114,7 +132,7 @@ def _read_texts(
         decimal = _OTHER[thousands]
     cleaned = {name: list(map(_clean, cells.distinct)) for name, cells in columns.items()}
     decimals = {name: decimal or _decimal_of(cells, delimiter) for name, cells in cleaned.items()}
-    known = {sign for sign in decimals.values() if sign in _OTHER}
+    known = told | {sign for sign in decimals.values() if sign in _OTHER}
     numbers = {}
     for name, cells in cleaned.items():
         sign = decimals[name]
@@ -133,7 +151,7 @@ def _by_programs(path: Path, name: str, column: Coded, cells: list[str], lines: 
     if any("_" in cell for cell in cells):
         raise ValueError
     numbers = np.array(list(map(float, cells)))
-    return _finite(path, name, numbers[column.codes, None], lines)
+    return _finite(path, name, numbers[column.codes], lines)
 
 
 def _clean(cell: str) -> str:
@@ -151,7 +169,7 @@ def _decimal_of(cells: list[str], delimiter: str) -> str:
     """The decimal sign of a column; ``?`` if a cell may be one of two numbers, nothing if there is none."""
     found = {_sign_of(cell) for cell in cells} - {""}
     certain = found & {".", ","}
-    usual = "," if delimiter == ";" else "."
+    usual = usual_decimal(delimiter)
     if certain:
         return certain.pop() if len(certain) == 1 else usual
     doubtful = {sign[1] for sign in found}
@@ -212,12 +230,12 @@ def _to_numbers(
             f"'{next(compress(column.distinct, wrong))}' in column '{name}' is not a "
             "number; expected digits with one decimal sign, or nothing"
         )
-    return _finite(path, name, np.array(list(map(float, plain)))[column.codes, None], lines)
+    return _finite(path, name, np.array(list(map(float, plain)))[column.codes], lines)
 
 
 def _finite(path: Path, name: str, numbers: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Refuses infinite numbers."""
-    if (wrong := np.isinf(numbers[:, 0])).any():
+    if (wrong := np.isinf(numbers)).any():
         raise DataError(
             f"{path} {name_lines(lines[wrong])}: infinite in column '{name}'; expected a number, or nothing"
         )

@@ -157,7 +157,7 @@ def _read_rows(
     others = [name for name in (time, id) if name is not None]
     columns, lines, delimiter = read_table(
         path, partial(_choose, path, value, others, beside), "decimal commas need ; between the cells",
-        others if thousands is None else None, missing_words(), decimal,
+        lambda name: thousands is None and name not in others, missing_words(), decimal,
     )  # fmt: skip
     moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
     values = read_numbers(path, columns, lines, delimiter, decimal, thousands)

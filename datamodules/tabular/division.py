@@ -63,8 +63,8 @@ def by_share(count: int, val: float, test: float, seed: int, labels: np.ndarray 
     if not len(rows):
         raise DataError(f"no class has {_LEAST_OF_A_CLASS} rows, one for each split; expected more rows")
     kinds = np.zeros(len(rows), dtype=np.int64) if labels is None else labels
-    least = 3 * len(np.unique(kinds))
-    if len(rows) < least or round(min(val, test) * len(rows)) < len(np.unique(kinds)):
+    parts = np.count_nonzero(np.bincount(kinds))
+    if len(rows) < 3 * parts or round(min(val, test) * len(rows)) < parts:
         raise DataError(
             f"{len(rows)} row{'s' * (len(rows) != 1)} cannot be split with val {val} and test {test} into parts that "
             f"hold {'a row' if labels is None else 'every class'}; expected more rows, larger shares, or a column that "
@@ -73,7 +73,9 @@ def by_share(count: int, val: float, test: float, seed: int, labels: np.ndarray 
     rest, held = stratified_split(kinds, test, seed)
     _, valid = stratified_split(kinds[rest], val / (1 - test), seed)
     held_out = {"val": rows[rest[valid]], "test": rows[held]}
-    return {"train": np.setdiff1d(np.arange(count), np.concatenate(list(held_out.values()))), **held_out}
+    is_train = np.ones(count, bool)
+    is_train[np.concatenate(list(held_out.values()))] = False
+    return {"train": np.flatnonzero(is_train), **held_out}
 
 
 def by_column(origin: Path, name: str, cells: Sequence[str], lines: np.ndarray) -> Division:

@@ -62,6 +62,9 @@ def draft(sheet: Sheet, name: str, kind: Kind | None, time_format: str | None, m
     Raises:
         DataError: It holds nothing, different kinds of things, or too many different texts.
     """
+    numbers = sheet.columns[name]
+    if isinstance(numbers, np.ndarray) and kind in (None, "number") and not np.isnan(numbers).all():
+        return Column(name, "number")
     found, known = there(sheet, name)
     cells, lines = found.distinct, sheet.lines[known]
     if not cells:
@@ -154,7 +157,7 @@ def predicts_of(sheet: Sheet, target: str) -> Predicts:
     Raises:
         DataError: It may be either.
     """
-    cells = {category(cell) for cell in sheet.columns[target].distinct} - {""}
+    cells = {category(cell) for cell in sheet.coded(target).distinct} - {""}
     if not all(map(may_be_number, cells)):
         return "classes"
     whole = all(cell.lstrip("+-").isdigit() for cell in cells)

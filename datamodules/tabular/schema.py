@@ -6,12 +6,13 @@ A model keeps its schema, so that a row in its own units is all that a predictio
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from datamodules.cells.moments import read_moments
-from datamodules.cells.numbers import is_missing, name_lines, read_numbers
+from datamodules.cells.numbers import is_missing, name_lines, read_each
 from datamodules.errors import DataError, listed, shortened
 from datamodules.table import Coded
 from datamodules.tabular.sheet import Sheet
@@ -20,6 +21,8 @@ Kind = Literal["number", "boolean", "category", "date"]
 
 # What columns of two values say, no first.
 BOOLEANS = (("false", "true"), ("no", "yes"), ("f", "t"), ("n", "y"), ("off", "on"), ("nein", "ja"), ("non", "oui"))
+# Rows that become features at a time.
+_PART = 1 << 14
 _DAY, _YEAR = np.timedelta64(86_400_000_000, "us"), 365.2425
 
 
@@ -127,15 +130,14 @@ def read_values(
     found: dict[str, np.ndarray] = {}
     numeric = {one.name: sheet.columns[one.name] for one in columns if one.kind == "number"}
     if numeric:
-        table = read_numbers(sheet.origin, numeric, sheet.lines, sheet.delimiter, decimal, thousands)
-        found |= dict(zip(numeric, table.T, strict=True))
+        found |= read_each(sheet.origin, numeric, sheet.lines, sheet.delimiter, decimal, thousands)
     for column in columns:
         if column.kind == "date":
             found[column.name] = _days(sheet, column)
         elif column.kind == "boolean":
             found[column.name] = _booleans(sheet, column)
         elif column.kind == "category":
-            found[column.name] = _texts(sheet.columns[column.name], category)
+            found[column.name] = _texts(sheet.coded(column.name), category)
     return found
 
 
@@ -154,9 +156,11 @@ def _texts(column: Coded, read: Callable[[str], str]) -> np.ndarray:
 
 def there(sheet: Sheet, name: str) -> tuple[Coded, np.ndarray]:
     """A column without its missing cells, and which rows, ``(N,)``, are left."""
-    column = sheet.columns[name]
-    known = np.array([not is_missing(cell) for cell in column.distinct])[column.codes]
-    return Coded.of([column.distinct[code] for code in column.codes[known]]), known
+    column = sheet.coded(name)
+    filled = np.array([not is_missing(cell) for cell in column.distinct])
+    known = filled[column.codes]
+    places = np.cumsum(filled, dtype=np.int32) - 1
+    return Coded(list(compress(column.distinct, filled)), places[column.codes[known]]), known
 
 
 def _days(sheet: Sheet, column: Column) -> np.ndarray:
@@ -174,7 +178,7 @@ def _days(sheet: Sheet, column: Column) -> np.ndarray:
 
 
 def _booleans(sheet: Sheet, column: Column) -> np.ndarray:
-    found = _texts(sheet.columns[column.name], lambda cell: "" if is_missing(cell) else cell.lower())
+    found = _texts(sheet.coded(column.name), lambda cell: "" if is_missing(cell) else cell.lower())
     odd = ~np.isin(found, ["", *column.values])
     if odd.any():
         raise DataError(
@@ -212,7 +216,12 @@ class Schema:
 
     def encode(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Features of rows, float64 ``(N, F)``; values as from :func:`read_values`."""
-        return np.concatenate([column.encoded(values[column.name]) for column in self.columns], axis=1)
+        found = np.empty((len(next(iter(values.values()))), len(self.features)))
+        # What a part of the rows takes stays in the processor's cache.
+        for start in range(0, len(found), _PART):
+            part = slice(start, start + _PART)
+            found[part] = np.concatenate([one.encoded(values[one.name][part]) for one in self.columns], axis=1)
+        return found
 
     def read(self, sheet: Sheet, decimal: str | None = None, thousands: str | None = None) -> Mapping[str, np.ndarray]:
         """The values of a sheet, as :func:`read_values`, if nothing is missing that may not be.

@@ -8,24 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from datamodules.cells.numbers import missing_words
 from datamodules.errors import DataError, listed
-from datamodules.table import Coded, read_table
+from datamodules.table import Coded, no_column, read_table
 
 _COMMAS = "put quotation marks around a cell that holds a comma"
 
 
 class Sheet(NamedTuple):
-    """Some columns of a table, as text.
+    """Some columns of a table, as text, or as numbers where that is known.
 
     Attributes:
         origin: What messages call it: the file.
-        columns: Cells by name of the column, without spaces around them; nothing where there is none.
+        columns: Cells by name of the column, without spaces around them, nothing where there is none; or numbers,
+            float64 ``(N,)``, NaN where there is none.
         lines: The line of the file that each row ends on, or the number of the row from 1 on, ``(N,)``.
         delimiter: What stands between cells.
     """
 
     origin: Path
-    columns: dict[str, Coded]
+    columns: dict[str, Coded | np.ndarray]
     lines: np.ndarray
     delimiter: str
 
@@ -34,26 +36,37 @@ class Sheet(NamedTuple):
         """Number of rows."""
         return len(self.lines)
 
+    def coded(self, name: str) -> Coded:
+        """The cells of a column, equal ones once."""
+        column = self.columns[name]
+        return column if isinstance(column, Coded) else Coded.of([_of_number(one) for one in column.tolist()])
+
     def cells(self, name: str) -> list[str]:
         """The cells of a column, row by row."""
-        column = self.columns[name]
-        return [column.distinct[code] for code in column.codes]
+        distinct, codes = self.coded(name)
+        return [distinct[code] for code in codes]
 
 
-def read_sheet(path: str | Path, choose: Callable[[list[str]], list[str]]) -> Sheet:
+def read_sheet(
+    path: str | Path,
+    choose: Callable[[list[str]], list[str]],
+    is_numeric: Callable[[str], bool] = no_column,
+    decimal: str | None = None,
+) -> Sheet:
     """Reads columns of a Parquet file, or of a CSV or TSV file whose first line names them.
 
     Args:
         path: The file.
-        choose: Tells which of all columns to read.
+        choose: Tells which of all columns to read; may be asked more than once.
+        is_numeric: Tells of a column whether it may be given as numbers, if it holds nothing else.
+        decimal: The decimal sign, if it is known.
 
     Raises:
         DataError: The file is missing or malformed, or a column is not there.
     """
     path = Path(path)
-    columns, lines, delimiter = read_table(path, choose, _COMMAS)
-    texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
-    return Sheet(path, texts, lines, delimiter)
+    columns, lines, delimiter = read_table(path, choose, _COMMAS, is_numeric, missing_words(), decimal, sniff=True)
+    return Sheet(path, columns, lines, delimiter)
 
 
 def sheet_of(table: Any, origin: str = "the table") -> Sheet | None:
@@ -84,11 +97,16 @@ def sheet_of(table: Any, origin: str = "the table") -> Sheet | None:
         raise DataError(
             f"{origin} has columns of {listed([str(len(column)) for column in columns])} rows; expected some"
         )
-    cells = {
+    cells: dict[str, Coded | np.ndarray] = {
         name: Coded.of([_written(one, name, origin) for one in column])
         for name, column in zip(names, columns, strict=True)
     }
     return Sheet(Path(origin), cells, np.arange(1, len(columns[0]) + 1), ",")
+
+
+def _of_number(value: float) -> str:
+    """A number as a file would have it."""
+    return "" if math.isnan(value) else repr(value)
 
 
 def _written(value: Any, name: str, origin: str) -> str:
@@ -103,7 +121,7 @@ def _written(value: Any, name: str, origin: str) -> str:
         case Integral():
             return str(int(value))
         case Real():
-            return "" if math.isnan(value) else repr(float(value))
+            return _of_number(float(value))
         case np.datetime64():
             return "" if np.isnat(value) else str(value)
     if hasattr(value, "isoformat"):

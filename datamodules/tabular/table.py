@@ -16,6 +16,7 @@ from datamodules.errors import DataError, listed, shortened
 from datamodules.memory import InMemory, Split
 from datamodules.notes import tell
 from datamodules.paths import expanded
+from datamodules.table import Coded
 from datamodules.tabular.division import (
     Division,
     FitOn,
@@ -164,13 +165,15 @@ class Table(InMemory):
     def load(self) -> dict[str, Split]:
         """Reads the table, splits it, learns of the training rows what columns mean, and makes numbers of all."""
         chosen: list[str] = []
+        texts = {self.split, self.group, *([self.target] if self.predicts_asked != "number" else [])}
 
         def choose(header: list[str]) -> list[str]:
-            chosen.extend(self._features(header))
+            chosen[:] = self._features(header)
+            texts.update(self._said(header))
             named = [self.target, self.split, self.group, self.time, self.weights]
             return list(dict.fromkeys([*chosen, *(name for name in named if name is not None)]))
 
-        sheet = read_sheet(self.path, choose)
+        sheet = read_sheet(self.path, choose, lambda name: self.thousands is None and name not in texts, self.decimal)
         goal = self._goal(sheet)
         said = self._said(list(sheet.columns))
         drafts = [draft(sheet, name, said.get(name), self.time_format, self.most_values) for name in chosen]
@@ -225,8 +228,12 @@ class Table(InMemory):
         """What is predicted, of every row."""
         if self.target is None:
             return None
-        cells = np.array([category(cell) for cell in sheet.cells(self.target)])
-        if (empty := cells == "").any():
+        column = sheet.columns[self.target]
+        if isinstance(column, Coded):
+            empty = np.array([category(cell) == "" for cell in column.distinct])[column.codes]
+        else:
+            empty = np.isnan(column)
+        if empty.any():
             raise DataError(
                 f"{self.path} {name_lines(sheet.lines[empty])}: nothing in column '{self.target}', which is predicted; "
                 "fill it in, or leave these rows out"
@@ -236,7 +243,9 @@ class Table(InMemory):
                 raise DataError(f"column '{self.target}' is a number, so it has no class_names; leave them out")
             number = read_values(sheet, [Column(self.target, "number")], self.decimal, self.thousands)
             return _Goal(number[self.target][:, None], None)
-        found = in_order(set(cells.tolist()))
+        distinct, codes = sheet.coded(self.target)
+        cells = list(map(category, distinct))
+        found = in_order(set(cells))
         if not 2 <= len(found) <= max(self.most_values, 2):
             raise DataError(
                 f"{self.path} has {len(found):,} different values in column '{self.target}', such as "
@@ -246,7 +255,7 @@ class Table(InMemory):
         if len(names) != len(found):
             raise DataError(f"{len(names)} class_names for {len(found)} classes: {listed(found)}")
         places = {value: place for place, value in enumerate(found)}
-        return _Goal(np.array([places[cell] for cell in cells.tolist()]), names)
+        return _Goal(np.array([places[cell] for cell in cells])[codes], names)
 
     def _division(self, sheet: Sheet, goal: _Goal | None) -> Division:
         count = sheet.num_rows
@@ -267,8 +276,8 @@ class Table(InMemory):
         labels = goal.values if goal is not None and goal.classes is not None else None
         division = by_share(count, self.val, self.test, self.seed, labels)
         if labels is not None and goal is not None and goal.classes is not None:
-            held = np.unique(labels[division["test"]])
-            if rare := [name for number, name in enumerate(goal.classes) if number not in held]:
+            held = np.bincount(labels[division["test"]], minlength=len(goal.classes))
+            if rare := [name for name, count in zip(goal.classes, held, strict=True) if not count]:
                 tell(
                     f"{self.path}: too few rows to be split, so that all are trained on, none measured: {listed(rare)}"
                 )

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import Table
+from datamodules import Table, arrow
 from datamodules import table as reading
 from datamodules.errors import DataError
 from datamodules.tabular.schema import Schema
-from datamodules.tabular.sheet import sheet_of
+from datamodules.tabular.sheet import read_sheet, sheet_of
 
 CITIES = ("Rome", "Berlin", "Oslo")
 
@@ -92,6 +92,72 @@ def test_classes_keep_their_shares_and_their_order(tmp_path: Path) -> None:
     assert not hasattr(table, "target_mean")
     named = Table(table.path.as_posix(), target="kind", predicts="classes", class_names=["nine", "ten"])
     assert named.classes == ["nine", "ten"]
+
+
+ODD = 70  # a row that is not in the first piece that is read of a large file
+
+
+@pytest.mark.parametrize(
+    ("change", "settings"),
+    [
+        (lambda rows: rows, {}),
+        (lambda rows: rows, {"target": "city"}),
+        (lambda rows: rows, {"target": "city", "weights": "size in m2"}),
+        (lambda rows: rows, {"target": None, "categories": "size*"}),
+        (lambda rows: rows, {"time": "size in m2"}),
+        (lambda rows: rows, {"group": "size in m2"}),
+        (lambda rows: [row.replace("30,", "NA,").replace("31,", " - ,") for row in rows], {"missing": "indicate"}),
+        (lambda rows: [row.replace("30,", ",") for row in rows], {}),
+        (lambda rows: [row.replace(f"{30 + ODD},", "much,") for row in rows], {}),
+        (
+            lambda rows: [row.replace(f"{30 + ODD},", "much,") for row in rows],
+            {"categories": "size*", "most_values": 99},
+        ),
+        (lambda rows: [row.replace(f"{30 + ODD},", "inf,") for row in rows], {}),
+        (lambda rows: [row.replace(f",{ODD}.5", ",") for row in rows], {}),
+        (lambda rows: [row.replace(f",{ODD}.5", ",cheap") for row in rows], {}),
+        (lambda rows: [row.replace("Rome", '"Rome"') for row in rows], {}),
+        (lambda rows: [row.replace("Rome", 'Ro"me') for row in rows], {}),
+        (lambda rows: [row.replace(",", ";").replace(".5", ",5") for row in rows], {}),
+        (lambda rows: [row.replace(",", ";").replace(".5", ",5").replace("30;", "9.932;") for row in rows], {}),
+        (lambda rows: [row.replace(",", ";").replace("30;", "9.932;").replace(".5", "") for row in rows], {}),
+        (lambda rows: [row.replace("30,", "1'000,") for row in rows], {"thousands": "'"}),
+        (lambda rows: [*rows, ",,,,", ",,,,"], {}),
+    ],
+)
+@pytest.mark.parametrize("block", [1 << 22, 600])
+def test_large_files_are_read_like_small_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[list[str]], list[str]],
+    settings: dict[str, Any], block: int,
+) -> None:  # fmt: skip
+    pytest.importorskip("pyarrow")
+    rows = change(flats())
+    head = "size in m2,city,balcony,built,price".replace(",", ";" if ";" in rows[0] else ",")
+    path = write(tmp_path / "flats.csv", rows, head)
+    monkeypatch.setattr(arrow, "_BLOCK", block)
+
+    def read() -> Any:
+        target = settings.get("target", "price")
+        predicts = {None: None, "price": "number"}.get(target, "classes")
+        try:
+            table = Table(str(path), **{"target": target, "predicts": predicts, **settings})
+            return table.schema, {split: [part.tolist() for part in parts] for split, parts in table.splits.items()}
+        except DataError as error:
+            return str(error)
+
+    small = read()
+    monkeypatch.setattr(reading, "LARGE", 10)
+    assert read() == small
+
+
+def test_numbers_of_a_large_file_are_no_texts_on_the_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(reading, "LARGE", 10)
+    monkeypatch.setattr(arrow, "_BLOCK", 600)
+    path.write_text(path.read_text().replace("100,Berlin", "much,Berlin"))
+    columns = read_sheet(path, list, lambda name: True).columns
+    assert [name for name, column in columns.items() if isinstance(column, np.ndarray)] == ["price"]
+    assert columns["price"][ODD] == ODD + 0.5
 
 
 @pytest.mark.parametrize("large", [1 << 22, 10])

@@ -99,10 +99,11 @@ def read_rows(model: RowInputs, path: Path) -> Sheet:
     new: list[str] = []
 
     def choose(header: list[str]) -> list[str]:
-        new.extend(name for name in header if name not in needed and header.count(name) == 1 and name)
+        new[:] = [name for name in header if name not in needed and header.count(name) == 1 and name]
         return [*needed, *new]
 
-    sheet = read_sheet(path, choose)
+    numeric = {column.name for column in schema.columns if column.kind == "number"}
+    sheet = read_sheet(path, choose, numeric.__contains__)
     unknown = [name for name in new if name != schema.target]
     if unknown:
         warn(f"{path} has {listed(unknown)} beside the columns that the model knows; left alone")
