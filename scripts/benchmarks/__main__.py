@@ -83,6 +83,7 @@ BENCHMARKS = {
     ),
     "kmeans": Benchmark("tabular", "kmeans", ("zoo/base", "zoo/tabular", "datamodules/memory.py")),
     "pca": Benchmark("tabular", "pca", ("zoo/base", "zoo/tabular", "datamodules/memory.py")),
+    "table": Benchmark("tabular", "table", ("datamodules/table.py", "datamodules/arrow.py", "datamodules/tabular")),
     "scaling": Benchmark(
         "commands",
         "scaling",

@@ -1,4 +1,4 @@
-"""k-means and PCA on files that stay on disk, against scikit-learn."""
+"""k-means and PCA on files that stay on disk, against scikit-learn; reading large tables, against pandas."""
 
 import statistics
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import sklearn.cluster
 import sklearn.decomposition
 import torch
@@ -14,7 +15,11 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from datamodules.memory import EpochBatches, Rows, load_batches
-from scripts.benchmarks.harness import Bench, Measured, measured_beyond_files
+from datamodules.tabular.kinds import draft
+from datamodules.tabular.schema import read_values
+from datamodules.tabular.sheet import read_sheet
+from datamodules.tabular.table import Table
+from scripts.benchmarks.harness import Bench, Measured, measured, measured_beyond_files, quotient
 from scripts.benchmarks.report import Row
 from zoo.tabular.kmeans import KMeans
 from zoo.tabular.pca import PCA
@@ -101,6 +106,75 @@ def _measure_kmeans_of_scikit_learn(path: Path, start: np.ndarray, iterations: i
     with measured_beyond_files() as found:
         model = sklearn.cluster.KMeans(len(start), max_iter=iterations, **settings).fit(np.load(path, mmap_mode="r"))
     return found, model.cluster_centers_
+
+
+def table(bench: Bench) -> list[Row]:
+    """Reading a large CSV file of numbers and texts, against the reader in C of pandas, and all that Table does."""
+    rounds = bench.choose(3, 2, 1)
+    path = _write_csv(bench.folder / "table.csv", bench.choose(8_000_000, 400_000, 2_000))
+    found: dict[str, list[Measured]] = {}
+    for _ in range(rounds):
+        for name, work in (("pandas", _read_by_pandas), ("zoo", _read), ("door", _open_table)):
+            found.setdefault(name, []).append(bench.in_own_process(work, path))
+    seconds = {name: statistics.median(one.seconds for one in each) for name, each in found.items()}
+    megabytes = {name: max(one.megabytes for one in each) for name, each in found.items()}
+    what = f"CSV of {path.stat().st_size / 1e6:,.0f} MB, 12 columns of numbers, 2 of texts"
+    ratio = quotient(seconds["pandas"], seconds["zoo"])
+    return [
+        Row(
+            f"{what}: pandas' time to read it to the zoo's",
+            f"{ratio:.2f} x ({seconds['pandas']:.1f} s and {seconds['zoo']:.1f} s)",
+            ">= 0.50",
+            ratio >= 0.5,
+        ),
+        Row(f"{what}: read, split, as features in splits of datamodules.Table", f"{seconds['door']:.1f} s"),
+        *(
+            Row(f"{what}: memory that {name} takes at most", f"{megabytes[key]:,.0f} MB")
+            for key, name in (("pandas", "pandas"), ("zoo", "reading"), ("door", "datamodules.Table"))
+        ),
+    ]
+
+
+def _write_csv(path: Path, count: int) -> Path:
+    """Twelve columns of numbers, a category, and a target of two classes."""
+    random = np.random.default_rng(0)
+    names = [f"x{number}" for number in range(12)]
+    path.unlink(missing_ok=True)
+    for start in range(0, count, PORTION):
+        rows = min(PORTION, count - start)
+        frame = pandas.DataFrame(random.normal(size=(rows, len(names))).round(6), columns=names)
+        frame["city"] = random.choice(["Rome", "Bonn", "Oslo", "Wien"], rows)
+        frame["target"] = np.where(frame["x0"] > 0, "high", "low")
+        frame.to_csv(path, mode="a", header=start == 0, index=False)
+    return path
+
+
+def _read_by_pandas(path: Path) -> Measured:
+    """Reads a file with pandas."""
+    with measured() as found:
+        pandas.read_csv(path)
+    return found
+
+
+def _read(path: Path) -> Measured:
+    """Reads a file as Table does, to what its cells mean."""
+    features: list[str] = []
+
+    def choose(header: list[str]) -> list[str]:
+        features[:] = [name for name in header if name != "target"]
+        return header
+
+    with measured() as found:
+        sheet = read_sheet(path, choose, features.__contains__)
+        read_values(sheet, [draft(sheet, name, None, None, 50) for name in features])
+    return found
+
+
+def _open_table(path: Path) -> Measured:
+    """Makes splits of features of a file."""
+    with measured() as found:
+        _ = Table(str(path), target="target").splits
+    return found
 
 
 def pca(bench: Bench) -> list[Row]:
