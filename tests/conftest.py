@@ -24,6 +24,9 @@ Zoo = Callable[..., tuple[int, str, str]]
 # A test of the conformance list and its recipe; those with two processes are started together for all recipes.
 CONFORMANCE = re.compile(r"test_recipes\.py::(?!test_two_processes)\w+\[(\w+)(-[\w, ]+)?\]$")
 
+# A documented command and its page, whose commands run one after the other in one folder.
+PAGE = re.compile(r"(test_documented_commands\.py::test_command\w+\[[\w-]+): ")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what makes the attacks on the zoo long, and keeps what came of them."""
@@ -77,13 +80,16 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Shares tests among processes so that what several use is made once: by file, the conformance list by recipe."""
+    """Shares tests among processes so that what several use is made once.
+
+    That is by file, but for the conformance list, which is shared by recipe, and documented commands, by their page.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            recipe = CONFORMANCE.search(nodeid)
-            return recipe[1] if recipe else nodeid.partition("::")[0]
+            part = CONFORMANCE.search(nodeid) or PAGE.search(nodeid)
+            return part[1] if part else nodeid.partition("::")[0]
 
     config.option.loadscopereorder = False
     return Sharing(config, log)

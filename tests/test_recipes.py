@@ -16,7 +16,7 @@ import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tiny import EPOCHS, EVALUATE_ALL, ROOT, learns, public_data, tiny_cli
+from tiny import EPOCHS, EVALUATE_ALL, ROOT, learns, one_a_kind, public_data, tiny_cli
 from torch import Tensor
 
 import zoo
@@ -338,7 +338,7 @@ def two_processes(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     return out
 
 
-@slow_but(ONE_A_WING, RECIPES)
+@slow_but(ONE_A_WING, one_a_kind(*ONE_A_WING))
 def test_two_processes_train_it(name: str, two_processes: Path, tmp_path: Path) -> None:
     first, second = (json.loads((two_processes / f"{name}.{rank}.json").read_text()) for rank in (0, 1))
     if name in REFUSES_TWO_PROCESSES:

@@ -33,6 +33,22 @@ SMALL = {
 }
 
 
+def one_a_kind(*wanted: str) -> list[str]:
+    """Recipes that between them have every class of model and of data, and those that are wanted besides.
+
+    For what takes long with all of them: recipes of the same classes differ in their settings, which change little of
+    what a device or a second process is asked to do.
+    """
+    found, seen = [], set()
+    for name in registry.list_recipes():
+        config = registry.recipe(name).config
+        kinds = {config[part]["class_path"] for part in ("model", "data")}
+        if name in wanted or kinds - seen:
+            found.append(name)
+            seen |= kinds
+    return found
+
+
 def learns(name: str) -> bool:
     """Whether a recipe's model is trained; how far back a baseline looks is all that it is."""
     model: type[ZooModule] = names.find(registry.recipe(name).config["model"]["class_path"])

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT
+from tiny import one_a_kind
 
 from zoo import registry
 
@@ -68,10 +69,7 @@ def faults(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-        for name in (*registry.list_recipes(), *CASES)
-    ],
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in (*one_a_kind(*QUICK), *CASES)],
 )
 def test_it_works_on_a_gpu(name: str, faults: Callable[[str], Faults]) -> None:
     assert faults(name) == {}
