@@ -39,7 +39,8 @@ def one_a_kind(*wanted: str) -> list[str]:
     For what takes long with all of them: recipes of the same classes differ in their settings, which change little of
     what a device or a second process is asked to do.
     """
-    found, seen = [], set()
+    found: list[str] = []
+    seen: set[str] = set()
     for name in registry.list_recipes():
         config = registry.recipe(name).config
         kinds = {config[part]["class_path"] for part in ("model", "data")}
