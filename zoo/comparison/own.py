@@ -37,6 +37,7 @@ class Field(NamedTuple):
             that cannot be told apart the first is used, and on other rows the penalty helps more often than it harms.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
         predicts: Of a table, whether it is for ``classes``, for a ``number`` or for ``nothing``.
+        unasked: Recipes for the same data that are trained by their names only: they teach more than they reach.
         use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
             too.
     """
@@ -49,6 +50,7 @@ class Field(NamedTuple):
     ridged: tuple[str, ...] = ()
     one_step: tuple[str, ...] = ()
     predicts: str | None = None
+    unasked: tuple[str, ...] = ()
 
     def tries(self, flags: Sequence[str]) -> list[Try]:
         """What is trained, the cheapest first.
@@ -106,7 +108,14 @@ FAMILIES = {
         Field("--data.path", "", ("char_rnn_text",), 'zoo generate {run} --prompt "..."'),
     ),
     "tabular": (
-        Field("--data.path", "", ("logistic_table", "dense_table"), _PREDICT, predicts="classes"),
+        Field(
+            "--data.path",
+            "",
+            ("logistic_table", "dense_table"),
+            _PREDICT,
+            predicts="classes",
+            unasked=("backprop_table",),
+        ),
         Field(
             "--data.path",
             "",
@@ -169,4 +178,4 @@ def value_of(name: str, flags: Sequence[str]) -> str | None:
 
 def own_recipes() -> set[str]:
     """The recipes for people's own data, of all families."""
-    return {name for fields in FAMILIES.values() for field in fields for name in field.recipes}
+    return {name for fields in FAMILIES.values() for field in fields for name in (*field.recipes, *field.unasked)}
