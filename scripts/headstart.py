@@ -122,7 +122,8 @@ TRIALS = {
         "network.recurrent",
         "bits_per_char",
         "bits a character of the test text, less is better",
-        ["--trainer.max_epochs=1", "--data.eval_batch_size=256", *(f"--trainer.limit_{split}_batches=1" for split in ("train", "val", "test"))],
+        ["--trainer.max_epochs=1", "--data.eval_batch_size=256",
+         *(f"--trainer.limit_{split}_batches=1" for split in ("train", "val", "test"))],
         write_reviews,
     ),
 }  # fmt: skip

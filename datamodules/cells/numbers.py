@@ -73,19 +73,6 @@ def read_numbers(
     delimiter: str,
     decimal: str | None = None,
     thousands: str | None = None,
-) -> np.ndarray:
-    """The numbers of columns, ``(T, C)``; see :func:`read_each`."""
-    numbers = [one[:, None] for one in read_each(path, columns, lines, delimiter, decimal, thousands).values()]
-    return np.concatenate(numbers, axis=1) if len(numbers) > 1 else numbers[0]
-
-
-def read_each(
-    path: Path,
-    columns: Mapping[str, Coded | np.ndarray],
-    lines: np.ndarray,
-    delimiter: str,
-    decimal: str | None = None,
-    thousands: str | None = None,
 ) -> dict[str, np.ndarray]:
     """The numbers of columns, each ``(T,)``, NaN where a cell says that there is none.
 
@@ -105,11 +92,9 @@ def read_each(
     """
     texts = {name: column for name, column in columns.items() if isinstance(column, Coded)}
     known = {name: column for name, column in columns.items() if isinstance(column, np.ndarray)}
-    if texts and decimal is None and any((column % 1 > 0).any() for column in known.values()):
-        # They were written with the sign that is usual there.
-        told = {usual_decimal(delimiter)}
-    else:
-        told = set()
+    # What is known as a number was written with the sign that is usual there.
+    fractions = texts and decimal is None and any((column % 1 > 0).any() for column in known.values())
+    told = {usual_decimal(delimiter)} if fractions else set()
     read = _read_texts(path, texts, lines, delimiter, decimal, thousands, told)
     read |= {name: _finite(path, name, column, lines) for name, column in known.items()}
     return {name: read[name] for name in columns}

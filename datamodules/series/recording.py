@@ -160,7 +160,8 @@ def _read_rows(
         lambda name: thousands is None and name not in others, missing_words(), decimal,
     )  # fmt: skip
     moments, labels = (columns.pop(name) if name is not None else None for name in (time, id))
-    values = read_numbers(path, columns, lines, delimiter, decimal, thousands)
+    each = list(read_numbers(path, columns, lines, delimiter, decimal, thousands).values())
+    values = np.stack(each, axis=1) if len(each) > 1 else each[0][:, None]
     numbers = np.arange(len(values))
     rows = Rows(path, list(columns), numbers, numbers, values, lines)
     if time is not None and isinstance(moments, Coded):

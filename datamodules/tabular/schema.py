@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from datamodules.cells.moments import read_moments
-from datamodules.cells.numbers import is_missing, name_lines, read_each
+from datamodules.cells.numbers import is_missing, name_lines, read_numbers
 from datamodules.errors import DataError, listed, shortened
 from datamodules.table import Coded
 from datamodules.tabular.sheet import Sheet
@@ -130,7 +130,7 @@ def read_values(
     found: dict[str, np.ndarray] = {}
     numeric = {one.name: sheet.columns[one.name] for one in columns if one.kind == "number"}
     if numeric:
-        found |= read_each(sheet.origin, numeric, sheet.lines, sheet.delimiter, decimal, thousands)
+        found |= read_numbers(sheet.origin, numeric, sheet.lines, sheet.delimiter, decimal, thousands)
     for column in columns:
         if column.kind == "date":
             found[column.name] = _days(sheet, column)

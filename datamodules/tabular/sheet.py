@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from datamodules.cells.numbers import missing_words
+from datamodules.cells.numbers import check_signs, missing_words
 from datamodules.errors import DataError, listed
 from datamodules.table import Coded, no_column, read_table
 
@@ -52,6 +52,7 @@ def read_sheet(
     choose: Callable[[list[str]], list[str]],
     is_numeric: Callable[[str], bool] = no_column,
     decimal: str | None = None,
+    thousands: str | None = None,
 ) -> Sheet:
     """Reads columns of a Parquet file, or of a CSV or TSV file whose first line names them.
 
@@ -60,12 +61,16 @@ def read_sheet(
         choose: Tells which of all columns to read; may be asked more than once.
         is_numeric: Tells of a column whether it may be given as numbers, if it holds nothing else.
         decimal: The decimal sign, if it is known.
+        thousands: The sign between thousands, likewise; where either is said, all cells are texts.
 
     Raises:
-        DataError: The file is missing or malformed, or a column is not there.
+        DataError: The file is missing or malformed, a column is not there, or no number has such a sign.
     """
+    check_signs(decimal, thousands)
     path = Path(path)
-    columns, lines, delimiter = read_table(path, choose, _COMMAS, is_numeric, missing_words(), decimal, sniff=True)
+    # A comma may stand between thousands where a point is known to be the decimal sign, and the other way round.
+    numeric = is_numeric if decimal is None and thousands is None else no_column
+    columns, lines, delimiter = read_table(path, choose, _COMMAS, numeric, missing_words(), sniff=True)
     return Sheet(path, columns, lines, delimiter)
 
 

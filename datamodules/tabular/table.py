@@ -173,7 +173,7 @@ class Table(InMemory):
             named = [self.target, self.split, self.group, self.time, self.weights]
             return list(dict.fromkeys([*chosen, *(name for name in named if name is not None)]))
 
-        sheet = read_sheet(self.path, choose, lambda name: self.thousands is None and name not in texts, self.decimal)
+        sheet = read_sheet(self.path, choose, lambda name: name not in texts, self.decimal, self.thousands)
         goal = self._goal(sheet)
         said = self._said(list(sheet.columns))
         drafts = [draft(sheet, name, said.get(name), self.time_format, self.most_values) for name in chosen]

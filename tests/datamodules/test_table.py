@@ -122,6 +122,9 @@ ODD = 70  # a row that is not in the first piece that is read of a large file
         (lambda rows: [row.replace(",", ";").replace(".5", ",5").replace("30;", "9.932;") for row in rows], {}),
         (lambda rows: [row.replace(",", ";").replace("30;", "9.932;").replace(".5", "") for row in rows], {}),
         (lambda rows: [row.replace("30,", "1'000,") for row in rows], {"thousands": "'"}),
+        (lambda rows: [row.replace(",", "\t").replace(".5", ".500") for row in rows], {"decimal": ","}),
+        (lambda rows: [row.replace(",", "\t") for row in rows], {"decimal": ".", "thousands": ","}),
+        (lambda rows: rows, {"decimal": "!"}),
         (lambda rows: [*rows, ",,,,", ",,,,"], {}),
     ],
 )
@@ -132,7 +135,7 @@ def test_large_files_are_read_like_small_ones(
 ) -> None:  # fmt: skip
     pytest.importorskip("pyarrow")
     rows = change(flats())
-    head = "size in m2,city,balcony,built,price".replace(",", ";" if ";" in rows[0] else ",")
+    head = "size in m2,city,balcony,built,price".replace(",", next(sign for sign in ";\t," if sign in rows[0]))
     path = write(tmp_path / "flats.csv", rows, head)
     monkeypatch.setattr(arrow, "_BLOCK", block)
 

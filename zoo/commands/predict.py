@@ -49,7 +49,7 @@ def predict(argv: list[str]) -> None:
     if options.csv is not None and options.csv.exists() and options.csv.samefile(options.rows):
         raise ZooError(f"--csv {options.csv} is the file of the rows and would be overwritten; name another")
     model = load_reader(options.name, options.device)
-    sheet = read_rows(model, options.rows)
+    sheet = read_rows(model, options.rows, options.decimal, options.thousands)
     level = _level(model, options.level)
     try:
         features = model.read(sheet, options.decimal, options.thousands)
@@ -87,7 +87,7 @@ def load_reader(name: str, device: str = "cpu") -> Any:
     return model
 
 
-def read_rows(model: RowInputs, path: Path) -> Sheet:
+def read_rows(model: RowInputs, path: Path, decimal: str | None = None, thousands: str | None = None) -> Sheet:
     """All columns of a file that holds those which a model knows.
 
     Raises:
@@ -103,7 +103,7 @@ def read_rows(model: RowInputs, path: Path) -> Sheet:
         return [*needed, *new]
 
     numeric = {column.name for column in schema.columns if column.kind == "number"}
-    sheet = read_sheet(path, choose, numeric.__contains__)
+    sheet = read_sheet(path, choose, numeric.__contains__, decimal, thousands)
     unknown = [name for name in new if name != schema.target]
     if unknown:
         warn(f"{path} has {listed(unknown)} beside the columns that the model knows; left alone")
