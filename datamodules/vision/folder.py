@@ -14,6 +14,7 @@ from datamodules.checksums import Checksum, of_lines
 from datamodules.errors import DataError
 from datamodules.memory import Picked, Split
 from datamodules.paths import default_cache, expanded
+from datamodules.vision.depth import Span, checked_range, joint_span
 from datamodules.vision.images import Images
 from datamodules.vision.pictures import log, read_pictures
 
@@ -54,12 +55,15 @@ class ImageFolder(Images):
         test_size: Share of the pictures to hold out for testing if there is no ``test``.
         on_bad_file: What to do about files that are no images, truncated or excessively large: ``stop`` before training
             with a list of them, or ``skip`` them.
+        pixel_range: The values of black and white in pictures of more than eight bits, such as ``[0, 4095]``; by
+            default those of the least number of bits that holds all of them, or 0 and 1 of floating-point values.
+        max_megapixels: The largest picture to unpack, in millions of pixels; 89.5 by default.
         cache: Folder for decoded pictures; ``lightning-zoo`` in the user's cache folder by default.
         eval_batch_size: Images in a validation or test batch of one process.
 
     Raises:
         DataError: The folder is missing or holds fewer than two classes, the splits have different classes, a class has
-            too few pictures, or there are bad files.
+            too few pictures, there are bad files, or nothing tells which values of deep pictures are black and white.
     """
 
     in_channels = 3
@@ -76,6 +80,8 @@ class ImageFolder(Images):
         val_size: float = 0.15,
         test_size: float = 0.15,
         on_bad_file: Literal["stop", "skip"] = "stop",
+        pixel_range: list[float] | None = None,
+        max_megapixels: float | None = None,
         cache: str | None = None,
         eval_batch_size: int = 256,
         **options: Any,
@@ -92,7 +98,10 @@ class ImageFolder(Images):
         self.root = expanded(root, "--data.root")
         self.image_size = image_size
         self.shares = {"val": val_size, "test": test_size}
+        if max_megapixels is not None and not max_megapixels > 0:
+            raise DataError(f"max_megapixels is {max_megapixels}, expected more than 0")
         self.on_bad_file = on_bad_file
+        self.given_range, self.max_megapixels = checked_range(pixel_range), max_megapixels
         self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
         self.files = self._find_files()
         self.classes = sorted(self.files["train"])
@@ -119,6 +128,12 @@ class ImageFolder(Images):
             split: of_lines(shapes[split], sorted(f"{self._digests[one.name]} {one.label}" for one in files))
             for split, files in self._parts.items()
         }
+
+    @property
+    def pixel_range(self) -> list[float] | None:
+        """The values of black and white in pictures of more than eight bits; None if there are none."""
+        _ = self.splits
+        return None if self._pixel_range is None else list(self._pixel_range)
 
     def _find_files(self) -> dict[str, dict[str, list[str]]]:
         """Finds the files of each class of each split that has a folder; opens none."""
@@ -185,7 +200,8 @@ class ImageFolder(Images):
             for label, kind in enumerate(self.classes)
             for name in classes.get(kind, ())
         ]
-        pictures = read_pictures(self.root, [file.name for file in found], self.image_size, self.cache)
+        names = [file.name for file in found]
+        pictures = read_pictures(self.root, names, self.image_size, self.cache, self.given_range, self.max_megapixels)
         good = [file for file in found if file.name in pictures.rows]
         faults = dict(pictures.faults)
         shares = {split: share for split, share in self.shares.items() if split not in self.files}
@@ -195,6 +211,9 @@ class ImageFolder(Images):
         self._report(faults, len(found))
         good = [file for file in good if file.name not in faults]
         self._digests = {file.name: pictures.digests[file.name] for file in good}
+        self._settle_range(
+            pictures.pixel_range, {name: span for name, span in pictures.spans.items() if name not in faults}
+        )
         self._tell_of_copies(_find_copies(good, self._digests))
         parts = {split: [file for file in good if file.split == split] for split in self.files}
         absent = set(range(self.num_classes)) - {file.label for file in parts["train"]}
@@ -227,6 +246,22 @@ class ImageFolder(Images):
                 f"{count} cannot be used:\n{listed}\nmend or remove them; --data.on_bad_file skip leaves them out"
             )
         _tell(f"{count} are left out:\n{listed}")
+
+    def _settle_range(self, pixel_range: tuple[float, float] | None, spans: Mapping[str, Span]) -> None:
+        """Keeps what is black and white of deep pictures, if there are any, and tells of it."""
+        self._pixel_range = pixel_range if spans else None
+        if self._pixel_range is not None:
+            found = joint_span(spans.values())
+            low, high = self._pixel_range
+            said = "" if self.given_range else "; --data.pixel_range '[BLACK, WHITE]' says otherwise"
+            _tell(
+                f"{len(spans)} of {len(self._digests)} pictures of {self.root} hold {found}; in all of them "
+                f"{low:.6g} is black and {high:.6g} white{said}"
+            )
+        elif self.given_range is not None:
+            raise DataError(
+                f"pixel_range is for pictures of more than 8 bits, and {self.root} holds none; leave it out"
+            )
 
     def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
         """Warns of identical files; the splits are the user's own, so they are left alone."""

@@ -2,15 +2,17 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import logging
 import os
 import stat
 import sys
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -19,19 +21,30 @@ import numpy as np
 import PIL
 import torch
 from filelock import FileLock
-from PIL import Image, ImageOps, UnidentifiedImageError, features
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from datamodules.checksums import vouch, vouched
 from datamodules.errors import DataError
+from datamodules.vision.depth import (
+    Span,
+    check_upper_bits,
+    checked_range,
+    is_deep,
+    joint_range,
+    loses_lower_bits,
+    span_of,
+    to_eight_bits,
+)
+from datamodules.vision.forgiving import mended
 
 # Below Lightning's logger, so that what silences Lightning silences this.
 log = logging.getLogger("lightning.pytorch.datamodules")
 
 # Raised when the same file would give other pixels than before.
-_VERSION = 3
+_VERSION = 4
 # Pillow goes by content, whatever the name: left to itself it takes an EPS for a picture and starts Ghostscript.
 # JPEG stands for MPO too. TGA is not here, since it has no signature: other files pass for it.
 _FORMATS = ["PNG", "JPEG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "JPEG2000", "ICO"]
@@ -39,39 +52,70 @@ if "avif" in features.modules:  # since Pillow 11.3
     _FORMATS.append("AVIF")
 # What follows "ftyp" at the beginning of a HEIF file; "mif1" and "msf1" can be AVIF, which is tried first.
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+# What puts a picture upright, by its orientation in EXIF.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _opening = Lock()
 
 
-def read_picture(source: str | os.PathLike[str] | Image.Image, size: int, channels: int) -> Tensor:
+def read_picture(
+    source: str | os.PathLike[str] | Image.Image,
+    size: int,
+    channels: int,
+    pixel_range: Sequence[float] | None = None,
+    max_megapixels: float | None = None,
+) -> Tensor:
     """Reads an image file, or an image of Pillow, and brings it to one size and one or three channels.
 
-    Rotation by EXIF is applied, transparency is laid on white, 16-bit grey is scaled down, and of an animation the
-    first frame is taken. Height and width are scaled each by itself: nothing is cut off.
+    Rotation by EXIF is applied, transparency is laid on white, and of an animation the first frame is taken. Height and
+    width are scaled each by itself: nothing is cut off. Grey of more than eight bits is scaled by ``pixel_range``, not
+    by the picture's own values.
 
-    PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, ICO and, where Pillow can, AVIF are read, whatever the file's name.
+    PNG, JPEG, GIF, BMP, PPM, WebP, TIFF, JPEG 2000, ICO and, where Pillow can, AVIF are read, whatever the file's name;
+    HEIC with the extra ``heif``. What is wrong around good pixels is forgiven, see
+    :mod:`datamodules.vision.forgiving`.
 
     Args:
         source: The file, or the image.
         size: Height and width of the result.
         channels: 1 for grey, 3 for colour.
+        pixel_range: The values of black and white in pictures of more than eight bits, see
+            :func:`datamodules.vision.depth.to_eight_bits`.
+        max_megapixels: The largest picture to unpack, in millions of pixels; Pillow's limit by default, 89.5. A JPEG
+            is unpacked at an eighth of its height and width or more, as ``size`` needs.
 
     Returns:
         uint8 tensor ``(channels, size, size)``.
 
     Raises:
-        DataError: The file is missing, no image of these formats, truncated, or would unpack to an excessive size.
+        DataError: The file is missing, no image of these formats, truncated, or would unpack to an excessive size; or
+            its values have no place in the range.
     """
     if isinstance(source, Image.Image):
         try:
-            return _to_pixels(source, size, channels)
+            return _to_pixels(source, size, channels, pixel_range)
         except OSError as error:  # of a file that was opened and is decoded only now
             raise DataError(f"the picture is damaged: {error}") from error
     path = Path(source)
     try:
-        with _open(path) as file:
-            # A JPEG many times too large is decoded at a half, a quarter or an eighth, which saves most of the time.
-            file.draft(None, (2 * size, 2 * size))
-            return _to_pixels(file, size, channels)
+        try:
+            return _read(path, path, size, channels, pixel_range, max_megapixels)
+        except (OSError, SyntaxError, ValueError) as error:
+            if isinstance(error, FileNotFoundError | IsADirectoryError | DataError):
+                raise
+            sound = mended(path)
+            if sound is None:
+                raise
+            return _read(path, io.BytesIO(sound), size, channels, pixel_range, max_megapixels)
+    except DataError:
+        raise
     except FileNotFoundError as error:
         raise DataError(f"no file {path}") from error
     except IsADirectoryError as error:
@@ -79,13 +123,49 @@ def read_picture(source: str | os.PathLike[str] | Image.Image, size: int, channe
     except UnidentifiedImageError as error:
         if _is_heif(path):
             raise DataError(
-                f"{path} is a HEIC or HEIF picture, which cannot be read; convert it to JPEG first"
+                f"{path} is a HEIC or HEIF picture, which needs pillow-heif; install it with: pip install "
+                "'lightning-zoo[heif]', or convert it to JPEG"
             ) from error
         raise DataError(f"{path} is no image that can be read; expected PNG, JPEG or the like") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{path} would unpack to an excessive size: {error}") from error
     except Exception as error:  # a damaged file can make a decoder of Pillow raise almost anything
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def _read(
+    path: Path,
+    opened: Path | io.BytesIO,
+    size: int,
+    channels: int,
+    pixel_range: Sequence[float] | None,
+    max_megapixels: float | None,
+) -> Tensor:
+    with open_picture(opened) as file:
+        width, height = file.size
+        # A JPEG many times too large is decoded at a half, a quarter or an eighth, which saves most of the time.
+        file.draft(None, (2 * size, 2 * size))
+        _check_size(path, file, width, height, max_megapixels)
+        halved = loses_lower_bits(file)
+        try:
+            pixels = _to_pixels(file, size, channels, pixel_range)
+            if halved:
+                check_upper_bits(file)
+        except DataError as error:
+            raise DataError(f"{path} cannot be scaled: {error}") from error
+        return pixels
+
+
+def _check_size(path: Path, file: Image.Image, width: int, height: int, max_megapixels: float | None) -> None:
+    """Refuses what would unpack to more than somebody's own camera makes."""
+    limit = Image.MAX_IMAGE_PIXELS if max_megapixels is None else max_megapixels * 1e6
+    pixels = file.size[0] * file.size[1]
+    if file.info.get("progressive"):
+        # Its decoder holds the frequencies of the whole picture, two bytes each.
+        pixels = max(pixels, width * height // 4)
+    if limit is not None and pixels > limit:
+        raise DataError(
+            f"{path} would unpack to an excessive size: {width} x {height} are {width * height / 1e6:.4g} million "
+            f"pixels, above {limit / 1e6:.4g}; --data.max_megapixels N raises the limit"
+        )
 
 
 def pictures_of(pixels: np.ndarray | Tensor, single: bool = False) -> list[Image.Image]:
@@ -138,17 +218,33 @@ def pictures_of(pixels: np.ndarray | Tensor, single: bool = False) -> list[Image
     return [Image.fromarray(one.squeeze(-1) if has_channels and one.shape[-1] == 1 else one) for one in array]
 
 
-def _to_pixels(picture: Image.Image, size: int, channels: int) -> Tensor:
-    upright = _opaque(ImageOps.exif_transpose(picture)).convert("L" if channels == 1 else "RGB")
+def _to_pixels(picture: Image.Image, size: int, channels: int, pixel_range: Sequence[float] | None) -> Tensor:
+    upright = _opaque(_upright(picture), pixel_range).convert("L" if channels == 1 else "RGB")
     pixels = np.asarray(upright.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)
     return torch.from_numpy(pixels.reshape(size, size, channels).copy()).movedim(2, 0)
 
 
-def _open(path: str | Path) -> Image.Image:
-    # Filters of warnings belong to the whole process, hence one thread at a time; opening reads no more than a header.
-    with _opening, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        return Image.open(path, formats=_FORMATS)
+def open_picture(source: Path | io.BytesIO) -> Image.Image:
+    """Opens a picture file of whatever size, of the formats that are read; its pixels are not read yet."""
+    formats = _formats()
+    # The limit of sizes belongs to the whole process, hence one thread at a time; opening reads no more than a header.
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(source, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+@lru_cache
+def _formats() -> list[str]:
+    """What is read, with HEIF where the package for it is installed."""
+    if find_spec("pillow_heif") is None:
+        return _FORMATS
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return [*_FORMATS, "HEIF"]
 
 
 def _is_heif(path: str | Path) -> bool:
@@ -157,11 +253,20 @@ def _is_heif(path: str | Path) -> bool:
     return start[4:8] == b"ftyp" and start[8:] in _HEIF_BRANDS
 
 
-def _opaque(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I") or picture.mode == "F":
-        values = np.asarray(picture, dtype=np.float64)
-        highest = 65535.0 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(values * (255 / highest), 0, 255).astype(np.uint8))
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; a damaged EXIF says nothing, and Pillow raises almost anything for it."""
+    picture.load()
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return picture
+    turn = _TURNS.get(orientation)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _opaque(picture: Image.Image, pixel_range: Sequence[float] | None) -> Image.Image:
+    if is_deep(picture):
+        return to_eight_bits(picture, pixel_range)
     if "A" in picture.getbands() or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
@@ -176,15 +281,26 @@ class Pictures(NamedTuple):
         rows: Row of each file that could be read; the rows ascend in the order of the list.
         digests: sha256 of the bytes of each of these files.
         faults: Why each of the others could not be read.
+        spans: What the values of those of more than eight bits span.
+        pixel_range: The values of black and white in these; None if there are none.
     """
 
     pixels: Tensor
     rows: dict[str, int]
     digests: dict[str, str]
     faults: dict[str, str]
+    spans: dict[str, Span]
+    pixel_range: tuple[float, float] | None
 
 
-def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> Pictures:
+def read_pictures(
+    root: Path,
+    names: Sequence[str],
+    size: int,
+    cache: Path,
+    pixel_range: Sequence[float] | None = None,
+    max_megapixels: float | None = None,
+) -> Pictures:
     """Reads picture files in colour, each once: pixels are kept in ``cache`` for all later calls of all processes.
 
     The kept pixels are good for as long as Pillow's version and the names, sizes and times of the files stay; when some
@@ -195,11 +311,14 @@ def read_pictures(root: Path, names: Sequence[str], size: int, cache: Path) -> P
         names: Their paths below it.
         size: Height and width of the result.
         cache: Folder for the pixels; made if need be.
+        pixel_range: The values of black and white in pictures of more than eight bits; by default what suits all of
+            them, see :func:`datamodules.vision.depth.joint_range`.
+        max_megapixels: The largest picture to unpack, as :func:`read_picture` takes it.
 
     Raises:
-        DataError: The folder cannot be written to.
+        DataError: The folder cannot be written to, or no range suits the pictures.
     """
-    store = _Store(root, names, size, cache)
+    store = _Store(root, names, size, cache, checked_range(pixel_range), max_megapixels)
     kept = store.load()
     if kept is not None:
         return kept
@@ -227,11 +346,20 @@ class _Store:
     There is one store for a folder and a size; when files change, its successor takes over what is still good.
     """
 
-    def __init__(self, root: Path, names: Sequence[str], size: int, cache: Path) -> None:
+    def __init__(
+        self,
+        root: Path,
+        names: Sequence[str],
+        size: int,
+        cache: Path,
+        pixel_range: tuple[float, float] | None,
+        max_megapixels: float | None,
+    ) -> None:
         self.root, self.names, self.size, self.cache = root, names, size, cache
+        self.pixel_range, self.max_megapixels = pixel_range, max_megapixels
         self.stamps = {name: _stamp(root / name) for name in names}
         # All that pixels depend on besides the files.
-        self.origin = [_VERSION, PIL.__version__, size]
+        self.origin = [_VERSION, PIL.__version__, size, list(pixel_range) if pixel_range else None, max_megapixels]
         self.key = hashlib.sha256(json.dumps([self.origin, list(self.stamps.items())]).encode()).hexdigest()
         folder = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
         self.stem = f"{folder}-{size}"
@@ -251,7 +379,9 @@ class _Store:
             length = len(digests) * 3 * self.size**2
             flat = torch.from_file(str(pixels), size=length, dtype=torch.uint8) if length else torch.empty(0).byte()
             rows = {name: row for row, name in enumerate(digests)}
-            return Pictures(flat.view(-1, 3, self.size, self.size), rows, digests, faults), told
+            spans = {name: Span(*span) for name, span in told["spans"].items()}
+            scale = tuple(told["pixel_range"]) if told["pixel_range"] else None
+            return Pictures(flat.view(-1, 3, self.size, self.size), rows, digests, faults, spans, scale), told
         except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             log.warning("%s is damaged (%s); its pictures are decoded again", path, error)
             return None, {}
@@ -262,12 +392,13 @@ class _Store:
         pixels, part = self.path.with_suffix(".pixels"), self.cache / f"{self.stem}-{os.getpid()}.part"
         digests: dict[str, str] = {}
         faults: dict[str, str] = {}
-        earlier = self._earlier()
+        spans, scale = self._measure()
+        earlier = self._earlier(scale)
         shown = sys.stderr.isatty() and log.isEnabledFor(logging.WARNING)
         try:
             with part.open("wb") as file:
                 for name, read in track(
-                    zip(self.names, self._read_all(earlier), strict=True),
+                    zip(self.names, self._read_all(earlier, scale), strict=True),
                     "decoding pictures",
                     total=len(self.names),
                     console=Console(stderr=True),
@@ -286,6 +417,8 @@ class _Store:
                 "stamps": self.stamps,
                 "digests": digests,
                 "faults": faults,
+                "spans": {name: span for name, span in spans.items() if name in digests},
+                "pixel_range": scale,
             }
             part.write_text(vouch(told, {"pixels": pixels}), encoding="ascii")
             part.replace(self.path)
@@ -299,7 +432,19 @@ class _Store:
                 with contextlib.suppress(OSError):
                     old.unlink()
 
-    def _earlier(self) -> dict[str, tuple[str, Tensor] | str]:
+    def _measure(self) -> tuple[dict[str, Span], tuple[float, float] | None]:
+        """What deep pictures span, and the range for them; opens all pictures, and reads the deep ones."""
+        spans = {}
+        for name in self.names:
+            # What cannot be read is told when it is read; a pipe would block for ever.
+            if not (self.root / name).is_file():
+                continue
+            with contextlib.suppress(Exception), open_picture(self.root / name) as picture:
+                if is_deep(picture):
+                    spans[name] = span_of(picture)
+        return spans, self.pixel_range or joint_range(spans)
+
+    def _earlier(self, scale: tuple[float, float] | None) -> dict[str, tuple[str, Tensor] | str]:
         """What earlier stores of the folder tell of files that have not changed."""
         found: dict[str, tuple[str, Tensor] | str] = {}
         for path in self.cache.glob(f"{self.stem}-*.json"):
@@ -308,20 +453,23 @@ class _Store:
                 continue
             for name, stamp in self.stamps.items():
                 # What could not be opened is tried again: it costs nothing, and the reason may be another.
-                if stamp is not None and told["stamps"].get(name) == stamp:
+                is_alike = stamp is not None and told["stamps"].get(name) == stamp
+                if is_alike and (kept.pixel_range == scale or (name in kept.rows and name not in kept.spans)):
                     row = kept.rows.get(name)
                     found[name] = kept.faults[name] if row is None else (kept.digests[name], kept.pixels[row])
         return found
 
-    def _read_all(self, earlier: Mapping[str, tuple[str, Tensor] | str]) -> Iterator[tuple[str, Tensor] | str]:
+    def _read_all(
+        self, earlier: Mapping[str, tuple[str, Tensor] | str], scale: tuple[float, float] | None
+    ) -> Iterator[tuple[str, Tensor] | str]:
         with ThreadPoolExecutor() as pool:
             # In portions, so that pictures decoded but not yet written stay few.
             for start in range(0, len(self.names), 256):
                 names = self.names[start : start + 256]
-                fresh = pool.map(self._read, [name for name in names if name not in earlier])
+                fresh = pool.map(lambda name: self._read(name, scale), [name for name in names if name not in earlier])
                 yield from (earlier[name] if name in earlier else next(fresh) for name in names)
 
-    def _read(self, name: str) -> tuple[str, Tensor] | str:
+    def _read(self, name: str, scale: tuple[float, float] | None) -> tuple[str, Tensor] | str:
         """Decodes a picture: sha256 of the file and pixels, or what is wrong with it."""
         path = self.root / name
         try:
@@ -330,7 +478,7 @@ class _Store:
                 return f"{name} is no regular file"
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            return digest, read_picture(path, self.size, 3)
+            return digest, read_picture(path, self.size, 3, scale, self.max_megapixels)
         except DataError as error:
             return str(error).replace(str(path), name)
         except OSError as error:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags
 from rich.cells import cell_len
 from rich.table import Table
 from torch import Tensor
 
 from datamodules.errors import DataError
-from datamodules.vision.pictures import read_picture
+from datamodules.vision.pictures import open_picture, read_picture
 from zoo import weights
 from zoo.commands.arguments import Arguments
 from zoo.commands.inputs import check_text, find_files, read_standard_input
@@ -92,11 +92,11 @@ def classify(argv: list[str]) -> None:
         if out is not None and out.exists() and any(out.samefile(file) for file in files):
             raise ZooError(f"{out} is among the pictures to classify and would be overwritten; write to another file")
     printer = _Printer(files, model.classes)
-    skipped: list[Path] = []
+    skipped: dict[Path, str] = {}
     sheet: list[SheetPicture] = []
     count = 0
     cells: list[Cells] = []
-    for paths, images in _read_batches(files, model.image_size, model.in_channels, skipped):
+    for paths, images in _read_batches(files, model, skipped):
         rows = _classify_batch(model, paths, images, options.top)
         printer.print(rows)
         if options.csv is not None:
@@ -104,10 +104,11 @@ def classify(argv: list[str]) -> None:
         if options.plot is not None and len(sheet) < _ON_SHEET:
             chosen = slice(_ON_SHEET - len(sheet))
             heats = None if grad_cam is None else grad_cam(images[chosen]).cpu()
-            sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], heats)
+            sheet += _sheet_pictures([row for row in rows if row.rank == 1][chosen], model.pixel_range, heats)
         count += len(paths)
     if not count:
-        raise ZooError(f"none of the {len(files)} files found can be read as a picture, such as {skipped[0]}")
+        reason = next(iter(skipped.values()))
+        raise ZooError(f"none of the {len(files)} files found can be read as a picture; for one, {reason}")
     if options.csv is not None:
         write_csv(options.csv, ("image", *_COLUMNS), cells, options.csv_safe)
     if options.plot is not None:
@@ -117,8 +118,11 @@ def classify(argv: list[str]) -> None:
             heading += "\ncoloured where the predicted class is seen (Grad-CAM)"
         write_figure(options.plot, draw_contact_sheet(sheet, heading))
     if skipped:
-        names = [str(path) for path in skipped[:_NAMED]] + [f"{len(skipped) - _NAMED} more"] * (len(skipped) > _NAMED)
-        warn(f"skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}")
+        names = [*map(str, skipped)][:_NAMED] + [f"{len(skipped) - _NAMED} more"] * (len(skipped) > _NAMED)
+        warn(
+            f"skipped {len(skipped)} of {len(files)} files, not readable as pictures: {', '.join(names)}; for one, "
+            f"{next(iter(skipped.values()))}"
+        )
 
 
 def load_classifier(name: str, device: str = "cpu") -> Any:
@@ -192,19 +196,17 @@ def _check_explain(explain: bool, plot: Path | None) -> None:
         raise ZooError("explaining needs captum; install it with: pip install 'lightning-zoo[explain]'")
 
 
-def _read_batches(
-    files: dict[Path, bool], size: int, channels: int, skipped: list[Path]
-) -> Iterator[tuple[list[Path], Tensor]]:
-    """Reads pictures, a batch at a time; appends to ``skipped`` what is none and was not named itself."""
+def _read_batches(files: dict[Path, bool], model: Any, skipped: dict[Path, str]) -> Iterator[tuple[list[Path], Tensor]]:
+    """Reads pictures, a batch at a time; tells in ``skipped`` why one that was not named itself is none."""
     paths: list[Path] = []
     pictures: list[Tensor] = []
     for path, named in files.items():
         try:
-            pictures.append(read_picture(path, size, channels))
-        except DataError:
+            pictures.append(read_picture(path, model.image_size, model.in_channels, model.pixel_range))
+        except DataError as error:
             if named:
                 raise
-            skipped.append(path)
+            skipped[path] = str(error)
         else:
             paths.append(path)
         if len(paths) == _BATCH:
@@ -253,15 +255,17 @@ class _Printer:
         self.header = False
 
 
-def _sheet_pictures(rows: Sequence[Row], heats: Tensor | None) -> list[SheetPicture]:
+def _sheet_pictures(
+    rows: Sequence[Row], pixel_range: Sequence[float] | None, heats: Tensor | None
+) -> list[SheetPicture]:
     pictures = []
     for place, row in enumerate(rows):
-        with Image.open(row.image) as file:
+        with open_picture(row.image) as file:
             width, height = file.size
             if file.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
                 width, height = height, width
         # In colour even for a model that takes grey, and no larger than it is: what is small shows its pixels.
-        pixels = read_picture(row.image, min(_THUMBNAIL, max(width, height)), 3)
+        pixels = read_picture(row.image, min(_THUMBNAIL, max(width, height)), 3, pixel_range)
         caption = f"{textwrap.fill(row.name, 20)}\n{row.probability:.0%}"
         pictures.append(SheetPicture(pixels, height / width, caption, None if heats is None else heats[place, 0]))
     return pictures

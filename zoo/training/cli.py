@@ -37,7 +37,7 @@ from zoo.training.callbacks import (
 from zoo.training.checkpoints import LastCheckpoint, SealedCheckpointIO, resumed_from, settle_choosers
 from zoo.training.company import Company, SumInOrder
 from zoo.training.duration import Duration, chosen_duration, plans_to_fit_on_all
-from zoo.training.facts import FACTS, check_classes, check_given
+from zoo.training.facts import FACTS, check_given, check_trained
 from zoo.training.figures import Figures
 from zoo.training.learnt_from import RememberData
 from zoo.training.messages import ZooParser, reason, sections, told
@@ -343,7 +343,7 @@ class ZooCLI(LightningCLI):
         """Builds the trainer around the run's folder, when it is known that model and data go together."""
         self.config["trainer"] = self._as_said  # which is what the run's config.yaml tells
         check_given(self._given_to_the_model(), self.datamodule)
-        check_classes(self._trained.get("classes"), self.datamodule, self.checkpoint)
+        check_trained(self._trained, self.datamodule, self.checkpoint)
         settings = self._get(self.config_init, "trainer")
         if settings.get("fast_dev_run"):
             return self._accompanied(super().instantiate_trainer(**kwargs))

@@ -1,7 +1,7 @@
 """Facts of the data that reach the model as constructor arguments of the same name."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from lightning import LightningDataModule
 from zoo.errors import ZooError
 
 FACTS = (
-    "num_classes", "classes", "in_features", "in_channels", "image_size", "mean", "std",
+    "num_classes", "classes", "in_features", "in_channels", "image_size", "pixel_range",
+    "mean", "std",
     "target_mean", "target_std", "num_series", "window", "horizon", "period", "naive_mae", "power",
     "differences", "pooled", "covariates", "vocab_size", "tokenizer", "length", "schema",
 )  # fmt: skip
@@ -35,15 +36,28 @@ def check_given(names: Mapping[str, str], data: LightningDataModule) -> None:
             raise ZooError(f"{flag} is for the data to say, which {told}; {advice}")
 
 
-def check_classes(trained: Sequence[Any] | None, data: LightningDataModule, checkpoint: Path | None) -> None:
-    """Refuses data of other classes than a checkpoint was trained to tell.
+def check_trained(trained: Mapping[str, Any], data: LightningDataModule, checkpoint: Path | None) -> None:
+    """Refuses data that means something else by the same numbers than what a checkpoint was trained on.
+
+    Args:
+        trained: The checkpoint's hyper-parameters.
+        data: The data module.
+        checkpoint: Where they are from.
 
     Raises:
-        ZooError: It has others.
+        ZooError: It has other classes, or other values for black and white.
     """
-    found = getattr(data, "classes", None)
-    if trained and found and list(trained) != list(found):
+    classes, found = trained.get("classes"), getattr(data, "classes", None)
+    if classes and found and list(classes) != list(found):
         raise ZooError(
-            f"{checkpoint} was trained to tell {', '.join(map(str, trained))}; "
+            f"{checkpoint} was trained to tell {', '.join(map(str, classes))}; "
             f"the data has {', '.join(map(str, found))}"
+        )
+    if not trained.get("pixel_range"):
+        return
+    wanted, seen = list(trained["pixel_range"]), getattr(data, "pixel_range", None)
+    if seen and list(seen) != wanted:
+        raise ZooError(
+            f"{checkpoint} was trained with {wanted[0]:.6g} as black and {wanted[1]:.6g} as white; the data has "
+            f"{seen[0]:.6g} and {seen[1]:.6g}; use --data.pixel_range '[{wanted[0]:.6g}, {wanted[1]:.6g}]'"
         )

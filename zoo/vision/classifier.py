@@ -24,6 +24,7 @@ class Classifier(ImageInputs, Classification):
     Args:
         mean: Mean of each channel or feature (of images: in 0..1); one value serves all.
         std: Standard deviation, likewise.
+        pixel_range: The values of black and white in pictures of more than eight bits, if the data has such.
         flip: Mirror half of the training images left to right.
         shift: Move training images; this and the next four as in :class:`Augmentation`.
         rotation: Turn training images.
@@ -47,6 +48,7 @@ class Classifier(ImageInputs, Classification):
         self,
         mean: Sequence[float] = (0.5,),
         std: Sequence[float] = (0.5,),
+        pixel_range: Sequence[float] | None = None,
         flip: bool = False,
         shift: float = 0.0,
         rotation: float = 0.0,
@@ -60,6 +62,7 @@ class Classifier(ImageInputs, Classification):
         super().__init__(**options)
         self.augmentation = Augmentation(flip, shift, rotation, shear, zoom, brightness)
         self.channels_last, self.compile_network = channels_last, compile
+        self.pixel_range = pixel_range
         self.register_buffer("mean", torch.tensor(list(mean), dtype=torch.float32))
         self.register_buffer("std", torch.tensor(list(std), dtype=torch.float32))
 

@@ -1,5 +1,6 @@
 """Image classifiers that answer together."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -17,6 +18,7 @@ class ImageEnsemble(ImageInputs, ClassifierEnsemble):
     Args:
         in_channels: Channels of an image.
         image_size: Height and width of an image, of the data.
+        pixel_range: The values of black and white in pictures of more than eight bits, if the data has such.
 
     Shape:
         - Input: uint8 ``(N, C, H, W)``; or pictures, see :class:`ImageInputs`.
@@ -26,9 +28,15 @@ class ImageEnsemble(ImageInputs, ClassifierEnsemble):
     in_channels: int
     image_size: int
 
-    def __init__(self, in_channels: int = 3, image_size: int = 224, **options: Any) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        image_size: int = 224,
+        pixel_range: Sequence[float] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self.in_channels, self.image_size = in_channels, image_size
+        self.in_channels, self.image_size, self.pixel_range = in_channels, image_size, pixel_range
 
     def shown(self, member: Any, inputs: Tensor) -> Tensor:
         """The images in the size that a member knows."""

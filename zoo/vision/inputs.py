@@ -1,6 +1,6 @@
 """What models of images take: tensors and arrays of pixels, pictures, and files of pictures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -25,11 +25,13 @@ class ImageInputs(ZooModule):
     Attributes:
         in_channels: Channels of an image; None of models that were made for features.
         image_size: Height and width of an image; None likewise.
+        pixel_range: The values of black and white in pictures of more than eight bits; None if it saw none.
         takes_rows: Whether it takes rows of numbers, too.
     """
 
     in_channels: int | None = None
     image_size: int | None = None
+    pixel_range: Sequence[float] | None = None
     takes_rows = False
 
     @property
@@ -54,7 +56,7 @@ class ImageInputs(ZooModule):
         pictures = list(_pictures(inputs))
         if not pictures:
             return given
-        return torch.stack([read_picture(one, self.image_size, self.in_channels) for one in pictures])
+        return torch.stack([read_picture(one, self.image_size, self.in_channels, self.pixel_range) for one in pictures])
 
     def _is_fitting(self, inputs: Tensor) -> bool:
         try:
