@@ -11,7 +11,7 @@ import timm
 import torch
 from conftest import Zoo
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from safetensors.torch import save_file
 from tiny import photos
 from torch import Tensor
@@ -183,6 +183,61 @@ def test_tuned_blocks_have_their_own_learning_rate() -> None:
             if name.startswith(("blocks.6.0.", "conv_head", "bn2"))
         )
     )
+
+
+def stagnant(**arguments: Any) -> Transfer:
+    """A model whose validation loss never improves."""
+    model = build(**arguments)
+    model.log_evaluation = lambda split: model.log(f"{split}_loss", 1.0)  # type: ignore[method-assign]
+    return model
+
+
+class Rates(Callback):
+    """Notes the learning rates of head and blocks at the end of every epoch."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        groups = trainer.optimizers[0].param_groups
+        self.seen.append((groups[0]["lr"], groups[-1]["lr"]))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
+def test_plateau_leaves_frozen_blocks_the_rate_that_was_asked_for(optimizer: str, weight_decay: float) -> None:
+    model = stagnant(
+        unfreeze_blocks=1, unfreeze_epoch=15, backbone_lr=1e-4, lr=1e-2, schedule="plateau", optimizer=optimizer,
+        weight_decay=weight_decay, hidden_size=4,
+    )  # fmt: skip
+    rates = Rates()
+    fit(model, 24, [rates])
+    head, backbone = zip(*rates.seen, strict=True)
+    assert head[0] == 1e-2
+    assert head[14] < 1e-2
+    assert backbone[:15] == (1e-4,) * 15, "frozen, it waits"
+    assert backbone[15:20] == (1e-4,) * 5, "its patience begins when it is unfrozen"
+    assert backbone[-1] < 1e-4
+
+
+@pytest.mark.parametrize("patience", [0, 1, 3])
+@pytest.mark.parametrize("settings", [{}, {"check_on_train_epoch_end": False}])
+def test_early_stopping_waits_until_blocks_are_unfrozen(patience: int, settings: dict[str, Any]) -> None:
+    model = stagnant(unfreeze_blocks=1, unfreeze_epoch=5)
+    trainer = fit(model, 20, [EarlyStopping("val_loss", patience=patience, **settings)])
+    # The first epoch sets what is to be beaten, so that a patience of 0 and of 1 end alike.
+    assert trainer.current_epoch == 5 + max(patience, 1)
+    assert all(one.requires_grad for one in model._tuned)
+
+
+def test_early_stopping_does_not_wait_for_what_never_comes() -> None:
+    trainer = fit(stagnant(), 20, [EarlyStopping("val_loss", patience=2)])
+    assert trainer.current_epoch == 3
+
+
+def test_training_that_ends_before_anything_is_unfrozen_says_so() -> None:
+    with pytest.warns(UserWarning, match=r"ends after 3 epochs, before unfreeze_epoch 5.*--trainer\.max_epochs"):
+        fit(build(unfreeze_blocks=1, unfreeze_epoch=5), 3)
 
 
 def test_published_backbone_gives_the_features_of_the_notes() -> None:

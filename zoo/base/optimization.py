@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from math import cos, inf, nan, pi
-from typing import Any, Literal, get_args
+from typing import Any, Literal, SupportsFloat, get_args
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -150,6 +150,31 @@ class WarmupCosineLR(LRScheduler):
         return [rate * factor for rate in self.base_lrs]
 
 
+class Plateau(ReduceLROnPlateau):
+    """Multiplies rates by 0.3 once a figure has not improved for five epochs, but for those of what is frozen.
+
+    A group of parameters that is frozen keeps the rate that was asked for until it is trained; then patience begins
+    anew, so that what was waited for before counts against no group.
+
+    Args:
+        optimizer: Its learning rates are the highest.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer, factor=0.3, patience=5)
+        self.trained: list[bool] = []
+
+    def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
+        """Takes note of the figure of an epoch."""
+        groups = self.optimizer.param_groups
+        trained = [any(one.requires_grad for one in group["params"]) for group in groups]
+        if trained != self.trained:
+            self.trained, self.num_bad_epochs = trained, 0
+        # No rate falls below its own lowest one.
+        self.min_lrs = [0.0 if moves else group["lr"] for moves, group in zip(trained, groups, strict=True)]
+        super().step(metrics, epoch)
+
+
 class Scheduled(ZooModule):
     """Base of the models that learn by gradients, whose optimizers move along a schedule.
 
@@ -265,7 +290,7 @@ class Scheduled(ZooModule):
             schedule: ``constant``; ``cosine`` (Loshchilov and Hutter, 2017) falls to zero; ``warmup_cosine`` rises for
                 the first fiftieth of the steps before; ``one_cycle`` (Smith and Topin, 2018) rises for the first fifth
                 of the steps, then falls to nearly zero, while the first beta of Adam moves the other way; ``plateau``
-                multiplies the rate by 0.3 when ``val_loss`` has not improved for 5 epochs.
+                multiplies the rate by 0.3 when ``val_loss`` has not improved for 5 epochs; see :class:`Plateau`.
 
         Raises:
             ZooError: The schedule needs to know when training ends and no end is set.
@@ -273,8 +298,7 @@ class Scheduled(ZooModule):
         if schedule == "constant":
             return optimizer
         if schedule == "plateau":
-            plateau = ReduceLROnPlateau(optimizer, factor=0.3, patience=5)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": plateau, "monitor": "val_loss"}}
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": Plateau(optimizer), "monitor": "val_loss"}}
         steps = self.schedule_length()
         if steps in (float("inf"), -1):
             raise ZooError(f"schedule {schedule!r} needs an end; set --trainer.max_epochs or --trainer.max_steps")

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn import Parameter
 
@@ -51,7 +52,8 @@ class Transfer(Classifier):
 
     The backbone stays in evaluation mode, so that its batch-norm statistics never change, and is frozen. While it is,
     the features of each image are computed once and only the head is trained, on these. Later its last blocks can be
-    unfrozen, at a learning rate of their own, on images again.
+    unfrozen, at a learning rate of their own, on images again. Until then early stopping waits, however little the head
+    improves, and ``plateau`` lowers the rate of the head alone; the patience of both begins anew with the blocks.
 
     Args:
         weights: A published backbone, a file, ``timm`` for timm's hub, or null for random weights; see
@@ -194,21 +196,36 @@ class Transfer(Classifier):
             data.workers = 0
 
     def on_fit_start(self) -> None:
-        """Starts without features, for the data may be other than before."""
+        """Starts without features, for the data may be other than before; warns if nothing will be unfrozen."""
         self._cache.begin(torch.initial_seed())
+        last = self.trainer.max_epochs
+        if self.unfreeze_blocks and last is not None and 0 <= last <= self.unfreeze_epoch:
+            rank_zero_warn(
+                f"training ends after {last} epochs, before unfreeze_epoch {self.unfreeze_epoch}, so no block is "
+                f"unfrozen; give it more with --trainer.max_epochs, or begin sooner with --model.unfreeze_epoch"
+            )
 
     def on_train_epoch_start(self) -> None:
         """Unfreezes when it is time; until then the epoch is one of features."""
         super().on_train_epoch_start()
         for parameter in self._tuned:
             parameter.requires_grad_(not self.frozen)
+        self._wait_for_unfreezing()
         if self.cache_features:
             self._cache.before_training(self.trainer, self)
 
     def on_validation_start(self) -> None:
         """Lets the validation during training run on features, too."""
+        self._wait_for_unfreezing()
         if self.cache_features and self.trainer.state.fn == "fit":
             self._cache.before_validation(self.trainer, self)
+
+    def _wait_for_unfreezing(self) -> None:
+        """Keeps early stopping from ending the training before the blocks are unfrozen; its patience begins then."""
+        if self.unfreeze_blocks and self.current_epoch <= self.unfreeze_epoch:
+            for stop in self.trainer.early_stopping_callbacks:
+                # A check that finds nothing better counts one up, and a patience of 0 ends at 0.
+                stop.wait_count = -2 if self.frozen else 0
 
     def on_fit_end(self) -> None:
         """Gives the data its images back."""
