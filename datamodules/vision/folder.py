@@ -1,10 +1,8 @@
 """Pictures in a folder of one's own, one sub-folder a class."""
 
 import hashlib
-import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
@@ -16,13 +14,8 @@ from datamodules.memory import Picked, Split
 from datamodules.paths import default_cache, expanded
 from datamodules.vision.depth import Span, checked_range, joint_span
 from datamodules.vision.images import Images
+from datamodules.vision.layout import SPLITS, find_files, listed_names, printable
 from datamodules.vision.pictures import log, read_pictures
-
-_SPLITS = ("train", "val", "test")
-# Two of these are splits, whatever is beside them; one may well be a class.
-_NAMES_OF_SPLITS = {*_SPLITS, "training", "valid", "validation", "dev", "eval", "testing"}
-# Left by operating systems; beginning with a dot is another sign.
-_JUNK = {"thumbs.db", "desktop.ini", "__macosx", "ehthumbs.db", "icon\r"}
 
 
 class _File(NamedTuple):
@@ -35,7 +28,9 @@ class ImageFolder(Images):
     """Pictures of any size and mode in a folder, one sub-folder a class; they become RGB of one size.
 
     The folder holds either one sub-folder a class, or ``train``, ``val`` and ``test`` with the same sub-folders in
-    each. What lies deeper counts to its class; hidden files, and files outside of the class folders, are ignored.
+    each; these may be called ``Training``, ``valid``, ``validation``, ``dev`` and ``testing``, too. Folders beside
+    them, and pictures in no class folder, are named and left alone. What lies deeper counts to its class; hidden files,
+    and what operating systems leave, are ignored. Classes are in natural order: 1, 2, 10.
 
     A split that has no folder is held out of the training pictures (of all pictures, if no split has a folder), by a
     rule that depends on ``seed`` and on the contents of the files: every class keeps its share, and identical files
@@ -103,8 +98,8 @@ class ImageFolder(Images):
         self.on_bad_file = on_bad_file
         self.given_range, self.max_megapixels = checked_range(pixel_range), max_megapixels
         self.cache = expanded(cache, "--data.cache") if cache is not None else default_cache()
-        self.files = self._find_files()
-        self.classes = sorted(self.files["train"])
+        self.files = find_files(self.root)
+        self.classes = list(self.files["train"])
         self._digests: dict[str, str] = {}
         self._parts: dict[str, list[_File]] = {}
 
@@ -135,63 +130,6 @@ class ImageFolder(Images):
         _ = self.splits
         return None if self._pixel_range is None else list(self._pixel_range)
 
-    def _find_files(self) -> dict[str, dict[str, list[str]]]:
-        """Finds the files of each class of each split that has a folder; opens none."""
-        if not self.root.is_dir():
-            found = "is a file" if self.root.exists() else "does not exist"
-            raise DataError(f"{self.root} {found}; expected a folder of pictures, name it with --data.root DIR")
-        folders = _folders(self.root)
-        if not set(folders) <= set(_SPLITS):
-            alike = [name for name in folders if name.lower() in _NAMES_OF_SPLITS]
-            if len(alike) > 1:
-                raise DataError(
-                    f"{self.root} holds {_listed(folders)}; expected folders named train, val and test alone, or one "
-                    "folder a class"
-                )
-            return {"train": self._find_classes(self.root)}
-        if not folders:
-            raise DataError(f"{self.root} holds no folders; expected one folder a class, or train, val and test")
-        if "train" not in folders:
-            raise DataError(f"{self.root} holds {' and '.join(folders)}, but no train; add it, or rename them")
-        files = {"train": self._find_classes(self.root / "train")}
-        for split in _SPLITS[1:]:
-            if split in folders:
-                files[split] = self._find_classes(self.root / split, files["train"])
-        return files
-
-    def _find_classes(self, folder: Path, known: Mapping[str, list[str]] | None = None) -> dict[str, list[str]]:
-        """Finds the files of each class in a folder, whose classes must be among those that are known."""
-        classes = {name: sorted(_walk(folder / name, self.root)) for name in _folders(folder)}
-        if known is not None:
-            unknown = sorted(set(classes) - set(known))
-            if unknown:
-                raise DataError(
-                    f"{folder} holds {_listed(unknown)}, but {self.root / 'train'} holds {_listed(known)}; expected "
-                    "the same classes in both"
-                )
-            if not any(classes.values()):
-                loose = _files(folder)
-                if loose:
-                    raise DataError(
-                        f"{folder} holds {_listed(loose)}, but no pictures in class folders; expected one folder a "
-                        f"class, as in {self.root / 'train'}; move pictures without a class elsewhere"
-                    )
-                raise DataError(f"{folder} holds no pictures; put some there, or delete the folder")
-            return classes
-        if not classes:
-            raise DataError(f"{folder} holds no folders; expected one folder a class")
-        if len(classes) == 1:
-            (only,) = classes
-            deeper = folder / only
-            hint = f"; did you mean --data.root {deeper}?" if len(_folders(deeper)) > 1 else ""
-            raise DataError(f"{folder} holds one class only, {_printable(only)}; expected at least two{hint}")
-        for name, files in classes.items():
-            if name != name.encode(errors="replace").decode():
-                raise DataError(f"{folder} holds a folder called {_printable(name)}, which is no UTF-8; rename it")
-            if not files:
-                raise DataError(f"{folder / name} holds no pictures; put some there, or delete the folder")
-        return classes
-
     def load(self) -> dict[str, Split]:
         """Reads the pictures, or maps what was read before, and splits them."""
         found = [
@@ -218,13 +156,13 @@ class ImageFolder(Images):
         parts = {split: [file for file in good if file.split == split] for split in self.files}
         absent = set(range(self.num_classes)) - {file.label for file in parts["train"]}
         if absent:
-            names = _listed(self.classes[label] for label in sorted(absent))
+            names = listed_names(self.classes[label] for label in sorted(absent))
             raise DataError(f"{self.root} has no picture left to train {names} on; expected some of every class")
         if shares:
             parts |= self._hold_out(parts["train"], shares)
         self._parts = parts
         splits: dict[str, Split] = {}
-        for split in _SPLITS:
+        for split in SPLITS:
             if not parts[split]:
                 raise DataError(f"{self.root / split} has no picture left; expected some")
             rows = torch.tensor([pictures.rows[file.name] for file in parts[split]])
@@ -236,7 +174,7 @@ class ImageFolder(Images):
         """Tells of bad files, and stops unless they are to be skipped."""
         if not faults:
             return
-        lines = [f"  {_printable(reason)}" for _, reason in sorted(faults.items())[:10]]
+        lines = [f"  {printable(reason)}" for _, reason in sorted(faults.items())[:10]]
         if len(faults) > 10:
             lines.append(f"  and {len(faults) - 10} more")
         listed = "\n".join(lines)
@@ -266,7 +204,7 @@ class ImageFolder(Images):
     def _tell_of_copies(self, copies: Mapping[str, str]) -> None:
         """Warns of identical files; the splits are the user's own, so they are left alone."""
         if copies:
-            example = _printable(next(iter(copies.values())))
+            example = printable(next(iter(copies.values())))
             _tell(f"{len(copies)} files of {self.root} are not only in one split and class; for example {example}")
 
     def _hold_out(self, files: Sequence[_File], shares: Mapping[str, float]) -> dict[str, list[_File]]:
@@ -278,7 +216,7 @@ class ImageFolder(Images):
         for label, alike in copies.items():
             if len(alike) <= len(shares):
                 raise DataError(
-                    f"{self.root} has {len(alike)} different pictures of {_printable(self.classes[label])}, too few to "
+                    f"{self.root} has {len(alike)} different pictures of {printable(self.classes[label])}, too few to "
                     f"be split; expected at least {len(shares) + 1}"
                 )
             # In the order of a seeded hash, a new picture leaves nearly all others where they are.
@@ -336,37 +274,6 @@ class Things(ImageFolder):
         """Nothing, since they are known."""
 
 
-def _folders(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not _is_junk(entry.name))
-
-
-def _files(folder: Path) -> list[str]:
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if not entry.is_dir() and not _is_junk(entry.name))
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _JUNK
-
-
-def _walk(folder: Path, root: Path) -> Iterator[str]:
-    """Files at any depth, relative to the root; folders that links lead to are entered once."""
-    seen = set()
-    for path, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
-        status = Path(path).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not _is_junk(name))
-        yield from (str((Path(path) / name).relative_to(root)) for name in files if not _is_junk(name))
-
-
-def _raise(error: OSError) -> None:
-    raise DataError(f"cannot look into {error.filename}: {error.strerror}") from error
-
-
 def _find_copies(files: Sequence[_File], digests: Mapping[str, str]) -> dict[str, str]:
     """Finds identical files in two classes, whose labels cannot both be true, and in two splits."""
     first: dict[str, _File] = {}
@@ -384,16 +291,6 @@ def _pick(pixels: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     """A slice where the rows follow each other, which is an ordinary tensor, else a selection; neither is a copy."""
     first, last = int(rows[0]), int(rows[-1])
     return pixels[first : last + 1] if last - first + 1 == len(rows) else cast(torch.Tensor, Picked(pixels, rows))
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = [_printable(name) for name in names]
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-
-
-def _printable(text: str) -> str:
-    """Names of files can be anything, even what a terminal cannot show."""
-    return text if text.isprintable() else ascii(text)
 
 
 @rank_zero_only

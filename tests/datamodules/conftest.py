@@ -41,9 +41,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     read = pictures.read_picture
 
-    def watched(path: Path, size: int, channels: int) -> Tensor:
+    def watched(path: Path, *how: Any) -> Tensor:
         names.append(path.name)
-        return read(path, size, channels)
+        return read(path, *how)
 
     monkeypatch.setattr(pictures, "read_picture", watched)
     return names

@@ -57,7 +57,7 @@ def spoil(root: Path, kind: str) -> Path:
         halves(size=(400, 400)).save(path)
         path.write_bytes(path.read_bytes()[:-400])
     elif kind == "bomb":
-        halves(size=(300, 300)).save(path)
+        halves(size=(300, 300)).save(path, "PNG")
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind.startswith("hei"):

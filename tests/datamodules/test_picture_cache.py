@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def test_damaged_cache_is_built_again(
 def test_interrupted_writing_leaves_nothing(
     folder: Folder, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(path: Path, size: int, channels: int) -> Tensor:
+    def interrupt(path: Path, size: int, channels: int, *how: Any) -> Tensor:
         if path.name == "5.png":
             raise KeyboardInterrupt
         return torch.zeros(channels, size, size, dtype=torch.uint8)

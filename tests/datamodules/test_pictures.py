@@ -42,7 +42,7 @@ KINDS: dict[str, tuple[Callable[[Path], None], tuple[int, ...], tuple[int, ...]]
     "grey_transparent.png": (lambda path: halves(60, 200, "L").save(path, transparency=60), WHITE, (200, 200, 200)),
     "cmyk.jpg": (lambda path: halves().convert("CMYK").save(path, quality=95), RED, BLUE),
     "deep.png": (lambda path: deep(60 * 257, 200 * 257).save(path), (60, 60, 60), (200, 200, 200)),
-    "deep_and_dark.png": (lambda path: deep(40 * 257, 255).save(path), (40, 40, 40), (0, 0, 0)),
+    "deep_and_dark.png": (lambda path: deep(255 * 257, 255).save(path), (255, 255, 255), (1, 1, 1)),
     "photo.jpg": (lambda path: halves(size=(1000, 500)).save(path, quality=95), RED, BLUE),
     "bitmap.bmp": (lambda path: halves().save(path), RED, BLUE),
     "tagged.tif": (lambda path: halves().save(path), RED, BLUE),
@@ -104,7 +104,7 @@ BAD = {
     "truncated": "is damaged: ",
     "bomb": "would unpack to an excessive size: ",
     "pipe": "is no regular file",
-    **dict.fromkeys(BRANDS, "is a HEIC or HEIF picture, which cannot be read; convert it to JPEG first"),
+    **dict.fromkeys(BRANDS, "is a HEIC or HEIF picture, which needs pillow-heif; install it with: "),
     "link": "cannot be read: No such file or directory",
 }
 
