@@ -237,9 +237,16 @@ def _pictures(folder: Path) -> list[str]:
 def _names(folder: Path, are_folders: bool) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(one.name for one in entries if one.is_dir() == are_folders and not _is_junk(one.name))
+            return sorted(one.name for one in entries if _is_folder(one) == are_folders and not _is_junk(one.name))
     except OSError as error:
         raise DataError(f"cannot look into {folder}: {error.strerror}") from error
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle
+        return False
 
 
 def _is_junk(name: str) -> bool:

@@ -143,9 +143,13 @@ REFUSED: dict[str, tuple[dict[str, int], str]] = {
         "x/val holds Dog, but .*x/train holds cat, dog; expected the same classes in both",
     ),
     "empty split": ({"train_cat": 5, "train_dog": 5, "val_cat": 0}, "x/val holds no pictures"),
-    "other names": (
-        {"train_cat": 5, "train_dog": 5, "valid_cat": 5},
-        "x holds train, valid; expected folders named train, val and test alone, or one folder a class",
+    "twins": (
+        {"train_cat": 5, "train_dog": 5, "val_cat": 5, "valid_cat": 5},
+        "x holds val and valid, which mean the same; expected one folder called val: join them, or move one elsewhere",
+    ),
+    "seeming splits": (
+        {"train1_cat": 5, "train1_dog": 5, "test1_cat": 5},
+        "x holds train1, test1, which are called like splits",
     ),
 }
 
@@ -195,12 +199,50 @@ def test_unfit_settings_are_refused(folder: Folder, root: Path, options: dict[st
         folder(root, **options)
 
 
-def test_pictures_of_a_split_without_class_folders_are_told(folder: Folder, tmp_path: Path) -> None:
-    root = fill(tmp_path / "x", train_cat=5, train_dog=5, test=2)
-    with pytest.raises(
-        DataError, match=r"x/test holds 0\.png, 1\.png, .*; expected one folder a class, as in .*x/train"
-    ):
-        folder(root)
+@pytest.mark.parametrize(
+    ("beside", "left"),
+    [
+        ({"test": 2}, "test/"),
+        ({"test1_cat": 2, "test1_dog": 2}, "test1/"),
+        ({"holdout": 2}, "holdout/"),
+        ({"unlabelled": 3}, "unlabelled/"),
+        ({"test_images": 3}, "test_images/"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value,
+)
+@pytest.mark.parametrize("training", ["train", "Training", "TRAIN"])
+def test_what_lies_beside_splits_is_told_and_never_a_class(
+    training: str, beside: dict[str, int], left: str, folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "x"
+    fill(root / training, cat=5, dog=5)
+    for start, (name, count) in enumerate(beside.items(), start=50):
+        for number in range(count):
+            paint(root / name.replace("test1_", "test1/") / f"{number}.png", 1000 * start + number)
+    data = folder(root)
+    assert data.classes == ["cat", "dog"]
+    assert sorted(numbers(data)) == [*range(5), *range(1000, 1005)]
+    assert f"reads {training} and leaves alone {left}" in caplog.text
+
+
+@pytest.mark.parametrize("validation", ["val", "Valid", "validation", "dev"])
+def test_splits_go_by_their_usual_names(validation: str, folder: Folder, tmp_path: Path) -> None:
+    root = tmp_path / "x"
+    fill(root / "Train", cat=5, dog=5)
+    fill(root / validation, owl=0, cat=2, dog=2)
+    (root / validation / "owl").rmdir()
+    data = folder(root)
+    assert len(data.splits["val"][1]) == 4
+    assert sorted(numbers(data, "val")) == [1000, 1001, 2000, 2001]
+
+
+def test_names_with_numbers_are_counted(folder: Folder, tmp_path: Path) -> None:
+    assert folder(fill(tmp_path / "x", **{"10": 3, "2": 3, "1": 3})).classes == ["1", "2", "10"]
+
+
+def test_classes_that_differ_in_case_are_told(folder: Folder, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert folder(fill(tmp_path / "x", Cat=3, cat=3)).classes == ["Cat", "cat"]
+    assert "Cat and cat, whose names differ in little" in caplog.text
 
 
 def test_home_folder_is_put_in_place_of_a_tilde(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
