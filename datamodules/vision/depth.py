@@ -159,7 +159,7 @@ def loses_lower_bits(picture: Image.Image) -> bool:
     """Whether Pillow keeps eight of a picture's sixteen bits a channel; the picture is opened, but not read yet."""
     return picture.mode in ("RGB", "RGBA") and any(
         isinstance(part, str) and ";16" in part
-        for tile in picture.tile
+        for tile in getattr(picture, "tile", ())
         for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))
     )
 
@@ -170,7 +170,7 @@ def check_upper_bits(picture: Image.Image) -> None:
     Raises:
         DataError: They are.
     """
-    highest = max(int(high) for _, high in picture.getextrema()[:3])
+    highest = int(np.asarray(picture)[..., :3].max())
     if highest < _LEAST_USE * 255:
         raise DataError(
             f"it has 16 bits a channel, and no value reaches {(highest + 1) * 256} of 65535; convert it to 8 "
