@@ -56,7 +56,10 @@ def test_folders_give_all_their_pictures_in_natural_order(zoo_command: Zoo, tmp_
     found = images_of(tmp_path / "out.csv")
     assert found == ["photos/9.png", "photos/10.png", "photos/b.png", "photos/More/2.png"]
     assert all(name in out for name in found)
-    assert err == "zoo: skipped 2 of 6 files, not readable as pictures: photos/More/broken.png, photos/notes.txt\n"
+    assert err == (
+        "zoo: skipped 2 of 6 files, not readable as pictures: photos/More/broken.png, photos/notes.txt; for one, "
+        "photos/More/broken.png is damaged: image file is truncated\n"
+    )
 
 
 @pytest.mark.usefixtures("photos")
