@@ -156,8 +156,8 @@ class ImageFolder(Images):
         parts = {split: [file for file in good if file.split == split] for split in self.files}
         absent = set(range(self.num_classes)) - {file.label for file in parts["train"]}
         if absent:
-            names = listed_names(self.classes[label] for label in sorted(absent))
-            raise DataError(f"{self.root} has no picture left to train {names} on; expected some of every class")
+            gone = listed_names(self.classes[label] for label in sorted(absent))
+            raise DataError(f"{self.root} has no picture left to train {gone} on; expected some of every class")
         if shares:
             parts |= self._hold_out(parts["train"], shares)
         self._parts = parts

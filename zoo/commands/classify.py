@@ -260,7 +260,7 @@ def _sheet_pictures(
 ) -> list[SheetPicture]:
     pictures = []
     for place, row in enumerate(rows):
-        with open_picture(row.image) as file:
+        with open_picture(Path(row.image)) as file:
             width, height = file.size
             if file.getexif().get(ExifTags.Base.Orientation, 1) >= 5:
                 width, height = height, width
