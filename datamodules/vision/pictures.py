@@ -121,6 +121,8 @@ def read_picture(
     except IsADirectoryError as error:
         raise DataError(f"{path} is a folder, expected an image file") from error
     except UnidentifiedImageError as error:
+        if _is_heif(path) and "HEIF" in _formats():
+            raise DataError(f"{path} is damaged: a HEIC or HEIF picture that cannot be decoded") from error
         if _is_heif(path):
             raise DataError(
                 f"{path} is a HEIC or HEIF picture, which needs pillow-heif; install it with: pip install "

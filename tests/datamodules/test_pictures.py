@@ -13,6 +13,7 @@ from torch import Tensor
 
 from datamodules import ImageFolder
 from datamodules.errors import DataError
+from datamodules.vision import pictures
 
 from .photos import BLUE, BRANDS, RED, SIZE, WHITE, Folder, halves, numbers, spoil
 
@@ -112,6 +113,7 @@ BAD = {
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_file_stops_or_is_skipped(kind: str, folder: Folder, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 80_000)
+    monkeypatch.setattr(pictures, "_formats", lambda: pictures._FORMATS)  # as if pillow-heif were not installed
     if kind == "truncated":
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200_000)
     spoil(root, kind)
@@ -122,6 +124,17 @@ def test_bad_file_stops_or_is_skipped(kind: str, folder: Folder, root: Path, mon
     assert reason.startswith(f"  cat/{kind}.jpg {BAD[kind]}")
     assert advice == "mend or remove them; --data.on_bad_file skip leaves them out"
     assert sum(len(labels) for _, labels in folder(root, on_bad_file="skip").splits.values()) == 20
+
+
+def test_heic_is_read_where_its_package_is(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
+    path = tmp_path / "phone.heic"
+    heif.from_pillow(halves(size=(64, 64))).save(path, quality=95)
+    seen = pictures.read_picture(path, SIZE, 3)
+    assert _is(seen, RED, BLUE)
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(DataError, match="is damaged"):
+        pictures.read_picture(path, SIZE, 3)
 
 
 def test_no_program_is_started_for_a_file_in_disguise(
