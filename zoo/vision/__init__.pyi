@@ -8,5 +8,6 @@ from .dense import Dense as Dense
 from .distillation import Distillation as Distillation
 from .ensemble import ImageEnsemble as ImageEnsemble
 from .grad_cam import GradCAM as GradCAM
+from .probe import LinearProbe as LinearProbe
 from .transfer import Transfer as Transfer
 from .transfer import TransferNet as TransferNet

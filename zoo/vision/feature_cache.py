@@ -59,6 +59,17 @@ class FeatureCache:
         """Puts features, or images again, into the validation data."""
         self._swap(trainer, model, "val", _rows(trainer.val_dataloaders), 0)
 
+    def all_copies(self, trainer: Trainer, model: Any) -> tuple[Tensor, Tensor]:
+        """Features ``(N, F)`` of the training images and of all augmented copies of them, and labels ``(N,)``."""
+        rows = _rows(trainer.train_dataloader)
+        self._swap(trainer, model, "train", rows, 0)
+        seen, images = rows.tensors, self._taken["train"][1]
+        rows.tensors = images
+        copies = [_compute(trainer, model, rows, (self._seed, copy)) for copy in range(model.augmented_copies)]
+        rows.tensors = seen
+        features = torch.cat([seen[0], *copies])
+        return features, rows.tensors[1].repeat(len(features) // len(rows))
+
     def _swap(self, trainer: Trainer, model: Any, split: str, rows: _Rows, copy: int) -> None:
         if split not in self._taken:
             self._taken[split] = rows, rows.tensors

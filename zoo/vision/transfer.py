@@ -113,6 +113,7 @@ class Transfer(Classifier):
         self.in_channels, self.image_size = 3, image_size
         self.cache_features, self.augmented_copies = cache_features, augmented_copies
         self._cache = FeatureCache(augmented_copies)
+        self.hidden_size = hidden_size
         self.unfreeze_blocks, self.unfreeze_epoch, self.backbone_lr = unfreeze_blocks, unfreeze_epoch, backbone_lr
         self._check_arguments()
         backbones.check_size(source, image_size)
@@ -123,8 +124,8 @@ class Transfer(Classifier):
 
     def _check_arguments(self) -> None:
         for name in ("augmented_copies", "unfreeze_blocks", "unfreeze_epoch", "hidden_size"):
-            if self.hparams[name] < 0:
-                raise ZooError(f"{name} is {self.hparams[name]}, expected 0 or more")
+            if getattr(self, name) < 0:
+                raise ZooError(f"{name} is {getattr(self, name)}, expected 0 or more")
         frozen_first = not (self.unfreeze_blocks and self.unfreeze_epoch == 0)
         if self.cache_features and self.augmentation and not self.augmented_copies and frozen_first:
             raise ZooError(
