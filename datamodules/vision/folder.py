@@ -53,6 +53,8 @@ class ImageFolder(Images):
         pixel_range: The values of black and white in pictures of more than eight bits, such as ``[0, 4095]``; by
             default those of the least number of bits that holds all of them, or 0 and 1 of floating-point values.
         max_megapixels: The largest picture to unpack, in millions of pixels; 89.5 by default.
+        fit_on: ``known`` trains on the pictures of validation, too, for a model that is to be used; there is no
+            validation then.
         cache: Folder for decoded pictures; ``lightning-zoo`` in the user's cache folder by default.
         eval_batch_size: Images in a validation or test batch of one process.
 
@@ -77,6 +79,7 @@ class ImageFolder(Images):
         on_bad_file: Literal["stop", "skip"] = "stop",
         pixel_range: list[float] | None = None,
         max_megapixels: float | None = None,
+        fit_on: Literal["train", "known"] = "train",
         cache: str | None = None,
         eval_batch_size: int = 256,
         **options: Any,
@@ -90,6 +93,9 @@ class ImageFolder(Images):
             )
         if on_bad_file not in ("stop", "skip"):
             raise DataError(f"on_bad_file is {on_bad_file!r}; there are stop, skip")
+        if fit_on not in ("train", "known"):
+            raise DataError(f"fit_on is {fit_on!r}; there are train, known")
+        self.fit_on = fit_on
         self.root = expanded(root, "--data.root")
         self.image_size = image_size
         self.shares = {"val": val_size, "test": test_size}
@@ -160,11 +166,14 @@ class ImageFolder(Images):
             raise DataError(f"{self.root} has no picture left to train {gone} on; expected some of every class")
         if shares:
             parts |= self._hold_out(parts["train"], shares)
-        self._parts = parts
-        splits: dict[str, Split] = {}
         for split in SPLITS:
             if not parts[split]:
                 raise DataError(f"{self.root / split} has no picture left; expected some")
+        if self.fit_on == "known":
+            parts["train"] = parts["train"] + parts.pop("val")
+        self._parts = parts
+        splits: dict[str, Split] = {}
+        for split in parts:
             rows = torch.tensor([pictures.rows[file.name] for file in parts[split]])
             labels = torch.tensor([file.label for file in parts[split]])
             splits[split] = (_pick(pictures.pixels, rows), labels)

@@ -73,6 +73,16 @@ def find_files(root: Path) -> Files:
     return files
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Whether a picture, by its name, lies in a folder of this folder, however deep."""
+    return any(
+        Path(name).suffix.lower() in _PICTURES
+        for place, _, names in os.walk(folder)
+        if Path(place) != folder
+        for name in names
+    )
+
+
 def _understood(root: Path) -> _Layout:
     """Says which folders are splits: those that are called so and hold class folders, if one of them is for training.
 

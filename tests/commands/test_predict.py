@@ -131,6 +131,6 @@ def test_auto_finds_out_what_is_predicted_and_sets_boosting_beside(runs: Path, z
     assert "use it    zoo predict board/winner" in out
     assert read_yaml(Path("board/winner/config.yaml"))["data"]["init_args"]["fit_on"] == "known"
     accuracy = read_results(Path("board/winner"))["test"]["accuracy"]
-    assert f"run       board/winner, trained on training and validation rows: test accuracy {accuracy:.5g}\n" in out
+    assert f"run       board/winner, trained on training and validation data: test accuracy {accuracy:.5g}\n" in out
     code, _, error = zoo_command("auto", "tabular", path)
     assert (code, "needs to know which column to predict: --data.target" in error) == (2, True)

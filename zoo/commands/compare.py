@@ -37,8 +37,9 @@ from zoo.training.target import ONE_DEVICE, resolve
 
 # Pieces that a series is cut into, if it is long enough.
 _FOLDS = 3
-# What the winner of a family is trained on in the end; of tables the test rows are left, to tell how good it is.
-_FIT_ON = {"series": "all", "tabular": "known"}
+# What the winner of a family is trained on in the end; of rows and pictures those of the test are left, to tell how
+# good it is.
+_FIT_ON = {"series": "all", "tabular": "known", "vision": "known"}
 
 
 def compare(argv: list[str]) -> int:
@@ -87,7 +88,7 @@ def auto(argv: list[str]) -> int:
 
     The cheapest recipe comes first; each may take an equal part of the time that is left. The winner is the best in
     validation; of a series the mean of the best three, unless a single one is better beyond noise, trained once more,
-    on everything; of a table trained once more on training and validation rows. Every flag of 'zoo fit' may follow,
+    on everything; of a table, or of pictures, trained once more on those of training and validation. Every flag of 'zoo fit' may follow,
     such as --data.root photos or --data.path sales.csv.
     """
     names, rest = split(argv)
@@ -133,7 +134,7 @@ def auto(argv: list[str]) -> int:
 
 def _measured(run: Path, metric: str) -> str:
     """What to say of a run that was trained on training and validation rows."""
-    return f", trained on training and validation rows: test {metric} {read_results(run)['test'][metric]:.5g}"
+    return f", trained on training and validation data: test {metric} {read_results(run)['test'][metric]:.5g}"
 
 
 def _intervals(tested: Path, horizon: int | None) -> str:

@@ -1,11 +1,14 @@
 """``zoo fit``, ``zoo validate`` and ``zoo test`` on the command line; :mod:`zoo.training.verbs` does the work."""
 
 import shlex
+from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.series.series import Series
+from datamodules.vision.layout import holds_pictures
 from zoo import registry, weights
+from zoo.commands.compare import auto
 from zoo.commands.likeness import tell_unlike
 from zoo.commands.origin import find_checksums
 from zoo.errors import ZooError
@@ -21,10 +24,15 @@ from zoo.training.target import resolve
 def fit(argv: list[str]) -> int:
     """Trains a recipe, or goes on with a run; leaves one folder.
 
-    Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best checkpoint on
+    A folder of pictures, one sub-folder a class, is as good as a recipe: it is the same as 'zoo auto vision --data.root
+    FOLDER'. Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best checkpoint on
     the test split, too), --projector (show the embedding of words in TensorBoard's projector), --trust (the run folder
     may name classes from outside the zoo), --traceback.
     """
+    if argv and _is_folder_of_pictures(argv[0]):
+        same = ["vision", f"--data.root={argv[0]}", *argv[1:]]
+        say(f"{argv[0]} is a folder of pictures; the same as: {shlex.join(['zoo', 'auto', *same])}", flush=True)
+        return auto(same)
     target = resolve("fit", argv)
     cli = verbs.build(target, description=fit.__doc__)
     if target.projector:
@@ -43,6 +51,14 @@ def fit(argv: list[str]) -> int:
     if target.projector:
         _project(cli)
     return 0
+
+
+def _is_folder_of_pictures(name: str) -> bool:
+    """Whether it is neither a flag nor a recipe nor a run, but a folder that holds pictures."""
+    folder = Path(name)
+    if name.startswith("-") or name in registry.list_recipes() or not folder.is_dir():
+        return False
+    return not (folder / "config.yaml").exists() and holds_pictures(folder)
 
 
 @rank_zero_only

@@ -87,7 +87,8 @@ def resolve(verb: str, argv: list[str]) -> Target:
         _check_sections(path)
         name, config = path.stem, path
     elif path.is_dir():
-        raise ZooError(f"{path} is no run folder: it holds no config.yaml")
+        pictures = ", nor of pictures: no folder in it holds any" if verb == "fit" else ""
+        raise ZooError(f"{path} is no run folder: it holds no config.yaml{pictures}")
     else:
         config = registry.recipe(first).path
     return Target(name, ["--config", str(config), *flags], run, quiet, test, trust, projector)

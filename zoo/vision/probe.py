@@ -72,7 +72,7 @@ class LinearProbe(Transfer):
         if not self.penalties or not all(0 < one < torch.inf for one in self.penalties):
             raise ZooError(f"penalties are {self.penalties}, expected numbers above 0")
         self._rows: _Rows | None = None
-        self._regression = LogisticRegression(max_iter=1000, warm_start=True)
+        self._regression = LogisticRegression(tol=1e-5, max_iter=2000, warm_start=True)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """None: an epoch begins with a head that is fitted."""
