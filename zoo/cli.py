@@ -4,6 +4,7 @@ import sys
 from importlib import import_module
 
 from zoo import __version__, renamed, terminal
+from zoo.allocation import keep_freed_memory
 from zoo.errors import ZooError, did_you_mean, foreseen, in_brief
 from zoo.terminal import say
 
@@ -50,6 +51,8 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    if argv is None:
+        keep_freed_memory()
     arguments = list(sys.argv[1:] if argv is None else argv)
     traceback = "--traceback" in arguments
     arguments = [argument for argument in arguments if argument != "--traceback"]

@@ -13,12 +13,12 @@ from conftest import Zoo
 
 import zoo
 from zoo import names, registry
-from zoo.commands import contenders
+from zoo.commands import contenders, train
 from zoo.comparison.leaderboard import Leaderboard
 from zoo.comparison.own import FAMILIES, own_recipes
 from zoo.registry import read_results, read_yaml
 from zoo.series import Forecaster
-from zoo.vision import ImageEnsemble, Transfer
+from zoo.vision import ImageEnsemble, LinearProbe
 
 BRIEF = ("--trainer.max_epochs=3", "--figures=false")
 
@@ -365,30 +365,71 @@ def test_own_recipes_are_listed(zoo_command: Zoo) -> None:
     assert {row["name"] for row in listed} == own_recipes()
 
 
-@pytest.mark.slow
-def test_auto_on_photos(zoo_command: Zoo, tmp_path: Path) -> None:
+def _photos(folder: Path) -> None:
+    """Twenty pictures of each of three colours."""
     from PIL import Image
 
     random = np.random.default_rng(0)
     for kind, base in (("red", (200, 40, 40)), ("blue", (40, 40, 200)), ("green", (40, 160, 40))):
-        (tmp_path / "photos" / kind).mkdir(parents=True)
+        (folder / kind).mkdir(parents=True)
         for number in range(20):
             pixels = np.clip(np.array(base) + random.normal(0, 30, (64, 64, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{number}.png")
+            Image.fromarray(pixels).save(folder / kind / f"{number}.png")
+
+
+@pytest.mark.slow
+def test_auto_on_photos(zoo_command: Zoo, tmp_path: Path) -> None:
+    _photos(tmp_path / "photos")
     code, out, error = zoo_command("auto", "vision", "--data.root=photos", "--budget=4m", "--out=board")
     assert (code, error) == (0, "")
     rows = leaderboard(Path("board"))
-    recipes = ["mobilenetv2_folder", "efficientnet_lite0_folder"]
+    recipes = list(FAMILIES["vision"][0].recipes)
     assert {row["model"] for row in rows} == {*recipes, "ensemble", "majority class"}
     assert float(rows[0]["test"]) > 0.9
     pictures = sorted(Path("photos").glob("*/?.png"))
     together = zoo.load("board/ensemble/seed-0", kind=ImageEnsemble)
-    members = [zoo.load(f"board/{name}/seed-0", kind=Transfer) for name in recipes]
-    mean = sum(member.probabilities(pictures) for member in members) / 2
+    (mixed,) = [row["note"] for row in rows if row["model"] == "ensemble"]
+    names = mixed.removeprefix("mean of ").split(", ")
+    members = [zoo.load(f"board/{name}/seed-0", kind=LinearProbe) for name in names]
+    mean = sum(member.probabilities(pictures) for member in members) / len(members)
     # Pictures are brought to the size of the data first, then to that of each member.
     assert (together.probabilities(pictures) - mean).abs().max() < 0.1
+    assert "run       board/winner, trained on training and validation data: test accuracy " in out
+    assert "val" not in read_results(Path("board/winner"))["data"]
     use = out.splitlines()[-1].partition("zoo ")[2]
     code, out, error = zoo_command(*use.replace("photo.jpg", "photos/red/0.png").split(), "--top", "1")
     assert code == 0, error
     assert "red" in out
     assert not math.isnan(float(rows[0]["validation"]))
+
+
+@pytest.mark.parametrize("name", ["photos", "photos/"])
+def test_folder_of_pictures_is_fit_by_itself(
+    name: str, zoo_command: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _photos(tmp_path / "photos")
+    asked: list[list[str]] = []
+    monkeypatch.setattr(train, "auto", lambda argv: asked.append(argv) or 0)
+    code, out, _ = zoo_command("fit", name, "--budget", "90s")
+    assert code == 0
+    assert asked == [["vision", f"--data.root={name}", "--budget", "90s"]]
+    assert f"{name} is a folder of pictures; the same as: zoo auto vision --data.root={name} --budget 90s" in out
+
+
+@pytest.mark.parametrize("made", ["", "empty", "photos/a.png"])
+def test_folder_without_classes_of_pictures_is_refused(made: str, zoo_command: Zoo, tmp_path: Path) -> None:
+    (tmp_path / "photos" / "empty").mkdir(parents=True)
+    if made.endswith("png"):
+        (tmp_path / made).touch()
+    code, _, error = zoo_command("fit", "photos")
+    assert code == 2
+    assert (
+        error == "zoo: photos is no run folder: it holds no config.yaml, nor of pictures: no folder in it holds any\n"
+    )
+
+
+def test_recipes_and_runs_go_before_folders_of_pictures(zoo_command: Zoo, tmp_path: Path) -> None:
+    _photos(tmp_path / "dense_iris")
+    code, out, error = zoo_command("fit", "dense_iris", "--trainer.max_epochs", "1")
+    assert (code, error) == (0, "")
+    assert "folder of pictures" not in out

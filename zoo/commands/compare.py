@@ -88,8 +88,8 @@ def auto(argv: list[str]) -> int:
 
     The cheapest recipe comes first; each may take an equal part of the time that is left. The winner is the best in
     validation; of a series the mean of the best three, unless a single one is better beyond noise, trained once more,
-    on everything; of a table, or of pictures, trained once more on those of training and validation. Every flag of 'zoo fit' may follow,
-    such as --data.root photos or --data.path sales.csv.
+    on everything; of a table, or of pictures, trained once more on those of training and validation. Every flag of 'zoo
+    fit' may follow, such as --data.root photos or --data.path sales.csv.
     """
     names, rest = split(argv)
     parser = Arguments("auto", auto.__doc__)

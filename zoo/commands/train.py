@@ -24,10 +24,10 @@ from zoo.training.target import resolve
 def fit(argv: list[str]) -> int:
     """Trains a recipe, or goes on with a run; leaves one folder.
 
-    A folder of pictures, one sub-folder a class, is as good as a recipe: it is the same as 'zoo auto vision --data.root
-    FOLDER'. Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best checkpoint on
-    the test split, too), --projector (show the embedding of words in TensorBoard's projector), --trust (the run folder
-    may name classes from outside the zoo), --traceback.
+    A folder of pictures, one sub-folder a class, does for a recipe: 'zoo fit photos' is 'zoo auto vision --data.root
+    photos'. Every setting of the recipe is a flag. Also: --quiet (print only the result), --test (measure the best
+    checkpoint on the test split, too), --projector (show the embedding of words in TensorBoard's projector), --trust
+    (the run folder may name classes from outside the zoo), --traceback.
     """
     if argv and _is_folder_of_pictures(argv[0]):
         same = ["vision", f"--data.root={argv[0]}", *argv[1:]]

@@ -37,7 +37,8 @@ class Field(NamedTuple):
             that cannot be told apart the first is used, and on other rows the penalty helps more often than it harms.
         one_step: Those that forecast a single step, and are tried only if no more are asked for.
         predicts: Of a table, whether it is for ``classes``, for a ``number`` or for ``nothing``.
-        unasked: Recipes for the same data that are trained by their names only: they teach more than they reach, or take long.
+        unasked: Recipes for the same data that are trained by their names only: they teach more than they reach, or
+            take long.
         use: What to type with the ``run`` that won, and for the ``horizon`` of a series, whose ``intervals`` are said,
             too.
     """
