@@ -207,6 +207,8 @@ def load(
 def load(
     name: Literal[
         "efficientnet_lite0_imagenet",
+        "efficientnet_lite1_imagenet",
+        "efficientnet_lite2_imagenet",
         "mobilenetv2_imagenet",
     ],
     device: str | Device = ...,
@@ -579,8 +581,19 @@ def create(
 def create(
     name: Literal[
         "efficientnet_lite0_folder",
-        "efficientnet_lite0_things",
+        "efficientnet_lite1_folder",
+        "efficientnet_lite2_folder",
         "mobilenetv2_folder",
+    ],
+    *,
+    init_from: str | PathLike[str] | None = ...,
+    **overrides: Any,
+) -> vision.LinearProbe: ...
+@overload
+def create(
+    name: Literal[
+        "efficientnet_lite0_things",
+        "mobilenetv2_finetuned_folder",
         "mobilenetv2_things",
         "mobilenetv2_things_finetuned",
     ],

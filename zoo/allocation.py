@@ -1,4 +1,4 @@
-"""How the C library hands out memory, on which much of the speed of networks on CPUs depends. Imports next to nothing."""
+"""How the C library hands out memory, on which the speed of networks on CPUs depends. Imports next to nothing."""
 
 import ctypes
 import os
