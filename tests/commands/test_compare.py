@@ -380,7 +380,7 @@ def _photos(folder: Path) -> None:
 @pytest.mark.slow
 def test_auto_on_photos(zoo_command: Zoo, tmp_path: Path) -> None:
     _photos(tmp_path / "photos")
-    code, out, error = zoo_command("auto", "vision", "--data.root=photos", "--budget=4m", "--out=board")
+    code, out, error = zoo_command("auto", "vision", "--data.root=photos", "--budget=30m", "--out=board")
     assert (code, error) == (0, "")
     rows = leaderboard(Path("board"))
     recipes = list(FAMILIES["vision"][0].recipes)

@@ -72,7 +72,8 @@ class LinearProbe(Transfer):
         if not self.penalties or not all(0 < one < torch.inf for one in self.penalties):
             raise ZooError(f"penalties are {self.penalties}, expected numbers above 0")
         self._rows: _Rows | None = None
-        self._regression = LogisticRegression(tol=1e-5, max_iter=2000, warm_start=True)
+        # It learns by no gradient.
+        self.network.requires_grad_(False)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """None: an epoch begins with a head that is fitted."""
@@ -118,18 +119,23 @@ class LinearProbe(Transfer):
 
     def _fit(self, rows: "_Rows", penalty: float) -> None:
         """Fits the head in the first process, and hands it to all."""
-        found: list[np.ndarray] | None = None
-        if self.trainer.is_global_zero:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ConvergenceWarning)
-                self._regression.set_params(C=1 / penalty).fit(rows.features, rows.labels)
-            if caught:
-                rank_zero_warn(f"the head has not converged at penalty {penalty:g}")
-            weight = self._regression.coef_ / rows.std
-            found = [weight, self._regression.intercept_ - weight @ rows.mean]
-        weight, bias = self.trainer.strategy.broadcast(found)
         last = self.network.head[-1]
         assert isinstance(last, nn.Linear)
+        found: list[np.ndarray] | None = None
+        if self.trainer.is_global_zero:
+            regression = LogisticRegression(C=1 / penalty, tol=1e-5, max_iter=2000, warm_start=True)
+            if self.current_epoch:
+                # From the head itself, which a checkpoint keeps: a run that goes on finds what it would have found.
+                weight, bias = (one.detach().double().cpu().numpy() for one in (last.weight, last.bias))
+                regression.coef_, regression.intercept_ = weight * rows.std, bias + weight @ rows.mean
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ConvergenceWarning)
+                regression.fit(rows.features, rows.labels)
+            if caught:
+                rank_zero_warn(f"the head has not converged at penalty {penalty:g}")
+            weight = regression.coef_ / rows.std
+            found = [weight, regression.intercept_ - weight @ rows.mean]
+        weight, bias = self.trainer.strategy.broadcast(found)
         with torch.no_grad():
             last.weight.copy_(torch.from_numpy(weight))
             last.bias.copy_(torch.from_numpy(bias))
