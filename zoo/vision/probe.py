@@ -121,7 +121,7 @@ class LinearProbe(Transfer):
         """Fits the head in the first process, and hands it to all."""
         last = self.network.head[-1]
         assert isinstance(last, nn.Linear)
-        found: list[np.ndarray] | None = None
+        found: tuple[np.ndarray, ...] = ()
         if self.trainer.is_global_zero:
             regression = LogisticRegression(C=1 / penalty, tol=1e-5, max_iter=2000, warm_start=True)
             if self.current_epoch:
@@ -134,7 +134,7 @@ class LinearProbe(Transfer):
             if caught:
                 rank_zero_warn(f"the head has not converged at penalty {penalty:g}")
             weight = regression.coef_ / rows.std
-            found = [weight, regression.intercept_ - weight @ rows.mean]
+            found = weight, regression.intercept_ - weight @ rows.mean
         weight, bias = self.trainer.strategy.broadcast(found)
         with torch.no_grad():
             last.weight.copy_(torch.from_numpy(weight))
