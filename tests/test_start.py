@@ -265,7 +265,7 @@ def test_rates_by_pattern_keep_their_factor(optimizer: str, schedule: str, tmp_p
 
 def test_thawing_backbone_leaves_what_is_frozen_by_name(tmp_path: Path) -> None:
     tuned = [key for key, one in zoo.create("mobilenetv2_things_finetuned").named_parameters() if "conv_head" in key]
-    cli = tiny_cli("mobilenetv2_folder", tmp_path, "fit", "--model.unfreeze_blocks=2", "--freeze", tuned[0])
+    cli = tiny_cli("mobilenetv2_finetuned_folder", tmp_path, "fit", "--model.unfreeze_epoch=0", "--freeze", tuned[0])
     before = copied(cli.model)
     cli.run()
     moved = {
