@@ -317,3 +317,13 @@ def test_published_weights_show_nobody_s_photos(root: Path, folder: Folder) -> N
     assert golden.shape[1:] == photos.shape[1:]
     assert golden.dtype == torch.uint8
     assert not any(torch.equal(image, photo) for image in golden for photo in photos)
+
+
+def test_validation_pictures_can_be_trained_on(folder: Folder, tmp_path: Path) -> None:
+    root = fill(tmp_path / "x", ape=20, bee=40)
+    apart, known = folder(root), folder(root, fit_on="known")
+    assert set(known.splits) == {"train", "test"}
+    assert len(known.splits["train"][0]) == len(apart.splits["train"][0]) + len(apart.splits["val"][0])
+    assert known.checksums()["test"] == apart.checksums()["test"]
+    with pytest.raises(DataError, match="fit_on is 'all'; there are train, known"):
+        folder(root, fit_on="all")
