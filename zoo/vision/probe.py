@@ -41,30 +41,14 @@ class LinearProbe(Transfer):
     def __init__(
         self,
         weights: str | None = "efficientnet_lite0_imagenet",
-        backbone: str | None = None,
-        options: dict[str, Any] | None = None,
-        pixel_mean: Sequence[float] | None = None,
-        pixel_std: Sequence[float] | None = None,
-        image_size: int = 224,
-        num_classes: int = 2,
-        classes: Sequence[str] | None = None,
-        pixel_range: Sequence[float] | None = None,
         penalties: Sequence[float] = PENALTIES,
-        augmented_copies: int = 0,
-        flip: bool = False,
-        shift: float = 0.0,
-        rotation: float = 0.0,
-        shear: float = 0.0,
-        zoom: float = 0.0,
-        brightness: float = 0.0,
-        channels_last: bool = False,
-        compile: bool = False,
+        **inherited: Any,
     ) -> None:
+        # What trains by gradients has no meaning here, and nobody can give it.
         super().__init__(
-            weights=weights, backbone=backbone, options=options, pixel_mean=pixel_mean, pixel_std=pixel_std,
-            image_size=image_size, num_classes=num_classes, classes=classes, pixel_range=pixel_range, dropout=0.0,
-            augmented_copies=augmented_copies, flip=flip, shift=shift, rotation=rotation, shear=shear, zoom=zoom,
-            brightness=brightness, channels_last=channels_last, compile=compile,
+            weights=weights, hidden_size=0, dropout=0.0, cache_features=True, unfreeze_blocks=0, unfreeze_epoch=0,
+            backbone_lr=1e-4, schedule="constant", label_smoothing=0.0, optimizer="adamw", lr=1e-3, weight_decay=0.0,
+            momentum=0.9, freeze=None, lr_of=None, **inherited,
         )  # fmt: skip
         # The head is measured on the images as they are; copies are for its fit alone.
         self._cache = FeatureCache()
